@@ -1,0 +1,61 @@
+//! The signatures of airglow: what a platform gives, and what a stack offers.
+//!
+//! Everything above a device is generic over these traits, as an OCaml functor is over its
+//! arguments; everything below implements them. A driver depends on this crate alone and so
+//! survives new versions of the stacks that use it.
+//!
+//! | who implements | what |
+//! |---|---|
+//! | a platform | [`NetDevice`], [`BlockDevice`], [`Clock`], [`Timer`], [`WallClock`], [`Entropy`], [`Platform`] |
+//! | a network stack, or the host's sockets | [`Tcp`], [`Listener`], [`Stream`], [`Udp`], [`UdpSocket`] |
+//! | a store | [`KeyValue`] |
+//!
+//! ```
+//! use airglow_device::{Clock, Instant, ParameterError, Parameters};
+//! use core::time::Duration;
+//!
+//! // A generic function names the two or three traits it needs, and no platform.
+//! fn deadline<'a>(clock: &impl Clock, parameters: &Parameters<'a>) -> Result<Instant, ParameterError<'a>> {
+//!     let seconds: u64 = parameters.get("timeout", "a number of seconds")?.unwrap_or(30);
+//!     Ok(clock.now() + Duration::from_secs(seconds))
+//! }
+//!
+//! struct Fixed;
+//! impl Clock for Fixed {
+//!     fn now(&self) -> Instant { Instant::from_secs(100) }
+//! }
+//! let parameters = Parameters::new("ipv4=10.0.0.2/24 timeout=5");
+//! assert_eq!(deadline(&Fixed, &parameters).unwrap(), Instant::from_secs(105));
+//! ```
+//!
+//! Asynchronous functions in these traits return futures that are not `Send`: airglow runs one
+//! stack per core and never moves a task between cores.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![allow(async_fn_in_trait)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod block;
+mod entropy;
+mod key_value;
+mod net;
+mod parameters;
+mod platform;
+mod socket;
+mod time;
+
+pub use block::{BlockDevice, BlockInfo};
+pub use entropy::Entropy;
+pub use key_value::{Entry, KeyValue};
+pub use net::{
+    Caps, Checksums, Full, LinkState, MacAddr, NetDevice, NetRx, NetStats, NetTx, RxMeta, TxFrame, TxMeta,
+};
+pub use parameters::{ParameterError, Parameters};
+pub use platform::Platform;
+pub use socket::{Endpoint, Listener, Stream, Tcp, Udp, UdpSocket};
+pub use time::{Clock, Instant, Timer, WallClock};
+
+pub use embedded_io_async::{Error, ErrorKind, ErrorType, Read, Write};
