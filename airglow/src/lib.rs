@@ -1,0 +1,1 @@
+//! The facade of airglow, a library operating system: picks the platform by compilation target.

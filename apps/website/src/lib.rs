@@ -1,0 +1,1 @@
+//! A website about airglow, served by airglow.

@@ -1,0 +1,1 @@
+//! Benchmarks against named peers, in the same run.

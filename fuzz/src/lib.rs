@@ -1,0 +1,1 @@
+//! Fuzz bodies: plain functions that the tests run on stable and cargo-fuzz with coverage.
