@@ -1,0 +1,2 @@
+//! The async shells: what an application holds.
+pub mod tcp;
