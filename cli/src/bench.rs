@@ -1,0 +1,45 @@
+//! `cargo airglow bench`: runs a benchmark of `benches/` against its peer.
+use crate::{
+    failure::{Context, Failure, Result},
+    packages,
+    workspace::{Workspace, cargo},
+};
+use std::process::ExitCode;
+
+/// Which benchmark.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The benchmark: its table is printed, and written to target/bench/NAME.json
+    name: String,
+    /// Words for the benchmark itself
+    #[arg(last = true)]
+    words: Vec<String>,
+}
+
+/// The benchmarks, and the Debian packages of their peers.
+const BENCHMARKS: &[(&str, &[&str])] = &[
+    ("http", &["iproute2", "nginx-light", "util-linux", "wrk"]),
+    ("tcp", &["iproute2", "util-linux"]),
+    ("idle", &["iproute2"]),
+];
+
+/// Runs it as a process of its own and passes its exit status on.
+pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let known = || BENCHMARKS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let Some((_, needs)) = BENCHMARKS.iter().find(|(name, _)| *name == arguments.name) else {
+        return Err(Failure::new(format!(
+            "there is no benchmark `{}`; there are: {}",
+            arguments.name,
+            known()
+        )));
+    };
+    packages::need(needs)?;
+    let status = cargo()
+        .args(["bench", "--quiet", "--package", "airglow-benches", "--bench", &arguments.name, "--"])
+        .args(&arguments.words)
+        .env("AIRGLOW_BENCH_FOLDER", workspace.target.join("bench"))
+        .status()
+        .context("cargo bench")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
