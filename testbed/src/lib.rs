@@ -1,0 +1,21 @@
+//! Networks to test in: Linux network namespaces joined by veth pairs and tap devices, and processes in them
+//! that end with the test.
+//!
+//! Everything that a test makes carries the test's process id in its name and goes away when its value is dropped,
+//! also when the test panics. Making namespaces needs root.
+//!
+//! ```no_run
+//! use airglow_testbed::{Namespace, veth};
+//!
+//! let (client, server) = (Namespace::new("client"), Namespace::new("server"));
+//! veth(&client, "c0", &server, "s0");
+//! client.address("c0", "10.0.0.1/24");
+//! server.address("s0", "10.0.0.2/24");
+//! let said = client.run("ping", &["-c", "1", "-W", "2", "10.0.0.2"]);
+//! assert!(said.success(), "{said}");
+//! ```
+mod namespace;
+mod process;
+
+pub use namespace::{Namespace, veth};
+pub use process::{Process, Said};
