@@ -18,4 +18,4 @@ mod namespace;
 mod process;
 
 pub use namespace::{Namespace, veth};
-pub use process::{Process, Said};
+pub use process::{Process, Said, cpu_seconds};

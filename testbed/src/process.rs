@@ -128,11 +128,7 @@ impl Process {
 
     /// Seconds of processor time it has used, in user and kernel mode, with its threads.
     pub fn cpu_seconds(&self) -> f64 {
-        // /proc/PID/stat: fields 14 and 15, in ticks of 1/100 s; the name in field 2 may hold spaces.
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks = |n: usize| after_name.split_whitespace().nth(n).and_then(|t| t.parse::<f64>().ok());
-        (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
+        cpu_seconds(self.id())
     }
 
     /// Bytes of memory it holds: resident, not counting pages of files.
@@ -142,6 +138,15 @@ impl Process {
             |line: &str| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok();
         status.lines().find_map(kib).unwrap_or(0) * 1024
     }
+}
+
+/// Seconds of processor time that the process `id` has used, in user and kernel mode, with its threads.
+pub fn cpu_seconds(id: u32) -> f64 {
+    // /proc/PID/stat: fields 14 and 15, in ticks of 1/100 s; the name in field 2 may hold spaces.
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = |n: usize| after_name.split_whitespace().nth(n).and_then(|t| t.parse::<f64>().ok());
+    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }
 
 impl Drop for Process {

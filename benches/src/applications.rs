@@ -1,0 +1,52 @@
+//! The programs that benchmarks measure: our applications in the profile they ship in, and peers that live in this crate.
+use airglow_testbed::Process;
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// Builds the application `name` as `cargo airglow run` does and returns its executable.
+///
+/// # Panics
+/// When it does not compile.
+pub fn application(name: &str) -> PathBuf {
+    let package = format!("airglow-{name}");
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--package", &package, "--bin", &package])
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{package} does not compile");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+        .expect("cargo names the executable")
+}
+
+/// A program of this crate, which cargo builds beside the benchmark: `flow` or `smoltcp-peer`.
+///
+/// # Panics
+/// When this process does not know where it is.
+pub fn own_program(name: &str) -> PathBuf {
+    // target/release/deps/BENCHMARK-HASH lies beside target/release/NAME.
+    let mut path = env::current_exe().expect("a process has an executable");
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    path.join(name)
+}
+
+/// Reads the bytes per second that `flow` printed as its last line.
+///
+/// # Panics
+/// When it printed none.
+pub fn flow(process: Process, limit: std::time::Duration) -> f64 {
+    let said = process.wait(limit);
+    let rate = said.stdout.lines().next_back().and_then(|l| l.strip_suffix(" bytes/s")?.parse().ok());
+    rate.unwrap_or_else(|| panic!("{said}"))
+}
