@@ -1,4 +1,6 @@
 //! ARM boards: building, emulating, measuring and flashing their images.
+mod toolchain;
+
 use crate::{
     failure::{Failure, Result},
     test::Tests,
