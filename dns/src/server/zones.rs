@@ -1,0 +1,87 @@
+//! The table of zones, keyed by name.
+use crate::{
+    wire::{Name, RecordType},
+    zone::Zone,
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+
+/// Zones by name. Finding the one that a question belongs to costs one look-up a label, however many zones there are.
+#[derive(Default)]
+pub struct Zones {
+    // By the hash of the apex; the few that share a hash stand side by side.
+    zones: BTreeMap<u64, Vec<Zone>>,
+    count: usize,
+}
+
+impl Zones {
+    /// No zones.
+    pub const fn new() -> Self {
+        Self { zones: BTreeMap::new(), count: 0 }
+    }
+
+    /// Adds a zone and returns the one of the same name that it replaces.
+    pub fn insert(&mut self, zone: Zone) -> Option<Zone> {
+        let apex = zone.apex().name();
+        let bucket = self.zones.entry(apex.case_hash()).or_default();
+        match bucket.iter().position(|other| other.apex().name() == apex) {
+            Some(index) => Some(core::mem::replace(&mut bucket[index], zone)),
+            None => {
+                bucket.push(zone);
+                self.count += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes the zone of this name away.
+    pub fn remove(&mut self, apex: Name<'_>) -> Option<Zone> {
+        let bucket = self.zones.get_mut(&apex.case_hash())?;
+        let index = bucket.iter().position(|zone| zone.apex().name() == apex)?;
+        self.count -= 1;
+        Some(bucket.swap_remove(index))
+    }
+
+    /// The zone of exactly this name.
+    pub fn get(&self, apex: Name<'_>) -> Option<&Zone> {
+        self.get_hashed(apex.case_hash(), apex)
+    }
+
+    fn get_hashed(&self, hash: u64, apex: Name<'_>) -> Option<&Zone> {
+        self.zones.get(&hash)?.iter().find(|zone| zone.apex().name() == apex)
+    }
+
+    /// Number of zones.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+    /// There is none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The zone that answers for `name`: the one with the longest name that contains it. DS at a zone's own apex is the
+    /// parent's to answer (RFC 4035 section 3.1.4.1), if the parent is here.
+    pub(crate) fn covering(&self, name: Name<'_>, rtype: RecordType) -> Option<&Zone> {
+        if let Some(only) =
+            self.zones.values().next().filter(|bucket| self.zones.len() == 1 && bucket.len() == 1)
+        {
+            return only.first().filter(|zone| name.is_within(zone.apex().name()));
+        }
+        let (hashes, _) = name.suffix_hashes();
+        let mut own = None;
+        let mut rest = name;
+        for hash in hashes {
+            if let Some(zone) = self.get_hashed(hash, rest) {
+                if rtype != RecordType::DS || rest.len() != name.len() {
+                    return Some(zone);
+                }
+                own = Some(zone);
+            }
+            match rest.parent() {
+                Some(parent) => rest = parent,
+                None => break,
+            }
+        }
+        own
+    }
+}

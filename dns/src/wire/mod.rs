@@ -1,0 +1,14 @@
+//! Codecs: names, messages, records, EDNS(0). Views over packets, nothing allocated.
+mod builder;
+mod edns;
+mod message;
+mod name;
+pub mod rdata;
+mod rtype;
+
+pub use builder::{Builder, Mark};
+pub use edns::{Edns, Options, option};
+pub use message::{Flags, HEADER, Message, Opcode, Question, Rcode, Record, Records, Section};
+pub(crate) use name::unescape;
+pub use name::{MAX_NAME, Name, NameBuf};
+pub use rtype::{Class, RecordType};
