@@ -1,0 +1,30 @@
+//! RFC 862 over TCP and UDP: `cargo run -p airglow-platform-unix --example echo -- port=7777`.
+use airglow_device::{Error, Platform, Read, Stream, Tcp, Udp, Write};
+use airglow_runtime::for_each_connection;
+
+async fn run<P: Platform>(platform: &P) -> Result<(), String> {
+    let port = platform.parameters().get("port", "a port number (1 to 65535)").map_err(|error| error.to_string())?;
+    let port: u16 = port.unwrap_or(7777);
+    let failed = |what: &str, error: &dyn Error| format!("{what} on port {port}: {error}");
+    let listener = platform.tcp().listen(port).await.map_err(|error| failed("TCP", &error))?;
+    log::info!("echo on port {port}");
+    let tcp = for_each_connection::<1000, _>(&listener, platform.timer(), async |mut stream| {
+        let mut buf = vec![0; 64 * 1024];
+        while let Ok(len @ 1..) = stream.read(&mut buf).await {
+            if stream.write_all(&buf[..len]).await.is_err() {
+                return;
+            }
+        }
+        let _ = stream.close().await;
+    });
+    let udp = platform.udp().respond(port, |_, question, reply| {
+        reply.get_mut(..question.len())?.copy_from_slice(question);
+        Some(question.len())
+    });
+    match airglow_runtime::select(tcp, udp).await {
+        airglow_runtime::Either::Right(Err(error)) => Err(failed("UDP", &error)),
+        _ => Ok(()),
+    }
+}
+
+airglow_platform_unix::main!(|platform| run(platform));

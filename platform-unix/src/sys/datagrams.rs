@@ -1,0 +1,232 @@
+//! Datagrams in batches: `recvmmsg(2)` and `sendmmsg(2)` (Linux).
+use rustix::io::Errno;
+use std::{
+    io,
+    mem::{self, MaybeUninit},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::fd::{AsFd, AsRawFd},
+};
+
+/// Datagrams in a batch.
+pub(crate) const BATCH: usize = 64;
+/// The longest question; longer ones are dropped. Memory is touched only as far as datagrams reach.
+const QUESTION: usize = 9216;
+/// Room for a reply: what fits one Ethernet frame over IPv6.
+const REPLY: usize = 1452;
+/// Room for one control message with the local address.
+const CONTROL: usize = 64;
+
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL]);
+
+/// Room for a batch of questions and their replies.
+pub(crate) struct Datagrams {
+    questions: Vec<u8>,
+    replies: Vec<u8>,
+    peers: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
+    slices: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+    // How many questions the last receive brought, then how many replies there are.
+    count: usize,
+}
+
+fn errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+impl Datagrams {
+    pub(crate) fn new() -> Self {
+        // SAFETY: these C structures are valid when all their bytes are zero.
+        let (peer, slice, header) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
+        Self {
+            questions: vec![0; BATCH * QUESTION],
+            replies: vec![0; BATCH * REPLY],
+            peers: vec![peer; BATCH],
+            controls: vec![Control([0; CONTROL]); BATCH],
+            slices: vec![slice; BATCH],
+            headers: vec![header; BATCH],
+            count: 0,
+        }
+    }
+
+    /// Receives as many datagrams as there are, at most [`BATCH`].
+    pub(crate) fn receive(&mut self, fd: impl AsFd) -> Result<usize, Errno> {
+        for index in 0..BATCH {
+            self.slices[index] = libc::iovec {
+                iov_base: self.questions[index * QUESTION..].as_mut_ptr().cast(),
+                iov_len: QUESTION,
+            };
+            let header = &mut self.headers[index].msg_hdr;
+            header.msg_name = (&raw mut self.peers[index]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = &raw mut self.slices[index];
+            header.msg_iovlen = 1;
+            header.msg_control = (&raw mut self.controls[index]).cast();
+            header.msg_controllen = CONTROL as _;
+            header.msg_flags = 0;
+        }
+        // SAFETY: each of the BATCH headers was just pointed at its own name, slice and control, each as long
+        // as is said, all of them in vectors of this structure that nothing moves during the call.
+        let count = unsafe {
+            libc::recvmmsg(
+                fd.as_fd().as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH as u32,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        self.count = usize::try_from(count).map_err(|_| errno())?.min(BATCH);
+        Ok(self.count)
+    }
+
+    /// Answers what was received: `answer` gets the peer, the question and room for a reply, and returns its length.
+    pub(crate) fn answer(&mut self, mut answer: impl FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize>) {
+        let received = mem::take(&mut self.count);
+        for index in 0..received {
+            let header = self.headers[index];
+            let len = (header.msg_len as usize).min(QUESTION);
+            let Some(peer) = address(&self.peers[index], header.msg_hdr.msg_namelen) else { continue };
+            if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+                continue;
+            }
+            let question = &self.questions[index * QUESTION..][..len];
+            let reply = &mut self.replies[self.count * REPLY..][..REPLY];
+            let Some(len) = answer(peer, question, reply) else { continue };
+            // Replies move up to the front: place `self.count` is at or before `index`.
+            let to = self.count;
+            self.slices[to] =
+                libc::iovec { iov_base: self.replies[to * REPLY..].as_mut_ptr().cast(), iov_len: len.min(REPLY) };
+            self.peers[to] = self.peers[index];
+            let mut control = self.controls[index];
+            let control_len = source_address(&mut control, header.msg_hdr.msg_controllen as usize);
+            self.controls[to] = control;
+            let reply = &mut self.headers[to].msg_hdr;
+            reply.msg_namelen = header.msg_hdr.msg_namelen;
+            reply.msg_name = (&raw mut self.peers[to]).cast();
+            reply.msg_iov = &raw mut self.slices[to];
+            reply.msg_iovlen = 1;
+            reply.msg_control =
+                if control_len == 0 { std::ptr::null_mut() } else { (&raw mut self.controls[to]).cast() };
+            reply.msg_controllen = control_len as _;
+            reply.msg_flags = 0;
+            self.count += 1;
+        }
+    }
+
+    /// How many replies wait.
+    pub(crate) fn replies(&self) -> usize {
+        self.count
+    }
+
+    /// Sends the replies from number `first` on; returns how many went. An error concerns number `first`.
+    pub(crate) fn send(&mut self, fd: impl AsFd, first: usize) -> Result<usize, Errno> {
+        let waiting = self.headers.get_mut(first..self.count).unwrap_or_default();
+        // SAFETY: `answer` pointed each of the first `count` headers at its own name, slice and control in
+        // vectors of this structure, which have not moved since: they never grow.
+        let count = unsafe {
+            libc::sendmmsg(
+                fd.as_fd().as_raw_fd(),
+                waiting.as_mut_ptr(),
+                waiting.len() as u32,
+                (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
+            )
+        };
+        usize::try_from(count).map_err(|_| errno())
+    }
+}
+
+/// Asks the kernel to say which local address each datagram came to.
+pub(crate) fn want_local_address(fd: impl AsFd, ipv6: bool) -> io::Result<()> {
+    let (level, option) = if ipv6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO)
+    };
+    let on: libc::c_int = 1;
+    // SAFETY: the option's value is an int, and its address and size are right.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_fd().as_raw_fd(),
+            level,
+            option,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The peer's address.
+fn address(storage: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<SocketAddr> {
+    let len = len as usize;
+    match libc::c_int::from(storage.ss_family) {
+        libc::AF_INET if len >= size_of::<libc::sockaddr_in>() => {
+            // SAFETY: the storage is larger and as well aligned, every bit pattern is a valid value, and the
+            // kernel says that this many bytes are of this type.
+            let v4 = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 if len >= size_of::<libc::sockaddr_in6>() => {
+            // SAFETY: as above.
+            let v6 = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            Some(match ip.to_ipv4_mapped() {
+                Some(v4) => SocketAddrV4::new(v4, u16::from_be(v6.sin6_port)).into(),
+                None => {
+                    SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into()
+                }
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Turns "it came to this address" into "send it from this address", in place. Returns the length of the control
+/// message, 0 where the address is no source (a group) or the kernel said nothing.
+fn source_address(control: &mut Control, len: usize) -> usize {
+    const HEADER: usize = size_of::<libc::cmsghdr>();
+    if len < HEADER || len > CONTROL {
+        return 0;
+    }
+    let mut header = MaybeUninit::<libc::cmsghdr>::uninit();
+    // SAFETY: at least as many bytes as a header were filled by the kernel, and all of them are integers.
+    let header = unsafe {
+        std::ptr::copy_nonoverlapping(control.0.as_ptr(), header.as_mut_ptr().cast(), HEADER);
+        header.assume_init()
+    };
+    // The payload follows the header on Linux, which aligns both to the size of a pointer.
+    let payload = &mut control.0[HEADER..len];
+    match (header.cmsg_level, header.cmsg_type, payload) {
+        // struct in_pktinfo: index, local address (the source of a reply), destination in the packet.
+        (libc::IPPROTO_IP, libc::IP_PKTINFO, [index @ .., _, _, _, _, d0, d1, d2, d3]) if index.len() >= 4 => {
+            if Ipv4Addr::new(*d0, *d1, *d2, *d3).is_multicast() {
+                return 0;
+            }
+            index[..4].fill(0);
+            len
+        }
+        // struct in6_pktinfo: address (IPv4's are mapped), index.
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, payload) if payload.len() >= 20 => {
+            let mut octets = [0; 16];
+            octets.copy_from_slice(&payload[..16]);
+            let addr = Ipv6Addr::from(octets);
+            let group = match addr.to_ipv4_mapped() {
+                Some(v4) => v4.is_multicast() || v4.is_broadcast(),
+                None => addr.is_multicast(),
+            };
+            if group {
+                return 0;
+            }
+            if !addr.is_unicast_link_local() {
+                // Any interface may carry the reply.
+                payload[16..20].fill(0);
+            }
+            len
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,132 @@
+//! A whole program: boot parameters, signals, exit codes.
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+struct Echo {
+    child: Child,
+    port: u16,
+    stderr: BufReader<ChildStderr>,
+}
+
+fn echo() -> Command {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push("examples/echo");
+    assert!(path.exists(), "{} is not built: run the tests with `cargo test -p airglow-platform-unix`", path.display());
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Echo {
+    fn start() -> Self {
+        let port = free_port();
+        let mut child = echo().arg(format!("port={port}")).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert!(line.contains(&format!("echo on port {port}")), "{line}");
+        Self { child, port, stderr }
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn end(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.child.kill().unwrap();
+                panic!("did not end");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        (status, rest)
+    }
+}
+
+/// Runs with `words` to the end, which must be a failure; returns what it said.
+fn refused(words: &[&str]) -> String {
+    let output = echo().args(words).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn signals_end_it_cleanly() {
+    for signal in ["-TERM", "-INT"] {
+        let echo = Echo::start();
+        let mut peer = TcpStream::connect(("127.0.0.1", echo.port)).unwrap();
+        peer.write_all(b"still here").unwrap();
+        let mut buf = [0; 10];
+        peer.read_exact(&mut buf).unwrap();
+        assert_eq!(&buf, b"still here");
+        echo.signal(signal);
+        let (status, said) = echo.end();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(said.contains("shutting down"), "{said}");
+    }
+}
+
+#[test]
+fn both_versions_of_ip_reach_both_ports() {
+    let echo = Echo::start();
+    for host in ["127.0.0.1", "::1"] {
+        let mut tcp = TcpStream::connect((host, echo.port)).unwrap();
+        tcp.write_all(b"tcp").unwrap();
+        tcp.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = String::new();
+        tcp.read_to_string(&mut all).unwrap();
+        assert_eq!(all, "tcp");
+
+        let udp = UdpSocket::bind((host, 0)).unwrap();
+        udp.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        udp.connect((host, echo.port)).unwrap();
+        udp.send(b"udp").unwrap();
+        let mut buf = [0; 16];
+        assert_eq!(udp.recv(&mut buf).unwrap(), 3);
+        assert_eq!(&buf[..3], b"udp");
+    }
+    echo.signal("-TERM");
+    assert_eq!(echo.end().0.code(), Some(0));
+}
+
+#[test]
+fn wrong_words_are_named_in_one_line() {
+    for (words, expected) in [
+        (&["port=http"][..], "echo: boot parameter `port=http`: expected a port number (1 to 65535)\n"),
+        (&["port=0", "prot=80"], "`prot=80`"),
+        (&["log=loud"], "`log=loud`: expected one of `off`, `error`, `warn`, `info`, `debug` and `trace`\n"),
+        (&["net=carrier-pigeon"], "boot parameter `net=carrier-pigeon`: expected `host`"),
+        (&["ipv4=10.0.0.2/24"], "`ipv4=10.0.0.2/24`: expected `net=tap` or `net=packet` beside it"),
+    ] {
+        let said = refused(words);
+        let line = said.lines().last().unwrap_or_default().to_owned() + "\n";
+        assert!(line.contains(expected), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_in_one_line() {
+    let taken = TcpListener::bind("[::]:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let said = refused(&[&format!("port={port}"), "log=off"]);
+    assert!(said.starts_with(&format!("echo: TCP on port {port}: Address already in use")), "{said}");
+    assert_eq!(said.lines().count(), 1);
+}
