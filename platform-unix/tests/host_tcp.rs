@@ -213,6 +213,8 @@ fn dropped_without_close_is_a_reset() {
         stream.write_all(b"half an ans").await.unwrap();
         stream.flush().await.unwrap();
         drop(stream);
+        // At the end of the turn at the latest.
+        yield_now().await;
         let mut all = Vec::new();
         assert_eq!(peer.read_to_end(&mut all).unwrap_err().kind(), ErrorKind::ConnectionReset);
     });
