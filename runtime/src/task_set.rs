@@ -222,24 +222,29 @@ impl<'a> TaskSet<'a> {
         let Above::Parent(parent) = &self.root.above else { return Poll::Ready(()) };
         // First the parent, then the bits: a task that is woken in between is not missed.
         parent.register(cx.waker());
-        for turn in 0.. {
-            let index = {
-                let mut slots = self.slots.borrow_mut();
-                if turn == 0 && slots.ready.is_empty() {
-                    slots.search(LEVELS - 1, 0);
+        let mut searched = false;
+        let mut turn = 0;
+        loop {
+            let mut slots = self.slots.borrow_mut();
+            if slots.ready.is_empty() {
+                // Ends only after a search: wakes that find a bit in the root count on one.
+                if searched {
+                    break;
                 }
-                match slots.ready.last() {
-                    Some(_) if turn == TURN => {
-                        cx.waker().wake_by_ref();
-                        break;
-                    }
-                    _ => match slots.ready.pop() {
-                        Some(index) => index,
-                        None => break,
-                    },
-                }
-            };
-            self.poll_task(index);
+                slots.search(LEVELS - 1, 0);
+                searched = true;
+                continue;
+            }
+            if turn == TURN {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            turn += 1;
+            let next = slots.ready.pop();
+            drop(slots);
+            if let Some(index) = next {
+                self.poll_task(index);
+            }
         }
         if self.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
