@@ -28,14 +28,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The same link, but the kernel on the server's side has no address there and keeps quiet.
     let (client, server) = link();
     server.silence("s0");
-    let words = ["-c", "0", &text(&pump), "net=packet:s0", "ipv4=10.0.0.2/24", "port=80"];
+    let words = ["-c", "0", &text(&pump), "net=packet", "device=s0", "ipv4=10.0.0.2/24", "port=80"];
     let ours = measure(&client, server.start("taskset", &words), None);
     rows(&mut table, "own stack, veth", &ours, &nginx);
 
     let alone = Namespace::new("tap");
     alone.tap("tap0");
     alone.address("tap0", "10.0.0.1/24");
-    let words = ["-c", "0", &text(&pump), "net=tap:tap0", "ipv4=10.0.0.2/24", "port=80"];
+    let words = ["-c", "0", &text(&pump), "net=tap", "device=tap0", "ipv4=10.0.0.2/24", "port=80"];
     let ours = measure(&alone, alone.start("taskset", &words), None);
     rows(&mut table, "own stack, tap", &ours, &nginx);
 

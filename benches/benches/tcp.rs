@@ -23,11 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let kernel = flows(&client, server.start(own_program("flow"), &["serve"]));
     let (client, server) = link();
     server.silence("s0");
-    let ours = flows(&client, server.start(&pump, &["net=packet:s0", "ipv4=10.0.0.2/24"]));
+    let ours = flows(&client, server.start(&pump, &["net=packet", "device=s0", "ipv4=10.0.0.2/24"]));
     rows(&mut table, "veth", &ours, "Linux to Linux", &kernel);
 
     // tap: the kernel at the device's one end; whoever opened it at the other.
-    let ours = on_tap(&pump, &["net=tap:tap0", "ipv4=10.0.0.2/24"]);
+    let ours = on_tap(&pump, &["net=tap", "device=tap0", "ipv4=10.0.0.2/24"]);
     let smoltcp = on_tap(own_program("smoltcp-peer"), &["tap0"]);
     rows(&mut table, "tap", &ours, "smoltcp 0.14, same tap", &smoltcp);
     rows(&mut table, "tap", &ours, "Linux to Linux, veth", &kernel);

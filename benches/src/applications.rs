@@ -1,30 +1,13 @@
 //! The programs that benchmarks measure: our applications in the profile they ship in, and peers that live in this crate.
-use airglow_testbed::Process;
-use std::{
-    env,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use airglow_testbed::{Process, program};
+use std::{env, path::PathBuf};
 
 /// Builds the application `name` as `cargo airglow run` does and returns its executable.
 ///
 /// # Panics
 /// When it does not compile.
 pub fn application(name: &str) -> PathBuf {
-    let package = format!("airglow-{name}");
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--package", &package, "--bin", &package])
-        .arg("--message-format=json-render-diagnostics")
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "{package} does not compile");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .next_back()
-        .expect("cargo names the executable")
+    program(&format!("airglow-{name}"), "release")
 }
 
 /// A program of this crate, which cargo builds beside the benchmark: `flow` or `smoltcp-peer`.

@@ -18,7 +18,7 @@ pub struct Arguments {
 
 /// The benchmarks, and the Debian packages of their peers.
 const BENCHMARKS: &[(&str, &[&str])] = &[
-    ("http", &["iproute2", "nginx-light", "util-linux", "wrk"]),
+    ("http", &["iproute2", "nginx", "util-linux", "wrk"]),
     ("tcp", &["iproute2", "util-linux"]),
     ("idle", &["iproute2"]),
 ];

@@ -80,10 +80,13 @@ fn network(arguments: &Arguments) -> Result<Vec<String>> {
         Net::Tap => {
             let device = device(Some("airglow0"))?;
             tap::ready(&device, arguments.ipv4.as_deref())?;
-            vec![format!("net=tap:{device}")]
+            vec!["net=tap".to_owned(), format!("device={device}")]
         }
-        Net::Packet => vec![format!("net=packet:{}", device(None)?)],
+        Net::Packet => vec!["net=packet".to_owned(), format!("device={}", device(None)?)],
     };
-    words.extend(arguments.ipv4.as_ref().map(|address| format!("ipv4={address}")));
+    words.extend(arguments.ipv4.as_deref().map(|address| match address {
+        "dhcp" => "dhcp".to_owned(),
+        address => format!("ipv4={address}"),
+    }));
     Ok(words)
 }

@@ -14,8 +14,13 @@
 //! let said = client.run("ping", &["-c", "1", "-W", "2", "10.0.0.2"]);
 //! assert!(said.success(), "{said}");
 //! ```
+#![deny(unsafe_code)]
+
+mod enter;
 mod namespace;
 mod process;
+mod program;
 
 pub use namespace::{Namespace, veth};
 pub use process::{Process, Said, cpu_seconds};
+pub use program::{allow_open_files, program};

@@ -60,6 +60,11 @@ impl Namespace {
         Process::start(&mut command)
     }
 
+    /// Runs `f` on a thread that is in this namespace: what it opens with `std::net` is of this namespace.
+    pub fn enter<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        crate::enter::enter(&self.name, f)
+    }
+
     /// Runs `ip` with the words of `arguments` in this namespace.
     ///
     /// # Panics

@@ -1,0 +1,73 @@
+//! Takes and gives bytes: the appliance that tests and benchmarks of stacks talk to.
+//!
+//! | port | parameter | what it does |
+//! |---|---|---|
+//! | 9 | `discard=` | reads and drops (RFC 863) |
+//! | 19 | `source=` | sends without end (RFC 864, with one byte over and over) |
+#![no_std]
+#![forbid(unsafe_code)]
+
+use airglow::{
+    device::{Listener, Parameters, Platform, Stream, Tcp, Timer},
+    runtime::{for_each_connection, join},
+};
+use core::fmt;
+
+/// Connections of each service at once.
+const CONNECTIONS: usize = 64;
+
+/// Why the pump stopped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Failed<'p> {
+    /// A boot parameter is wrong.
+    Parameter(airglow::device::ParameterError<'p>),
+    /// A port could not be opened.
+    Port(u16),
+}
+
+impl fmt::Display for Failed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parameter(error) => error.fmt(f),
+            Self::Port(port) => write!(f, "TCP port {port} cannot be opened: it is taken, or this needs rights"),
+        }
+    }
+}
+
+/// Serves until it is stopped.
+///
+/// # Errors
+/// A wrong boot parameter, or a port that is taken.
+pub async fn run<P: Platform>(platform: &P) -> Result<(), Failed<'_>> {
+    let parameters = platform.parameters();
+    let (discard_port, source_port) = (port(parameters, "discard", 9)?, port(parameters, "source", 19)?);
+    let discard = platform.tcp().listen(discard_port).await.map_err(|_| Failed::Port(discard_port))?;
+    let source = platform.tcp().listen(source_port).await.map_err(|_| Failed::Port(source_port))?;
+    log::info!("listening: discard on port {discard_port}, source on port {source_port}");
+    join(take(&discard, platform.timer()), give(&source, platform.timer())).await;
+    Ok(())
+}
+
+fn port<'p>(parameters: &Parameters<'p>, key: &str, default: u16) -> Result<u16, Failed<'p>> {
+    let port = parameters.get(key, "a port number (0 to 65535)").map_err(Failed::Parameter)?;
+    Ok(port.unwrap_or(default))
+}
+
+/// Reads and drops whatever comes, in place.
+async fn take(listener: &impl Listener, timer: &impl Timer) {
+    for_each_connection::<CONNECTIONS, _>(listener, timer, async |mut stream| {
+        while stream.read_with(|bytes| (bytes.len(), bytes.len())).await.is_ok_and(|n| n > 0) {}
+        let _ = stream.close().await;
+    })
+    .await;
+}
+
+/// Sends until the peer has enough.
+async fn give(listener: &impl Listener, timer: &impl Timer) {
+    static BYTES: [u8; 64 * 1024] = [0x55; 64 * 1024];
+    for_each_connection::<CONNECTIONS, _>(listener, timer, async |mut stream| {
+        while stream.write_static(&BYTES).await.is_ok() {}
+    })
+    .await;
+}
