@@ -1,7 +1,7 @@
 //! RFC 1034 section 4.3.2 within one zone: exact matches, cuts, aliases, wildcards, and what is not there.
 use crate::{
     Error,
-    wire::{Builder, Class, Flags, Name, NameBuf, Question, Rcode, RecordType, Section, rdata},
+    wire::{Builder, Class, Flags, Name, NameBuf, Question, Rcode, RecordType, Section, SuffixHashes, rdata},
     zone::{Node, RecordSet, Zone, is_parent_side},
 };
 
@@ -30,10 +30,11 @@ enum Found<'z> {
 }
 
 fn find<'z>(zone: &'z Zone, name: Name<'_>, rtype: RecordType) -> Found<'z> {
-    let (hashes, count) = name.suffix_hashes();
+    let mut hashes = SuffixHashes::new();
+    hashes.compute(name);
     let apex_labels = zone.apex().name().label_count();
     // The usual case first: the name is there and nothing above it stands in the way.
-    let exact = zone.find_hashed(hashes[0], name);
+    let exact = zone.find_hashed(hashes.get(0), name);
     if let Some(node) = exact.filter(|node| !node.is_occluded()) {
         // The parent's side of a cut is answered here; everything else at a cut is the child's.
         let own = !node.is_cut() || is_parent_side(rtype);
@@ -41,11 +42,12 @@ fn find<'z>(zone: &'z Zone, name: Name<'_>, rtype: RecordType) -> Found<'z> {
     }
     // From the apex down: the first cut or DNAME decides, else the last node that is there.
     let mut closest = zone.apex();
-    for depth in (0..count - 1 - apex_labels).rev() {
+    for depth in (0..hashes.len() - 1 - apex_labels).rev() {
         if closest.has_dname() {
             return Found::Below(closest);
         }
-        let Some(node) = name.ancestor(depth).and_then(|above| zone.find_hashed(hashes[depth], above)) else {
+        let Some(node) = name.ancestor(depth).and_then(|above| zone.find_hashed(hashes.get(depth), above))
+        else {
             break;
         };
         if node.is_cut() {

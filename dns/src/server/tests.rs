@@ -47,6 +47,15 @@ fn ask(zones: &Zones, query: &[u8], transport: Transport) -> String {
     let mut reply = std::vec![0; 65_535];
     let mut server = Server::new(zones, Config { nsid: b"ag", ..Config::default() });
     let Some(length) = server.respond(query, transport, &mut reply) else { return "nothing".into() };
+    // Asked again, in other letters, the answer comes from the table and differs in nothing but the letters.
+    let (mut shouted, mut again) = (query.to_vec(), std::vec![0; 65_535]);
+    shouted[0] ^= 0x55;
+    for byte in shouted.iter_mut().skip(12).take(12) {
+        *byte = byte.to_ascii_uppercase();
+    }
+    let second = server.respond(&shouted, transport, &mut again).expect("an answer the second time");
+    assert!(second == length && again[2..12] == reply[2..12] && again[0] == reply[0] ^ 0x55);
+    assert!(again[12..length].eq_ignore_ascii_case(&reply[12..length]));
     let message = Message::new(&reply[..length]).unwrap();
     let mut words = format!("{:?}", message.flags().rcode());
     for (name, flag) in [("aa", Flags::AA), ("tc", Flags::TC), ("rd", Flags::RD)] {
@@ -205,6 +214,40 @@ fn what_does_not_fit_says_so_and_the_stream_has_it_all() {
     let edns = Edns { udp_payload: 1232, ..Edns::default() };
     let reply = ask(&zones, &query("many.example.com", RecordType::A, Some(&edns)), Transport::Udp);
     assert_eq!(reply.lines().count(), 62, "{reply}");
+}
+
+#[test]
+fn replies_are_kept_within_their_bound_and_served_to_whom_they_fit() {
+    let mut text = String::from(ZONE);
+    for index in 0..60 {
+        text += &format!("many A 198.51.100.{index}\nh{index} A 198.51.100.{index}\n");
+    }
+    let zones = zones(&text);
+    let mut server = Server::new(&zones, Config { precomputed: 8192, ..Config::default() });
+    let mut reply = [0; 65_535];
+    let mut length = |server: &mut Server<'_>, name: &str, edns: Option<&Edns<'_>>| {
+        let length = server.respond(&query(name, RecordType::A, edns), Transport::Udp, &mut reply).unwrap();
+        (length, Message::new(&reply).unwrap().flags().has(Flags::TC), server.stats().precomputed)
+    };
+    let large = Edns { udp_payload: 1232, ..Edns::default() };
+    let (whole, cut, _) = length(&mut server, "many.example.com", Some(&large));
+    assert!(whole > 900 && !cut);
+    assert_eq!(length(&mut server, "many.example.com", Some(&large)), (whole, false, 1));
+    // One who takes less does not get the large one.
+    let (small, cut, hits) =
+        length(&mut server, "many.example.com", Some(&Edns { udp_payload: 512, ..large }));
+    assert!(small <= 512 && cut && hits == 1);
+    let (small, cut, hits) = length(&mut server, "many.example.com", None);
+    assert!(small <= 512 && cut && hits == 1);
+    // A DNSSEC query is another question.
+    assert_eq!(length(&mut server, "many.example.com", Some(&Edns { dnssec_ok: true, ..large })).2, 1);
+    for _ in 0..3 {
+        for index in 0..60 {
+            length(&mut server, &format!("h{index}.example.com"), None);
+            assert!(server.precomputed_bytes() <= 8192);
+        }
+    }
+    assert!(server.stats().precomputed > 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The table of zones, keyed by name.
 use crate::{
-    wire::{Name, RecordType},
+    wire::{Name, RecordType, SuffixHashes},
     zone::Zone,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -67,10 +67,11 @@ impl Zones {
         {
             return only.first().filter(|zone| name.is_within(zone.apex().name()));
         }
-        let (hashes, _) = name.suffix_hashes();
+        let mut hashes = SuffixHashes::new();
+        hashes.compute(name);
         let mut own = None;
         let mut rest = name;
-        for hash in hashes {
+        for hash in (0..hashes.len()).map(|depth| hashes.get(depth)) {
             if let Some(zone) = self.get_hashed(hash, rest) {
                 if rtype != RecordType::DS || rest.len() != name.len() {
                     return Some(zone);

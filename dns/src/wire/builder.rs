@@ -1,5 +1,5 @@
 //! Writes messages into a caller's buffer, with name compression (RFC 1035 section 4.1.4) and exact truncation.
-use super::{Class, Edns, Flags, HEADER, Message, Name, RecordType, Section, rdata};
+use super::{Class, Edns, Flags, HEADER, Message, Name, RecordType, Section, rdata, same_letters};
 use crate::Error;
 
 /// Suffixes the compressor remembers; a message with more distinct ones is only a little longer.
@@ -13,9 +13,9 @@ pub struct Builder<'a> {
     length: usize,
     limit: usize,
     counts: [u16; 4],
-    // Where suffixes stand, and the case-insensitive hash of each.
+    // Where suffixes stand, and a tag of each: equal names have equal tags.
     offsets: [u16; REMEMBERED],
-    hashes: [u32; REMEMBERED],
+    tags: [u16; REMEMBERED],
     remembered: usize,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Builder<'a> {
             length: HEADER,
             counts: [0; 4],
             offsets: [0; REMEMBERED],
-            hashes: [0; REMEMBERED],
+            tags: [0; REMEMBERED],
             remembered: 0,
         })
     }
@@ -182,40 +182,64 @@ impl<'a> Builder<'a> {
 
     /// Writes `name`, its longest suffix that the message already has as a pointer.
     fn name(&mut self, name: Name<'_>) -> Result<(), Error> {
-        let (hashes, _) = name.suffix_hashes();
-        let mut rest = name;
-        let mut index = 0;
-        while let Some(parent) = rest.parent() {
-            let hash = hashes[index] as u32;
-            if let Some(offset) = self.find(hash, rest) {
+        let start = self.length;
+        let mut rest = name.as_bytes();
+        while let Some((&label, tail)) = rest.split_first() {
+            if label == 0 {
+                break;
+            }
+            let tag = (rest.len() as u16) << 8 | u16::from(tail.first().map_or(0, u8::to_ascii_lowercase));
+            if let Some(offset) = self.find(tag, rest) {
                 return self.put(&(0xc000 | offset).to_be_bytes());
             }
             let at = self.length;
-            let label = rest.as_bytes().len() - parent.as_bytes().len();
-            self.put(&rest.as_bytes()[..label])?;
+            let (head, tail) = rest.split_at_checked(1 + usize::from(label)).ok_or(Error::BadName)?;
+            self.put(head)?;
             if at < 0x4000 && self.remembered < REMEMBERED {
                 self.offsets[self.remembered] = at as u16;
-                self.hashes[self.remembered] = hash;
+                self.tags[self.remembered] = tag;
                 self.remembered += 1;
             }
-            rest = parent;
-            index += 1;
+            rest = tail;
         }
+        debug_assert!(self.length - start < super::MAX_NAME);
         self.put(&[0])
     }
 
-    fn find(&self, hash: u32, name: Name<'_>) -> Option<u16> {
-        let known = self.hashes.get(..self.remembered)?;
+    fn find(&self, tag: u16, name: &[u8]) -> Option<u16> {
+        let known = self.tags.get(..self.remembered)?.iter().zip(&self.offsets);
         known
-            .iter()
-            .zip(&self.offsets)
-            .find(|&(&other, &offset)| other == hash && self.equals_at(name, offset as usize))
+            .filter(|&(&other, _)| other == tag)
             .map(|(_, &offset)| offset)
+            .find(|&at| self.equals_at(name, at))
     }
 
-    fn equals_at(&self, name: Name<'_>, offset: usize) -> bool {
-        super::NameBuf::from_message(&self.bytes[..self.length], offset)
-            .is_ok_and(|(there, _)| there.as_name() == name)
+    /// Whether the name at `offset`, which this builder wrote, is `name`. One that is still being written has no end.
+    fn equals_at(&self, name: &[u8], offset: u16) -> bool {
+        let written = &self.bytes[..self.length];
+        let mut rest = name;
+        let mut at = usize::from(offset);
+        loop {
+            match (written.get(at), rest.first()) {
+                (Some(&high @ 0xc0..), _) => {
+                    let Some(&low) = written.get(at + 1) else { return false };
+                    at = usize::from(high & 63) << 8 | usize::from(low);
+                }
+                (Some(0), Some(0)) => return true,
+                (Some(&length), Some(&other)) if length == other && length > 0 => {
+                    let count = 1 + usize::from(length);
+                    let (Some(here), Some(there)) = (written.get(at..at + count), rest.get(..count)) else {
+                        return false;
+                    };
+                    if !same_letters(here, there) {
+                        return false;
+                    }
+                    at += count;
+                    rest = &rest[count..];
+                }
+                _ => return false,
+            }
+        }
     }
 
     /// Completes the header's counts and returns the message's length.

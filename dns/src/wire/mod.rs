@@ -9,6 +9,8 @@ mod rtype;
 pub use builder::{Builder, Mark};
 pub use edns::{Edns, Options, option};
 pub use message::{Flags, HEADER, Message, Opcode, Question, Rcode, Record, Records, Section};
-pub(crate) use name::unescape;
-pub use name::{MAX_NAME, Name, NameBuf};
+#[cfg(feature = "alloc")]
+pub(crate) use name::hash_letters;
+pub use name::{MAX_NAME, Name, NameBuf, SuffixHashes};
+pub(crate) use name::{same_letters, unescape};
 pub use rtype::{Class, RecordType};

@@ -36,6 +36,12 @@ impl<'a> Name<'a> {
         }
     }
 
+    /// Bytes that this crate has already checked.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn checked(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The wire form.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0
@@ -93,35 +99,11 @@ impl<'a> Name<'a> {
         self.0.starts_with(b"\x01*")
     }
 
-    /// A hash of the name without regard to case; see [`suffix_hashes`](Self::suffix_hashes).
+    /// A hash of the name without regard to case; see [`SuffixHashes`].
     pub fn case_hash(self) -> u64 {
-        self.suffix_hashes().0[0]
-    }
-
-    /// The case-insensitive hash of this name (index 0), of its parent (1), and so on up to the root, and how many
-    /// there are. One pass over the name finds all of its ancestors in a table.
-    pub fn suffix_hashes(self) -> ([u64; 128], usize) {
-        let mut starts = [0_u8; 128];
-        let mut count = 0;
-        let mut at = 0;
-        while let Some(&length) = self.0.get(at) {
-            if length == 0 || count == 127 {
-                break;
-            }
-            starts[count] = at as u8;
-            count += 1;
-            at += 1 + length as usize;
-        }
-        let mut hashes = [0; 128];
-        let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
-        hashes[count] = hash;
-        for index in (0..count).rev() {
-            let start = starts[index] as usize;
-            let length = self.0[start] as usize;
-            hash = hash_label(hash, self.0.get(start + 1..start + 1 + length).unwrap_or(&[]));
-            hashes[index] = hash;
-        }
-        (hashes, count + 1)
+        let mut hashes = SuffixHashes::new();
+        hashes.compute(self);
+        hashes.get(0)
     }
 
     /// The order of RFC 4034 section 6.1: by labels from right to left, lower-cased.
@@ -140,22 +122,88 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Mixes a label into a hash, eight bytes at a time, lower-cased.
-fn hash_label(seed: u64, label: &[u8]) -> u64 {
+/// The case-insensitive hashes of a name and of each of its ancestors, from one pass over the name, so that all of them
+/// can be looked up in a table.
+pub struct SuffixHashes {
+    hashes: [u64; 128],
+    count: usize,
+}
+
+impl SuffixHashes {
+    /// Those of the root.
+    pub const fn new() -> Self {
+        let mut hashes = [0; 128];
+        hashes[0] = ROOT_HASH;
+        Self { hashes, count: 1 }
+    }
+
+    /// Replaces them by those of `name`.
+    pub fn compute(&mut self, name: Name<'_>) {
+        // First the place of each label, then the hashes from the right end on.
+        let mut count = 0;
+        let mut at = 0;
+        while let Some(&length) = name.0.get(at) {
+            if length == 0 || count == 127 {
+                break;
+            }
+            self.hashes[count] = at as u64;
+            count += 1;
+            at += 1 + usize::from(length);
+        }
+        let mut hash = ROOT_HASH;
+        self.hashes[count] = hash;
+        for place in self.hashes[..count].iter_mut().rev() {
+            let start = *place as usize;
+            let length = usize::from(name.0[start]);
+            hash = hash_letters(name.0.get(start + 1..start + 1 + length).unwrap_or(&[]), hash);
+            *place = hash;
+        }
+        self.count = count + 1;
+    }
+
+    /// How many there are: the name's labels and the root.
+    #[allow(clippy::len_without_is_empty, reason = "there is always the root's")]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// That of the ancestor without the `depth` leftmost labels; 0 is the name itself.
+    pub fn get(&self, depth: usize) -> u64 {
+        self.hashes.get(depth).copied().unwrap_or(ROOT_HASH)
+    }
+}
+
+impl Default for SuffixHashes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const ROOT_HASH: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A hash of bytes without regard to ASCII case, eight at a time.
+pub(crate) fn hash_letters(label: &[u8], seed: u64) -> u64 {
     const K: u64 = 0x2545_f491_4f6c_dd1d;
     let mut hash = (seed ^ label.len() as u64).wrapping_mul(K);
-    let mut chunks = label.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = u64::from_le_bytes([
-            chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7],
-        ]);
-        hash = mix(hash ^ lower8(word), K);
+    let (chunks, rest) = label.as_chunks::<8>();
+    for chunk in chunks {
+        hash = mix(hash ^ lower8(u64::from_le_bytes(*chunk)), K);
     }
-    let mut word = 0;
-    for (index, byte) in chunks.remainder().iter().enumerate() {
-        word |= u64::from(*byte) << (8 * index);
+    let mut word = [0; 8];
+    word[..rest.len()].copy_from_slice(rest);
+    mix(hash ^ lower8(u64::from_le_bytes(word)), K)
+}
+
+/// Equality without regard to ASCII case, eight bytes at a time.
+pub(crate) fn same_letters(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
     }
-    mix(hash ^ lower8(word), K)
+    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    a.0.iter()
+        .zip(b.0)
+        .all(|(a, b)| a == b || lower8(u64::from_le_bytes(*a)) == lower8(u64::from_le_bytes(*b)))
+        && a.1.eq_ignore_ascii_case(b.1)
 }
 
 fn mix(hash: u64, k: u64) -> u64 {
@@ -176,7 +224,7 @@ const fn lower8(word: u64) -> u64 {
 
 impl PartialEq for Name<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(other.0)
+        same_letters(self.0, other.0)
     }
 }
 impl Eq for Name<'_> {}
@@ -490,10 +538,12 @@ mod tests {
         assert!(www.as_name().is_within(name("EXAMPLE.com").as_name()));
         assert!(!name("wwwexample.com").as_name().is_within(name("example.com").as_name()));
         assert!(www.as_name().is_within(Name::ROOT));
-        let (hashes, count) = www.as_name().suffix_hashes();
-        assert_eq!(count, 4);
-        assert_eq!(hashes[1], name("example.com").as_name().case_hash());
-        assert_eq!(hashes[3], Name::ROOT.case_hash());
+        let mut hashes = SuffixHashes::new();
+        hashes.compute(www.as_name());
+        assert_eq!(hashes.len(), 4);
+        assert_eq!(hashes.get(0), www.as_name().case_hash());
+        assert_eq!(hashes.get(1), name("example.com").as_name().case_hash());
+        assert_eq!(hashes.get(3), Name::ROOT.case_hash());
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Makes a zone of records that come in any order.
 use super::{CUT, HAS_DNAME, HAS_WILDCARD, Node, NodeData, OCCLUDED, Zone, denial, soa_numbers};
-use crate::wire::{Name, NameBuf, RecordType, rdata};
+use crate::wire::{Name, NameBuf, RecordType, SuffixHashes, rdata};
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
@@ -112,17 +112,18 @@ impl ZoneBuilder {
 
     /// The node of a name, made together with those between it and the apex.
     fn node(&mut self, owner: Name<'_>) -> Result<u32, ZoneError> {
-        let (hashes, _) = owner.suffix_hashes();
+        let mut hashes = SuffixHashes::new();
+        hashes.compute(owner);
         // Zone files give a name's records in a row.
         if let Some((hash, index)) = self.last
-            && hash == hashes[0]
+            && hash == hashes.get(0)
             && self.zone.name_of(index) == owner
         {
             return Ok(index);
         }
         let mut name = owner;
         let mut found = None;
-        for hash in hashes {
+        for hash in (0..hashes.len()).map(|depth| hashes.get(depth)) {
             let known = self.zone.find_hashed(hash, name).map(|node| node.index);
             let index = match known {
                 Some(index) => index,
@@ -142,7 +143,7 @@ impl ZoneBuilder {
             name = parent;
         }
         let index = found.unwrap_or(0);
-        self.last = Some((hashes[0], index));
+        self.last = Some((hashes.get(0), index));
         Ok(index)
     }
 

@@ -204,7 +204,7 @@ impl Zone {
         let at = self.nodes[index as usize].name as usize;
         // The arena holds a length byte and then the name, both written by the builder.
         let length = usize::from(self.names[at]);
-        Name::parse(&self.names[at + 1..at + 1 + length]).unwrap_or(Name::ROOT)
+        Name::checked(&self.names[at + 1..at + 1 + length])
     }
 
     /// Whether the zone is signed: the apex has a DNSKEY and a chain of denial.
