@@ -3,6 +3,8 @@
 #![warn(missing_docs)]
 #![allow(async_fn_in_trait)]
 
+#[cfg(target_os = "linux")]
+mod card;
 mod clock;
 mod disk;
 mod entropy;
@@ -17,6 +19,8 @@ mod source;
 mod start;
 mod sys;
 
+#[cfg(target_os = "linux")]
+pub use card::{OpenError, Packet, Tap};
 pub use clock::SystemClock;
 pub use disk::FileDisk;
 pub use entropy::SystemEntropy;

@@ -124,6 +124,8 @@ impl Source {
     /// The kernel said that the call would block.
     pub(crate) fn would_block(self: &Rc<Self>, reactor: &Reactor, direction: Direction) -> io::Result<()> {
         self.flag(direction).set(false);
+        // Had the other end really gone, the call would not block.
+        self.hangup.set(false);
         if self.key().is_none() {
             // An edge reports the state at the time of adding, so nothing is lost in between.
             self.key.set(reactor.add(self)?);

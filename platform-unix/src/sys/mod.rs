@@ -4,6 +4,10 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod datagrams;
+#[cfg(target_os = "linux")]
+pub(crate) mod frames;
+#[cfg(target_os = "linux")]
+pub(crate) mod interface;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod kevent;
 pub(crate) mod signals;

@@ -1,0 +1,272 @@
+//! An Ethernet interface of the host, through a packet socket: airglow answers there, and the host does not.
+use super::{
+    OpenError,
+    tap::NAME,
+    transmit::{self, Count, Sink, Transmit},
+    vnet,
+};
+use crate::{
+    reactor::Reactor,
+    source::{Direction, Source},
+    sys::{
+        frames::{self, Messages},
+        interface::{self, Membership, Name},
+    },
+};
+use airglow_device::{Caps, LinkState, MacAddr, NetDevice, NetRx, NetStats, RxMeta};
+use rustix::io::Errno;
+use std::{
+    fs, io,
+    ops::Range,
+    os::fd::{BorrowedFd, OwnedFd},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+/// An Ethernet interface (one end of a veth pair, say) through AF_PACKET with the virtio header, so that the
+/// partial checksums and coalesced segments of a veth pair are understood, and ours are taken.
+///
+/// One system call receives up to 64 frames and one sends them.
+pub struct Packet {
+    source: Rc<Source>,
+    reactor: Reactor,
+    control: OwnedFd,
+    name: Name,
+    mac: MacAddr,
+    caps: Caps,
+    rx: PacketRx,
+    tx: Transmit<PacketSink>,
+}
+
+impl Packet {
+    /// Opens the interface `name` and sets it up. The host must not have an IPv4 address on it, and IPv6 is switched
+    /// off there: the host would answer beside us.
+    ///
+    /// `mac` is our address, the interface's own if `None`. Without `offload` the checksum of every frame is complete,
+    /// frames longer than the MTU are dropped, and we send only such frames, which is for measuring and for
+    /// passing frames on.
+    ///
+    /// # Errors
+    /// What the system refused, and what to type.
+    pub fn open(reactor: &Reactor, name: &str, mac: Option<MacAddr>, offload: bool) -> Result<Self, OpenError> {
+        let fail = |doing, error: io::Error, advice: String| OpenError::new(name, doing, error, advice);
+        const OPENING: &str = "opening the interface";
+        let Some(system_name) = Name::new(name) else {
+            return Err(fail(OPENING, io::ErrorKind::InvalidInput.into(), NAME.to_owned()));
+        };
+        let control = interface::control().map_err(|error| fail(OPENING, error, String::new()))?;
+        let index = interface::index(&control, system_name).map_err(|error| {
+            fail(OPENING, error, format!("as root, a pair of interfaces is made by: ip link add {name} type veth"))
+        })?;
+        if let Some(address) = interface::ipv4(&control, system_name) {
+            let taken = io::Error::new(io::ErrorKind::AddrInUse, format!("the host has the address {address} there"));
+            return Err(fail(OPENING, taken, format!("as root, type: ip address flush dev {name}")));
+        }
+        let rights = |error: io::Error| {
+            let advice = match error.kind() {
+                io::ErrorKind::PermissionDenied => "packet sockets need root, or the capability CAP_NET_RAW",
+                _ => "",
+            };
+            fail(OPENING, error, advice.to_owned())
+        };
+        let own = interface::mac(&control, system_name).map_err(rights)?;
+        let mtu = interface::mtu(&control, system_name).map_err(rights)?;
+        let packet = interface::open_packet(index).map_err(rights)?;
+        silence_ipv6(name)
+            .map_err(|error| fail("switching the host's IPv6 off on", error, String::new()))?;
+        if let Err(error) = interface::set_up(&control, system_name) {
+            log::warn!("{name} is down; as root, type: ip link set {name} up ({error})");
+        }
+        let mac = mac.unwrap_or(own);
+        let wanted = if mac == own { Membership::AllMulticast } else { Membership::Promiscuous };
+        interface::join(&packet, index, wanted).map_err(rights)?;
+        let source = Source::new(packet);
+        let mut caps = Caps::new(mtu);
+        if offload {
+            caps = caps.with_checksums(true, true).with_tso(transmit::TSO, transmit::TSO);
+        }
+        Ok(Self {
+            reactor: reactor.clone(),
+            control,
+            name: system_name,
+            mac,
+            caps,
+            rx: PacketRx {
+                source: source.clone(),
+                reactor: reactor.clone(),
+                messages: Messages::new(),
+                buffer: vec![0; frames::BATCH * SLOT].into(),
+                complete: !offload,
+                longest: if offload { transmit::LONGEST } else { mtu + 14 + TAG },
+                count: Count::default(),
+            },
+            tx: Transmit::new(source.clone(), reactor.clone(), PacketSink { messages: Messages::new() }, mtu),
+            source,
+        })
+    }
+}
+
+/// With an IPv6 address of its own the host would answer beside us, and its link-local address, made from the same
+/// hardware address, would be ours too.
+fn silence_ipv6(name: &str) -> io::Result<()> {
+    let switch = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+    match fs::read_to_string(&switch) {
+        Ok(value) if value.trim() == "1" => Ok(()),
+        Ok(_) => fs::write(&switch, "1").map_err(|error| {
+            io::Error::new(error.kind(), format!("{error}; as root, type: sysctl net.ipv6.conf.{name}.disable_ipv6=1"))
+        }),
+        // A kernel without IPv6.
+        Err(_) => Ok(()),
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        self.reactor.remove(&self.source);
+    }
+}
+
+/// Length of an 802.1Q tag, and the room for it before each frame.
+const TAG: usize = 4;
+/// Bytes for one frame: the tag's room, the virtio header, the longest frame; the packet in it is aligned to eight.
+const SLOT: usize = (TAG + vnet::LEN + transmit::LONGEST).next_multiple_of(8);
+
+/// The receiving half of a [`Packet`].
+pub struct PacketRx {
+    source: Rc<Source>,
+    reactor: Reactor,
+    messages: Messages,
+    buffer: Box<[u8]>,
+    complete: bool,
+    longest: usize,
+    count: Count,
+}
+
+impl NetRx for PacketRx {
+    fn receive(&mut self, budget: usize, mut frame: impl FnMut(&mut [u8], RxMeta)) -> usize {
+        let mut lent = 0;
+        while lent < budget && self.source.is_ready(Direction::Read) {
+            let wanted = (budget - lent).min(frames::BATCH);
+            match self.messages.receive(self.source.fd(), &mut self.buffer, SLOT, wanted) {
+                Ok(received) => {
+                    if received < wanted {
+                        self.source.came_short(Direction::Read);
+                    }
+                    for index in 0..received {
+                        lent += usize::from(self.lend(index, &mut frame));
+                    }
+                }
+                Err(Errno::INTR) => {}
+                // Nothing is left, or the interface went down; either way an edge will tell of more.
+                Err(_) => {
+                    if self.source.would_block(&self.reactor, Direction::Read).is_err() {
+                        return lent;
+                    }
+                }
+            }
+        }
+        lent
+    }
+}
+
+impl PacketRx {
+    /// Lends frame `index` of the last batch; false when it is of no use.
+    fn lend(&mut self, index: usize, frame: &mut impl FnMut(&mut [u8], RxMeta)) -> bool {
+        let received = self.messages.received(index);
+        let slot = &mut self.buffer[index * SLOT..][..SLOT];
+        let Some(bytes) = slot.get_mut(..received.len).filter(|_| !received.truncated) else {
+            self.count.drop(1);
+            return false;
+        };
+        let Some((header, bytes)) = vnet::Header::split(bytes) else {
+            self.count.drop(1);
+            return false;
+        };
+        let Some(meta) = header.meta().filter(|_| bytes.len() <= self.longest) else {
+            self.count.drop(1);
+            return false;
+        };
+        if self.complete {
+            header.complete(bytes);
+        }
+        let len = bytes.len();
+        let bytes = match received.vlan {
+            None => bytes,
+            // The tag goes back where the sender had it: behind the addresses, which move into the header's place.
+            Some((protocol, control)) => {
+                let tagged = &mut slot[vnet::LEN - TAG..vnet::LEN + len];
+                tagged.copy_within(TAG..TAG + 12, 0);
+                tagged[12..14].copy_from_slice(&protocol.to_be_bytes());
+                tagged[14..16].copy_from_slice(&control.to_be_bytes());
+                tagged
+            }
+        };
+        self.count.add(bytes.len());
+        frame(bytes, meta);
+        true
+    }
+}
+
+/// Sends a batch of frames in a call.
+pub struct PacketSink {
+    messages: Messages,
+}
+
+impl Sink for PacketSink {
+    fn send(&mut self, fd: BorrowedFd<'_>, bytes: &[u8], ranges: &[Range<usize>]) -> Result<usize, Errno> {
+        self.messages.send(fd, bytes, ranges)
+    }
+}
+
+/// The counters of both halves.
+pub(super) fn stats(rx: &Count, tx: &Count) -> NetStats {
+    NetStats {
+        rx_frames: rx.frames.get(),
+        rx_bytes: rx.bytes.get(),
+        rx_dropped: rx.dropped.get(),
+        tx_frames: tx.frames.get(),
+        tx_bytes: tx.bytes.get(),
+        tx_dropped: tx.dropped.get(),
+    }
+}
+
+/// Ready when a frame may wait, or when there is room and somebody wants it.
+pub(super) fn poll_ready(source: &Source, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
+    if source.is_ready(Direction::Read) || (want_tx && source.is_ready(Direction::Write)) {
+        return Poll::Ready(());
+    }
+    source.wait(Direction::Read, cx.waker());
+    if want_tx {
+        source.wait(Direction::Write, cx.waker());
+    }
+    Poll::Pending
+}
+
+impl NetDevice for Packet {
+    type Rx = PacketRx;
+    type Tx = Transmit<PacketSink>;
+
+    fn caps(&self) -> Caps {
+        self.caps
+    }
+    fn mac(&self) -> MacAddr {
+        self.mac
+    }
+    fn link(&self) -> LinkState {
+        match interface::is_running(&self.control, self.name) {
+            Ok(true) => LinkState::Up,
+            _ => LinkState::Down,
+        }
+    }
+    fn stats(&self) -> NetStats {
+        // The kernel's counter starts anew with each look.
+        self.rx.count.drop(interface::packet_drops(self.source.fd()));
+        stats(&self.rx.count, &self.tx.count)
+    }
+    fn split(&mut self) -> (&mut PacketRx, &mut Transmit<PacketSink>) {
+        (&mut self.rx, &mut self.tx)
+    }
+    fn poll_ready(&mut self, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
+        poll_ready(&self.source, cx, want_tx || self.tx.is_stuck())
+    }
+}
