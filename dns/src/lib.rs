@@ -21,6 +21,7 @@
 //! | codec: names, messages, EDNS(0), record data of every type in use | [`wire`] | nothing: no allocation |
 //! | zone files and zones | [`zone`] | `alloc` |
 //! | authoritative answers, zone transfers out | [`server`] | `alloc` |
+//! | the server over any UDP and any byte stream | [`shell`] | `alloc` |
 //!
 //! # How a reply comes about
 //! [`server::Server::respond`] reads the question where it lies in the packet, hashes the name once from right to left (which gives
@@ -37,6 +38,8 @@ extern crate std;
 mod error;
 #[cfg(feature = "alloc")]
 pub mod server;
+#[cfg(feature = "alloc")]
+pub mod shell;
 pub mod wire;
 #[cfg(feature = "alloc")]
 pub mod zone;

@@ -9,6 +9,7 @@ pub use transfer::Transfer;
 pub use zones::Zones;
 
 use crate::wire::{Builder, Class, Edns, Flags, Message, Opcode, Question, Rcode, RecordType, option};
+use alloc::vec::Vec;
 use answer::Answer;
 use precomputed::{Plain, Precomputed};
 
@@ -74,6 +75,8 @@ mod extended_error {
 pub struct Server<'a> {
     zones: &'a Zones,
     precomputed: Precomputed,
+    /// Room for the longest reply, made when the first stream asks.
+    scratch: Vec<u8>,
     config: Config<'a>,
     stats: Stats,
 }
@@ -90,7 +93,13 @@ struct Asked {
 impl<'a> Server<'a> {
     /// A server for `zones`.
     pub fn new(zones: &'a Zones, config: Config<'a>) -> Self {
-        Self { zones, precomputed: Precomputed::new(config.precomputed), config, stats: Stats::default() }
+        Self {
+            zones,
+            precomputed: Precomputed::new(config.precomputed),
+            scratch: Vec::new(),
+            config,
+            stats: Stats::default(),
+        }
     }
 
     /// Counters since the start.
@@ -122,6 +131,18 @@ impl<'a> Server<'a> {
             self.precomputed.keep(&plain, written);
         }
         Some(length)
+    }
+
+    /// The reply to a query that came over a stream, behind its two bytes of length (RFC 1035 section 4.2.2).
+    pub fn respond_framed(&mut self, query: &[u8]) -> Option<Vec<u8>> {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.resize(2 + usize::from(u16::MAX), 0);
+        let framed = self.respond(query, Transport::Tcp, &mut scratch[2..]).map(|length| {
+            scratch[..2].copy_from_slice(&(length as u16).to_be_bytes());
+            scratch[..2 + length].to_vec()
+        });
+        self.scratch = scratch;
+        framed
     }
 
     /// Bytes that the replies kept ready take now.

@@ -1,0 +1,140 @@
+//! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
+use crate::server::{Server, Transfer, Transport, Zones};
+use airglow_device::{Endpoint, Stream, Timer, Udp};
+use airglow_runtime::timeout;
+use alloc::vec::Vec;
+use core::{cell::RefCell, convert::Infallible, time::Duration};
+
+/// Bounds for a stream (RFC 7766).
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a connection may be silent between queries, or take over one.
+    pub idle: Duration,
+    /// How long one reply may take to go out.
+    pub write: Duration,
+    /// Longest query in bytes; a longer one ends the connection.
+    pub query: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(10), write: Duration::from_secs(30), query: 4096 }
+    }
+}
+
+/// Why a connection ended before its client closed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The client was silent, or did not take a reply, for too long.
+    TimedOut,
+    /// The client closed or reset the connection in the middle of a message.
+    Broken,
+    /// What came is no DNS query, or one longer than [`Limits::query`].
+    NoQuery,
+}
+
+/// Answers datagrams on a port, in place and in batches, until that fails.
+///
+/// # Errors
+/// The stack's, as when the port is taken.
+pub async fn serve_udp<U: Udp>(
+    udp: &U,
+    on: impl Into<Endpoint>,
+    server: &RefCell<Server<'_>>,
+) -> Result<Infallible, U::Error> {
+    udp.respond(on, |_, query, reply| server.borrow_mut().respond(query, Transport::Udp, reply)).await
+}
+
+/// Answers the queries of one connection in order, pipelined ones too, until it ends or a limit is passed.
+/// `transfers`: whether this client may have whole zones.
+///
+/// # Errors
+/// Why it ended, unless the client closed it.
+pub async fn serve_stream(
+    mut stream: impl Stream,
+    zones: &Zones,
+    server: &RefCell<Server<'_>>,
+    timer: &impl Timer,
+    limits: &Limits,
+    transfers: bool,
+) -> Result<(), Ended> {
+    stream.set_nodelay(true);
+    let mut query = Vec::new();
+    loop {
+        let mut length = [0; 2];
+        if !read_exact(&mut stream, &mut length, timer, limits).await? {
+            return stream.close().await.map_err(|_| Ended::Broken);
+        }
+        let length = usize::from(u16::from_be_bytes(length));
+        if length > limits.query {
+            return Err(Ended::NoQuery);
+        }
+        query.resize(length, 0);
+        if length > 0 && !read_exact(&mut stream, &mut query, timer, limits).await? {
+            return Err(Ended::Broken);
+        }
+        if let Some(transfer) = Transfer::start(zones, &query).filter(|_| transfers) {
+            send_zone(&mut stream, transfer, timer, limits).await?;
+            continue;
+        }
+        let reply = server.borrow_mut().respond_framed(&query).ok_or(Ended::NoQuery)?;
+        write(&mut stream, &reply, timer, limits).await?;
+    }
+}
+
+async fn send_zone(
+    stream: &mut impl Stream,
+    mut transfer: Transfer<'_>,
+    timer: &impl Timer,
+    limits: &Limits,
+) -> Result<(), Ended> {
+    // Messages of 16 KiB let every compression pointer reach every name (RFC 5936 section 3.4 leaves the size open).
+    let mut buffer = alloc::vec![0; 2 + 16_384];
+    while let Some(written) = transfer.next_message(&mut buffer[2..]) {
+        let length = match written {
+            Ok(length) => length,
+            // A record larger than that: once more with all the room there is.
+            Err(_) if buffer.len() < 65_537 => {
+                buffer.resize(65_537, 0);
+                continue;
+            }
+            Err(_) => return Err(Ended::Broken),
+        };
+        let (head, _) = buffer.split_at_mut(2);
+        head.copy_from_slice(&(length as u16).to_be_bytes());
+        write(stream, &buffer[..2 + length], timer, limits).await?;
+    }
+    Ok(())
+}
+
+async fn write(
+    stream: &mut impl Stream,
+    bytes: &[u8],
+    timer: &impl Timer,
+    limits: &Limits,
+) -> Result<(), Ended> {
+    let written = timeout(timer, limits.write, stream.write_all(bytes)).await;
+    written.map_err(|_| Ended::TimedOut)?.map_err(|_| Ended::Broken)
+}
+
+/// Fills `out`; `false` when the stream ends before its first byte.
+async fn read_exact(
+    stream: &mut impl Stream,
+    out: &mut [u8],
+    timer: &impl Timer,
+    limits: &Limits,
+) -> Result<bool, Ended> {
+    let whole = async {
+        let mut at = 0;
+        while at < out.len() {
+            match stream.read(&mut out[at..]).await {
+                Ok(0) if at == 0 => return Ok(false),
+                Ok(0) | Err(_) => return Err(Ended::Broken),
+                Ok(count) => at += count,
+            }
+        }
+        Ok(true)
+    };
+    timeout(timer, limits.idle, whole).await.map_err(|_| Ended::TimedOut)?
+}
