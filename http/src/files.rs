@@ -71,21 +71,41 @@ impl<K: KeyValue> Handler for Files<K> {
         let mut key = Key { space, length };
         if key.text(length).is_empty() || key.text(length).ends_with('/') {
             key.append("index.html");
-        } else if self.entry(key.text(length)).await?.is_none() {
-            let folder = key.length;
-            key.append("/index.html");
-            return match self.entry(key.text(key.length)).await? {
-                Some(_) => self.redirect(exchange, key.text(folder)).await,
-                None => message(exchange, Status::NOT_FOUND).await,
-            };
         }
-        self.answer(exchange, key).await
+        let plain_length = key.length;
+        if let Some(found) = self.find(&mut key).await? {
+            return self.answer(exchange, key, found).await;
+        }
+        if plain_length == length {
+            key.append("/index.html");
+            if self.find(&mut key).await?.is_some() {
+                return self.redirect(exchange, key.text(length)).await;
+            }
+        }
+        message(exchange, Status::NOT_FOUND).await
     }
 }
 
+/// The representations that a store has of one resource.
+struct Found {
+    plain: Option<Entry>,
+    brotli: Option<Entry>,
+    gzip: Option<Entry>,
+}
+
 impl<K: KeyValue> Files<K> {
-    async fn entry(&self, key: &str) -> Result<Option<Entry>, Error> {
-        self.store.entry(key).await.map_err(|_| Error::Store)
+    /// Looks for the value of `key` and its variants; `None` when there is none of them.
+    async fn find(&self, key: &mut Key) -> Result<Option<Found>, Error> {
+        let plain_length = key.length;
+        let mut entries = [None; 3];
+        for (coding, entry) in [Coding::Identity, Coding::Brotli, Coding::Gzip].iter().zip(&mut entries) {
+            key.append(coding.suffix());
+            *entry = self.store.entry(key.text(key.length)).await.map_err(|_| Error::Store)?;
+            key.truncate(plain_length);
+        }
+        let [plain, brotli, gzip] = entries;
+        let any = plain.is_some() || brotli.is_some() || gzip.is_some();
+        Ok(any.then_some(Found { plain, brotli, gzip }))
     }
 
     /// To the folder with its slash, so that relative links on its page work.
@@ -110,32 +130,37 @@ impl<K: KeyValue> Files<K> {
         exchange.respond(Status::MOVED_PERMANENTLY).header("Location", location.bytes()).empty().await
     }
 
-    async fn answer(&self, exchange: &mut Exchange<'_>, mut key: Key) -> Result<(), Error> {
+    async fn answer(&self, exchange: &mut Exchange<'_>, mut key: Key, found: Found) -> Result<(), Error> {
         let head = *exchange.head();
-        let plain_length = key.length;
-        let media = media_type(key.text(plain_length));
-        let Some(plain) = self.entry(key.text(plain_length)).await? else {
-            return message(exchange, Status::NOT_FOUND).await;
-        };
+        let media = media_type(key.text(key.length));
         // 1. Which representation (RFC 9110 section 12.5.3).
         let preferences = if head.known.accept_encoding {
             CodingPreferences::parse(head.fields.all("Accept-Encoding"))
         } else {
             CodingPreferences::NONE
         };
-        let (mut coding, mut entry, mut variants) = (Coding::Identity, plain, false);
-        for candidate in [Coding::Brotli, Coding::Gzip] {
-            key.truncate(plain_length);
-            key.append(candidate.suffix());
-            if let Some(variant) = self.entry(key.text(key.length)).await? {
-                variants = true;
-                let (new, old) = (preferences.weight(candidate), preferences.weight(coding));
-                if new > old || (new == old && new > 0 && variant.size < entry.size) {
-                    (coding, entry) = (candidate, variant);
-                }
+        let candidates = [(Coding::Identity, found.plain), (Coding::Brotli, found.brotli), (Coding::Gzip, found.gzip)];
+        let mut best: Option<(Coding, Entry)> = None;
+        for (coding, entry) in candidates {
+            let (weight, Some(entry)) = (preferences.weight(coding), entry) else { continue };
+            let better = best.is_none_or(|(other, smallest)| {
+                let other = preferences.weight(other);
+                weight > other || (weight == other && entry.size < smallest.size)
+            });
+            if weight > 0 && better {
+                best = Some((coding, entry));
             }
         }
-        key.truncate(plain_length);
+        let variants = found.brotli.is_some() || found.gzip.is_some();
+        let Some((coding, entry)) = best else {
+            //= https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
+            //# If an Accept-Encoding header field is present in a request and none
+            //# of the available responses have a content coding that is listed as
+            //# acceptable, the origin server SHOULD send a response without any
+            //# content coding unless the identity coding is indicated as
+            //# unacceptable.
+            return message(exchange, Status::NOT_ACCEPTABLE).await;
+        };
         key.append(coding.suffix());
         // 2. Its validators, and the preconditions.
         let now = exchange.unix_time();
