@@ -10,3 +10,21 @@
 //! `Output` is whatever type implements `IpOutput`. After `input`, `poll_transmit` and timers the run loop does
 //! `while let Some(wakers) = tcp.next_ready() { wakers.wake() }` and the same with `next_acceptable`, where
 //! `S: Storage<Connection = socket::tcp::StreamWakers, Listener = socket::tcp::ListenerWakers>`.
+
+/// The wakers of one connection.
+#[derive(Debug, Default)]
+pub struct StreamWakers {}
+
+impl StreamWakers {
+    /// Wakes whoever waits for the connection.
+    pub fn wake(&mut self) {}
+}
+
+/// The wakers of one listener.
+#[derive(Debug, Default)]
+pub struct ListenerWakers {}
+
+impl ListenerWakers {
+    /// Wakes whoever waits for a connection.
+    pub fn wake(&mut self) {}
+}

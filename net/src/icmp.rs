@@ -1,0 +1,201 @@
+//! ICMP for IPv4: echo, the errors we send, the errors we hear (RFC 792, RFC 1122 section 3.2.2).
+use crate::{
+    ip::{Core, Delivery},
+    ipv4::Received,
+    link::Link,
+    output::{Outgoing, SendError},
+    tcp::IcmpError,
+    wire::{
+        icmpv4::{self, Repr, unreachable},
+        icmpv6, ipv4, protocol,
+    },
+};
+use airglow_device::Instant;
+use core::{net::IpAddr, time::Duration};
+
+/// Allows a burst, then so many a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RateLimit {
+    tokens: u32,
+    refilled: Instant,
+}
+
+/// A burst of 20 errors, and 50 a second.
+const BURST: u32 = 20;
+const INTERVAL: Duration = Duration::from_millis(20);
+
+impl RateLimit {
+    pub const fn new() -> Self {
+        Self { tokens: BURST, refilled: Instant::ZERO }
+    }
+
+    /// One more may go now.
+    pub fn allow(&mut self, now: Instant) -> bool {
+        let elapsed = now.since(self.refilled).as_nanos() / INTERVAL.as_nanos();
+        if elapsed > 0 {
+            let earned = u32::try_from(elapsed).unwrap_or(u32::MAX);
+            self.tokens = self.tokens.saturating_add(earned).min(BURST);
+            self.refilled = if self.tokens == BURST { now } else { self.refilled + INTERVAL * earned };
+        }
+        let allowed = self.tokens > 0;
+        self.tokens = self.tokens.saturating_sub(1);
+        allowed
+    }
+}
+
+/// How much of the packet an ICMPv4 error quotes: all that fits 576 bytes (RFC 1812 section 4.3.2.3).
+const QUOTED_V4: usize = 576 - ipv4::HEADER_LEN - icmpv4::HEADER_LEN;
+
+impl Core<'_> {
+    /// Sends an answer to a received packet and counts why it could not.
+    pub(crate) fn answer(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        packet: &Outgoing,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) {
+        match self.send_packet(now, link, packet, fill) {
+            Ok(()) => {}
+            Err(SendError::Full) => self.stats.transmit_full += 1,
+            Err(SendError::NoRoute | SendError::TooLong) => self.stats.no_route += 1,
+        }
+    }
+
+    /// The address to answer from: the one that was asked, or one of ours if that was a group.
+    pub(crate) fn answer_source(&self, now: Instant, received: &Received<'_>) -> Option<IpAddr> {
+        if received.unicast { Some(received.dst) } else { self.source(now, received.interface, received.src) }
+    }
+
+    pub(crate) fn receive_icmpv4<'f>(
+        &mut self,
+        now: Instant,
+        received: &Received<'f>,
+        message: &Repr<'f>,
+        link: &mut dyn Link,
+    ) -> Option<Delivery<'f>> {
+        match *message {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
+            //# Every host MUST implement an ICMP Echo server function that
+            //# receives Echo Requests and sends corresponding Echo Replies.
+            Repr::EchoRequest { identifier, sequence, data } => {
+                // RFC 1122 section 3.2.2.6 lets a host ignore echo requests to broadcast addresses; that stops smurf attacks.
+                if received.unicast && !received.src.is_unspecified() {
+                    let reply = Repr::EchoReply { identifier, sequence, data };
+                    let packet = Outgoing::new(received.dst, received.src, protocol::ICMP, reply.len());
+                    self.answer(now, link, &packet, &mut |room| reply.emit(room).map_or(0, |()| reply.len()));
+                }
+                None
+            }
+            Repr::EchoReply { .. } => None,
+            Repr::Unreachable { code, mtu, quoted } => {
+                let error = match code {
+                    unreachable::FRAGMENTATION_NEEDED => IcmpError::TooBig(usize::from(mtu)),
+                    unreachable::PROTOCOL | unreachable::PORT | 9 | 10 | 13 => IcmpError::Hard,
+                    _ => IcmpError::Soft,
+                };
+                self.quoted_ipv4(received, error, quoted)
+            }
+            Repr::TimeExceeded { quoted, .. } | Repr::ParameterProblem { quoted, .. } => {
+                self.quoted_ipv4(received, IcmpError::Soft, quoted)
+            }
+        }
+    }
+
+    /// Whom an error that quotes a packet of ours concerns.
+    fn quoted_ipv4<'f>(
+        &mut self,
+        received: &Received<'f>,
+        error: IcmpError,
+        quoted: &'f [u8],
+    ) -> Option<Delivery<'f>> {
+        let Ok(packet) = ipv4::Packet::new_quoted(quoted) else {
+            self.stats.malformed += 1;
+            return None;
+        };
+        let src = IpAddr::V4(packet.src());
+        let about_us = received.unicast && self.is_own(received.interface, src);
+        if !about_us || packet.fragment_offset() != 0 || packet.protocol() != protocol::TCP {
+            return None;
+        }
+        let quoted = packet.payload();
+        (quoted.len() >= 8).then_some(Delivery::Error { error, src, dst: packet.dst().into(), quoted })
+    }
+
+    /// RFC 1122 section 3.2.2: no error about a packet to or from a group, an ICMP error, or a fragment that is not the first.
+    fn may_complain(&mut self, now: Instant, received: &Received<'_>) -> bool {
+        if !received.unicast || received.src.is_unspecified() {
+            return false;
+        }
+        let allowed = self.icmp_errors.allow(now);
+        self.stats.icmp_limited += u64::from(!allowed);
+        allowed
+    }
+
+    pub(crate) fn send_port_unreachable(&mut self, now: Instant, received: &Received<'_>, link: &mut dyn Link) {
+        if received.src.is_ipv4() {
+            self.send_unreachable_v4(now, received, unreachable::PORT, link);
+        } else {
+            let error = |quoted| icmpv6::Repr::Unreachable { code: icmpv6::unreachable::PORT, quoted };
+            self.send_icmpv6_error(now, received, &error, link);
+        }
+    }
+
+    pub(crate) fn send_protocol_unreachable(&mut self, now: Instant, received: &Received<'_>, link: &mut dyn Link) {
+        // Over IPv6 this is a parameter problem that `ipv6.rs` reports, since it knows where the octet is.
+        if received.src.is_ipv4() {
+            self.send_unreachable_v4(now, received, unreachable::PROTOCOL, link);
+        }
+    }
+
+    fn send_unreachable_v4(&mut self, now: Instant, received: &Received<'_>, code: u8, link: &mut dyn Link) {
+        if !self.may_complain(now, received) {
+            return;
+        }
+        let quoted = received.packet.get(..QUOTED_V4).unwrap_or(received.packet);
+        let message = Repr::Unreachable { code, mtu: 0, quoted };
+        let packet = Outgoing::new(received.dst, received.src, protocol::ICMP, message.len());
+        self.answer(now, link, &packet, &mut |room| message.emit(room).map_or(0, |()| message.len()));
+    }
+
+    /// Sends an ICMPv6 error with as much of the packet as fits the minimum MTU (RFC 4443 section 2.4 (c)).
+    pub(crate) fn send_icmpv6_error<'f>(
+        &mut self,
+        now: Instant,
+        received: &Received<'f>,
+        error: &dyn Fn(&'f [u8]) -> icmpv6::Repr<'f>,
+        link: &mut dyn Link,
+    ) {
+        const QUOTED_V6: usize = 1280 - 40 - 8;
+        if received.src.is_unspecified() || received.src.is_multicast() {
+            return;
+        }
+        if !self.icmp_errors.allow(now) {
+            self.stats.icmp_limited += 1;
+            return;
+        }
+        let Some(source) = self.answer_source(now, received) else { return };
+        let message = error(received.packet.get(..QUOTED_V6).unwrap_or(received.packet));
+        let packet =
+            Outgoing::new(source, received.src, protocol::ICMPV6, message.len()).on(received.interface);
+        self.answer(now, link, &packet, &mut |room| message.emit(room).map_or(0, |()| message.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_fifty_a_second() {
+        let mut limit = RateLimit::new();
+        let mut now = Instant::from_secs(10);
+        assert_eq!((0..100).filter(|_| limit.allow(now)).count(), 20);
+        let mut sent = 0;
+        for _ in 0..10_000 {
+            now += Duration::from_millis(1);
+            sent += u32::from(limit.allow(now));
+        }
+        assert_eq!(sent, 500);
+    }
+}

@@ -1,0 +1,57 @@
+//! What the stack knows of one network card.
+use crate::{config::InterfaceConfig, dhcpv4::Client, slaac::RouterSolicitation};
+use airglow_device::{Caps, MacAddr};
+use core::{net::IpAddr, time::Duration};
+use heapless::Vec;
+
+/// Name servers kept for each interface.
+pub(crate) const NAME_SERVERS: usize = 3;
+
+/// One interface: its card, its configuration, what routers and servers said on its link.
+pub struct Interface {
+    pub(crate) active: bool,
+    pub(crate) mac: MacAddr,
+    pub(crate) caps: Caps,
+    pub(crate) up: bool,
+    pub(crate) config: Option<InterfaceConfig>,
+    /// The MTU for IPv6 that a router advertised (RFC 4861 section 6.3.4).
+    pub(crate) mtu6: usize,
+    /// Hop limit of packets we send.
+    pub(crate) hop_limit: u8,
+    pub(crate) base_reachable: Duration,
+    pub(crate) reachable: Duration,
+    pub(crate) retransmit: Duration,
+    pub(crate) solicitation: RouterSolicitation,
+    pub(crate) dhcp: Option<Client>,
+    pub(crate) name_servers: Vec<IpAddr, NAME_SERVERS>,
+    /// The device has not been told of a change in our groups.
+    pub(crate) groups_changed: bool,
+}
+
+impl Interface {
+    pub(crate) const NONE: Self = Self::new(MacAddr::UNSPECIFIED, Caps::new(0), false);
+
+    pub(crate) const fn new(mac: MacAddr, caps: Caps, active: bool) -> Self {
+        Self {
+            active,
+            mac,
+            caps,
+            up: active,
+            config: None,
+            mtu6: caps.mtu,
+            hop_limit: 64,
+            base_reachable: Duration::from_secs(30),
+            reachable: Duration::from_secs(30),
+            retransmit: Duration::from_secs(1),
+            solicitation: RouterSolicitation::IDLE,
+            dhcp: None,
+            name_servers: Vec::new(),
+            groups_changed: false,
+        }
+    }
+
+    /// The largest IP packet, header included.
+    pub(crate) fn mtu(&self, ipv4: bool) -> usize {
+        if ipv4 { self.caps.mtu } else { self.mtu6.min(self.caps.mtu) }
+    }
+}

@@ -1,0 +1,386 @@
+//! The IP half of the stack as a sans-IO core: frames in, frames out, the time passed in.
+use crate::{
+    address::{Address, AddressState, Origin},
+    config::{InterfaceConfig, IpCidr},
+    error::Error,
+    icmp::RateLimit,
+    interface::Interface,
+    link::Link,
+    memory::{Memory, Slice, UdpWakers},
+    neighbor::{Due, NeighborCache},
+    output::{Path, PendingPacket},
+    random::Random,
+    route::{self, RouteEntry},
+    tcp::IcmpError,
+    udp::{Responder, UdpSlot},
+    wire::{
+        arp,
+        ethernet::{EtherType, Frame},
+    },
+};
+use airglow_device::{Caps, Instant, MacAddr, RxMeta};
+use core::{net::IpAddr, time::Duration};
+
+/// Counters; every packet that is not delivered is in one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IpStats {
+    /// Frames taken in.
+    pub received: u64,
+    /// Packets handed to a device.
+    pub sent: u64,
+    /// Frames for another station, or not IP or ARP.
+    pub other: u64,
+    /// Packets whose headers are cut off or contradict themselves.
+    pub malformed: u64,
+    /// Packets with a wrong checksum.
+    pub bad_checksum: u64,
+    /// Packets for an address that is not ours, or with a source no host may have.
+    pub bad_address: u64,
+    /// Fragments: reassembly is not done.
+    pub fragments: u64,
+    /// Packets of a protocol nobody speaks here.
+    pub unknown_protocol: u64,
+    /// Datagrams for a port nobody listens on.
+    pub no_port: u64,
+    /// Datagrams dropped because their socket's queue was full.
+    pub queue_full: u64,
+    /// Packets dropped because their next hop's address was not known in time.
+    pub unresolved: u64,
+    /// Answers dropped because the transmit ring was full.
+    pub transmit_full: u64,
+    /// Answers dropped because no route led back.
+    pub no_route: u64,
+    /// ICMP errors that the rate limit held back.
+    pub icmp_limited: u64,
+    /// ARP and neighbour discovery packets that broke a rule.
+    pub bad_neighbor: u64,
+    /// Addresses of ours that another host was seen to use.
+    pub conflicts: u64,
+}
+
+/// What the IP layer has for TCP.
+#[derive(Clone, Copy, Debug)]
+pub enum Delivery<'a> {
+    /// A segment with a right checksum, from a unicast address to one of ours.
+    Segment {
+        /// From.
+        src: IpAddr,
+        /// To.
+        dst: IpAddr,
+        /// The two ECN bits of the IP header.
+        ecn: u8,
+        /// The IP payload.
+        segment: &'a [u8],
+        /// Payload size of each segment when the device coalesced several, else 0.
+        gro_segment: u16,
+    },
+    /// An ICMP error about a segment of ours.
+    Error {
+        /// What happened.
+        error: IcmpError,
+        /// Our address.
+        src: IpAddr,
+        /// The address we sent to.
+        dst: IpAddr,
+        /// What is quoted of the TCP header, at least 8 bytes.
+        quoted: &'a [u8],
+    },
+}
+
+/// The sans-IO core of IP, ICMP, ARP, neighbour discovery, autoconfiguration, DHCP and UDP for all interfaces of a stack.
+///
+/// A caller hands every frame to [`receive`](Self::receive), calls [`poll`](Self::poll) when
+/// [`poll_timeout`](Self::poll_timeout) has come, and gives TCP what `receive` returns. It sends through a [`Link`].
+pub struct Core<'m> {
+    pub(crate) interfaces: Slice<'m, Interface>,
+    pub(crate) addresses: Slice<'m, Option<Address>>,
+    pub(crate) neighbors: NeighborCache<'m>,
+    pub(crate) routes: Slice<'m, Option<RouteEntry>>,
+    pub(crate) pending: Slice<'m, PendingPacket>,
+    pub(crate) sockets: Slice<'m, UdpSlot>,
+    pub(crate) datagrams: Slice<'m, u8>,
+    pub(crate) datagrams_len: usize,
+    pub(crate) random: Random,
+    pub(crate) stats: IpStats,
+    pub(crate) identification: u16,
+    /// The way that was found last, and until when it holds.
+    pub(crate) last_path: Option<(IpAddr, Path, Instant)>,
+    pub(crate) icmp_errors: RateLimit,
+    /// The earliest time of an address, a route or an autoconfiguration state; may be early.
+    pub(crate) next: Instant,
+    /// Some UDP socket has a new datagram.
+    pub(crate) any_ready: bool,
+    /// An address came or went since the shell last looked.
+    pub(crate) addresses_changed: bool,
+}
+
+impl<'m> Core<'m> {
+    /// A core without interfaces. `seed`: random bytes, for identifiers and delays that nobody shall guess.
+    /// The wakers are the async shell's.
+    pub(crate) fn new(memory: Memory<'m>, seed: [u8; 16]) -> (Self, Slice<'m, UdpWakers>) {
+        let mut random = Random::new(seed);
+        let core = Self {
+            interfaces: memory.interfaces,
+            addresses: memory.addresses,
+            neighbors: NeighborCache::new(memory.neighbors, random.next()),
+            routes: memory.routes,
+            pending: memory.pending,
+            sockets: memory.sockets,
+            datagrams: memory.datagrams,
+            datagrams_len: memory.datagrams_len,
+            identification: random.next() as u16,
+            random,
+            stats: IpStats::default(),
+            last_path: None,
+            icmp_errors: RateLimit::new(),
+            next: Instant::MAX,
+            any_ready: false,
+            addresses_changed: false,
+        };
+        (core, memory.wakers)
+    }
+
+    /// A core of its own, without the async shell. `seed`: random bytes.
+    pub fn with_memory(memory: impl Into<Memory<'m>>, seed: [u8; 16]) -> Self {
+        Self::new(memory.into(), seed).0
+    }
+
+    /// Adds an interface with this card; its number, or [`Error::TableFull`].
+    pub fn add_interface(&mut self, mac: MacAddr, caps: Caps) -> Result<usize, Error> {
+        let interface = Interface::new(mac, caps, true);
+        if let Some(index) = self.interfaces.iter().position(|i| !i.active) {
+            self.interfaces[index] = interface;
+            return Ok(index);
+        }
+        match &mut self.interfaces {
+            Slice::Borrowed(_) => Err(Error::TableFull),
+            #[cfg(feature = "alloc")]
+            Slice::Owned(vec) => {
+                vec.push(interface);
+                Ok(vec.len() - 1)
+            }
+        }
+    }
+
+    /// Gives an interface its configuration; call once for each. More addresses and routes may follow.
+    pub fn configure(&mut self, now: Instant, interface: usize, config: &InterfaceConfig) -> Result<(), Error> {
+        let slot = self.interfaces.get_mut(interface).filter(|i| i.active).ok_or(Error::NoInterface)?;
+        slot.config = Some(*config);
+        if let Some(ipv4) = config.ipv4 {
+            self.add_address(now, interface, ipv4.address.into(), Origin::Static, ipv4.probe)?;
+            if let Some(gateway) = ipv4.gateway {
+                let default = IpCidr::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+                self.add_route(RouteEntry::new(default, gateway.into(), interface))?;
+            }
+        }
+        if config.ipv6_enabled {
+            self.start_ipv6(now, interface, config)?;
+        }
+        if config.dhcp {
+            self.start_dhcp(now, interface);
+        }
+        Ok(())
+    }
+
+    /// Adds an address and the route to its network. `probe`: ask first whether another host has it.
+    pub(crate) fn add_address(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        cidr: IpCidr,
+        origin: Origin,
+        probe: bool,
+    ) -> Result<(), Error> {
+        let bits = if cidr.addr.is_ipv4() { 32 } else { 128 };
+        if cidr.addr.is_unspecified() || cidr.addr.is_multicast() || cidr.prefix_len > bits {
+            return Err(Error::InvalidInput);
+        }
+        if self.addresses.iter().flatten().any(|a| a.cidr.addr == cidr.addr) {
+            return Err(Error::AddrInUse);
+        }
+        let slot = self.addresses.iter_mut().find(|a| a.is_none()).ok_or(Error::TableFull)?;
+        if origin != Origin::Slaac && !route::insert(&mut self.routes, RouteEntry::on_link(cidr, interface)) {
+            return Err(Error::TableFull);
+        }
+        let mut address = Address {
+            interface,
+            cidr,
+            origin,
+            state: AddressState::Tentative,
+            preferred_until: Instant::MAX,
+            valid_until: Instant::MAX,
+            next: now,
+            sent: 0,
+            conflict: None,
+        };
+        if !probe {
+            address.state = if cidr.addr.is_ipv4() { AddressState::Announcing } else { AddressState::Ready };
+            self.addresses_changed = true;
+        } else {
+            // RFC 5227 section 2.1.1 (PROBE_WAIT) and RFC 4862 section 5.4.2: not all hosts at once after a power failure.
+            address.next = now + Duration::from_nanos(self.random.below(1_000_000_000));
+        }
+        *slot = Some(address);
+        self.next = self.next.min(address.next);
+        self.last_path = None;
+        if let Some(interface) = self.interfaces.get_mut(interface) {
+            interface.groups_changed = true;
+        }
+        Ok(())
+    }
+
+    /// Removes an address and the route to its network.
+    pub(crate) fn remove_address(&mut self, addr: IpAddr) {
+        for slot in self.addresses.iter_mut() {
+            let Some(address) = slot.filter(|a| a.cidr.addr == addr) else { continue };
+            *slot = None;
+            for route in self.routes.iter_mut() {
+                if *route == Some(RouteEntry::on_link(address.cidr, address.interface)) {
+                    *route = None;
+                }
+            }
+            if let Some(interface) = self.interfaces.get_mut(address.interface) {
+                interface.groups_changed = true;
+            }
+            self.addresses_changed = true;
+        }
+        self.last_path = None;
+    }
+
+    /// Adds a route, or renews the one with the same destination, gateway and interface.
+    pub fn add_route(&mut self, route: RouteEntry) -> Result<(), Error> {
+        self.last_path = None;
+        self.next = self.next.min(route.expires);
+        if route::insert(&mut self.routes, route) { Ok(()) } else { Err(Error::TableFull) }
+    }
+
+    /// The addresses, with their state.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().flatten()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &IpStats {
+        &self.stats
+    }
+
+    /// `addr` is ours, in use, and on `interface` (the strong host model of RFC 1122 section 3.3.4.2).
+    pub(crate) fn is_own(&self, interface: usize, addr: IpAddr) -> bool {
+        self.addresses.iter().flatten().any(|a| a.cidr.addr == addr && a.interface == interface && a.is_usable())
+    }
+
+    /// The link of an interface came up or went away.
+    pub fn link_changed(&mut self, now: Instant, interface: usize, up: bool) {
+        let Some(slot) = self.interfaces.get_mut(interface).filter(|i| i.active && i.up != up) else { return };
+        slot.up = up;
+        let config = slot.config;
+        self.last_path = None;
+        self.neighbors.forget(interface);
+        if !up {
+            return;
+        }
+        // It may be another network: announce what we have, ask routers and servers again.
+        for address in self.addresses.iter_mut().flatten().filter(|a| a.interface == interface) {
+            if address.is_usable() && address.cidr.addr.is_ipv4() {
+                address.state = AddressState::Announcing;
+                (address.sent, address.next) = (0, now);
+            }
+        }
+        self.next = now;
+        if config.is_some_and(|c| c.slaac) {
+            self.start_router_solicitation(now, interface);
+        }
+        if config.is_some_and(|c| c.dhcp) {
+            self.restart_dhcp(now, interface);
+        }
+    }
+
+    /// Takes one frame from `interface`; sends what answers it at once, and returns what is for TCP.
+    /// `responder`: the UDP service that answers in place, if it is the one that drives the stack.
+    pub fn receive<'f>(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        bytes: &'f [u8],
+        meta: RxMeta,
+        link: &mut dyn Link,
+        responder: Option<&mut Responder<'_>>,
+    ) -> Option<Delivery<'f>> {
+        self.stats.received += 1;
+        let own = self.interfaces.get(interface).filter(|i| i.active)?.mac;
+        let Ok(frame) = Frame::new_checked(bytes) else {
+            self.stats.other += 1;
+            return None;
+        };
+        let dst = frame.dst();
+        if dst != own && !dst.is_multicast() {
+            self.stats.other += 1;
+            return None;
+        }
+        match frame.ethertype() {
+            EtherType::IPV4 => {
+                self.receive_ipv4(now, interface, frame.payload(), meta, dst.is_multicast(), link, responder)
+            }
+            EtherType::IPV6 => {
+                self.receive_ipv6(now, interface, frame.payload(), meta, dst.is_multicast(), link, responder)
+            }
+            EtherType::ARP => {
+                match arp::Repr::parse(frame.payload()) {
+                    Ok(packet) => self.receive_arp(now, interface, &packet, link),
+                    Err(_) => self.stats.malformed += 1,
+                }
+                None
+            }
+            _ => {
+                self.stats.other += 1;
+                None
+            }
+        }
+    }
+
+    /// Does what is due at `now`: probes, announcements, solicitations, leases, expiries.
+    pub fn poll(&mut self, now: Instant, link: &mut dyn Link) {
+        self.poll_neighbors(now, link);
+        if now >= self.next {
+            self.next = Instant::MAX;
+            self.poll_addresses(now, link);
+            self.poll_routers(now, link);
+            for route in self.routes.iter_mut() {
+                match route {
+                    Some(entry) if entry.expires <= now => {
+                        *route = None;
+                        self.last_path = None;
+                    }
+                    Some(entry) => self.next = self.next.min(entry.expires),
+                    None => {}
+                }
+            }
+        }
+        self.poll_dhcp(now, link);
+        self.neighbors.sweep(now);
+    }
+
+    fn poll_neighbors(&mut self, now: Instant, link: &mut dyn Link) {
+        let retransmit = Duration::from_secs(1);
+        // Each entry is due once at most for one `now`.
+        while let Some(due) = self.neighbors.due(now, retransmit) {
+            match due {
+                Due::Solicit { interface, addr, mac } => self.solicit(now, link, interface, addr, mac),
+                Due::Failed { interface, addr, was_router } => {
+                    self.drop_pending(interface, addr);
+                    if was_router {
+                        self.last_path = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// When [`poll`](Self::poll) must be called at the latest; `None`: not before the next event.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let next = self.next.min(self.neighbors.poll_timeout()).min(self.dhcp_timeout());
+        (next != Instant::MAX).then_some(next)
+    }
+}

@@ -1,0 +1,211 @@
+//! Where a stack's tables live: in memory the caller owns, or on the heap within limits.
+use crate::{
+    address::Address, interface::Interface, neighbor::Neighbor, output::PendingPacket, route::RouteEntry,
+    udp::UdpSlot,
+};
+use core::{
+    ops::{Deref, DerefMut},
+    task::Waker,
+};
+
+/// The largest frame that waits for a neighbour's address: Ethernet's 1,500 bytes and the header.
+pub(crate) const PENDING_FRAME: usize = 1514;
+
+pub(crate) enum Slice<'m, T> {
+    Borrowed(&'m mut [T]),
+    #[cfg(feature = "alloc")]
+    Owned(alloc::vec::Vec<T>),
+}
+
+impl<T> Deref for Slice<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Borrowed(slice) => slice,
+            #[cfg(feature = "alloc")]
+            Self::Owned(vec) => vec,
+        }
+    }
+}
+impl<T> DerefMut for Slice<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Borrowed(slice) => slice,
+            #[cfg(feature = "alloc")]
+            Self::Owned(vec) => vec,
+        }
+    }
+}
+
+/// The wakers of one UDP socket: a task that waits for a datagram, a task that waits for room to send.
+#[derive(Default)]
+pub(crate) struct UdpWakers {
+    pub receive: Option<Waker>,
+    pub send: Option<Waker>,
+}
+
+/// The tables of a stack. Made from a [`StackMemory`] or from [`Limits`].
+pub struct Memory<'m> {
+    pub(crate) interfaces: Slice<'m, Interface>,
+    pub(crate) addresses: Slice<'m, Option<Address>>,
+    pub(crate) neighbors: Slice<'m, Option<Neighbor>>,
+    pub(crate) routes: Slice<'m, Option<RouteEntry>>,
+    pub(crate) pending: Slice<'m, PendingPacket>,
+    pub(crate) sockets: Slice<'m, UdpSlot>,
+    // `datagrams_len` bytes for each socket; empty when sockets allocate their own.
+    pub(crate) datagrams: Slice<'m, u8>,
+    pub(crate) datagrams_len: usize,
+    pub(crate) wakers: Slice<'m, UdpWakers>,
+}
+
+/// Memory for a stack that does not allocate; a board keeps one in a `static`.
+///
+/// | parameter | of | bytes each, about |
+/// |---|---|---|
+/// | `INTERFACES` | interfaces, with DHCP and autoconfiguration state | 300 |
+/// | `ADDRESSES` | addresses, all interfaces together; IPv6 takes one for the link-local address | 80 |
+/// | `NEIGHBORS` | entries of the ARP and neighbour cache | 64 |
+/// | `ROUTES` | routes; each address's own network takes one, so does each gateway | 72 |
+/// | `SOCKETS` | UDP sockets and responders | 64 + `DATAGRAMS` |
+/// | `DATAGRAMS` | bytes of queue of each UDP socket, 24 of which go to each datagram's header | |
+/// | `PENDING` | packets that wait for a neighbour's address | 1,560 |
+pub struct StackMemory<
+    const INTERFACES: usize = 1,
+    const ADDRESSES: usize = 4,
+    const NEIGHBORS: usize = 8,
+    const ROUTES: usize = 6,
+    const SOCKETS: usize = 2,
+    const DATAGRAMS: usize = 1536,
+    const PENDING: usize = 1,
+> {
+    interfaces: [Interface; INTERFACES],
+    addresses: [Option<Address>; ADDRESSES],
+    neighbors: [Option<Neighbor>; NEIGHBORS],
+    routes: [Option<RouteEntry>; ROUTES],
+    pending: [PendingPacket; PENDING],
+    sockets: [UdpSlot; SOCKETS],
+    datagrams: [[u8; DATAGRAMS]; SOCKETS],
+    wakers: [UdpWakers; SOCKETS],
+}
+
+impl<
+    const INTERFACES: usize,
+    const ADDRESSES: usize,
+    const NEIGHBORS: usize,
+    const ROUTES: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const PENDING: usize,
+> StackMemory<INTERFACES, ADDRESSES, NEIGHBORS, ROUTES, SOCKETS, DATAGRAMS, PENDING>
+{
+    /// Empty tables.
+    pub const fn new() -> Self {
+        Self {
+            interfaces: [const { Interface::NONE }; INTERFACES],
+            addresses: [const { None }; ADDRESSES],
+            neighbors: [const { None }; NEIGHBORS],
+            routes: [const { None }; ROUTES],
+            pending: [const { PendingPacket::EMPTY }; PENDING],
+            sockets: [const { UdpSlot::CLOSED }; SOCKETS],
+            datagrams: [[0; DATAGRAMS]; SOCKETS],
+            wakers: [const { UdpWakers { receive: None, send: None } }; SOCKETS],
+        }
+    }
+}
+
+impl<
+    const INTERFACES: usize,
+    const ADDRESSES: usize,
+    const NEIGHBORS: usize,
+    const ROUTES: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const PENDING: usize,
+> Default for StackMemory<INTERFACES, ADDRESSES, NEIGHBORS, ROUTES, SOCKETS, DATAGRAMS, PENDING>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<
+    'm,
+    const INTERFACES: usize,
+    const ADDRESSES: usize,
+    const NEIGHBORS: usize,
+    const ROUTES: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const PENDING: usize,
+> From<&'m mut StackMemory<INTERFACES, ADDRESSES, NEIGHBORS, ROUTES, SOCKETS, DATAGRAMS, PENDING>>
+    for Memory<'m>
+{
+    fn from(
+        memory: &'m mut StackMemory<INTERFACES, ADDRESSES, NEIGHBORS, ROUTES, SOCKETS, DATAGRAMS, PENDING>,
+    ) -> Self {
+        Self {
+            interfaces: Slice::Borrowed(&mut memory.interfaces),
+            addresses: Slice::Borrowed(&mut memory.addresses),
+            neighbors: Slice::Borrowed(&mut memory.neighbors),
+            routes: Slice::Borrowed(&mut memory.routes),
+            pending: Slice::Borrowed(&mut memory.pending),
+            sockets: Slice::Borrowed(&mut memory.sockets),
+            datagrams: Slice::Borrowed(memory.datagrams.as_flattened_mut()),
+            datagrams_len: DATAGRAMS,
+            wakers: Slice::Borrowed(&mut memory.wakers),
+        }
+    }
+}
+
+/// How large the tables of a stack on the heap are. They are allocated once, when the stack is made; the queues of
+/// UDP sockets when a socket is bound.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Addresses, all interfaces together.
+    pub addresses: usize,
+    /// Entries of the ARP and neighbour cache.
+    pub neighbors: usize,
+    /// Routes.
+    pub routes: usize,
+    /// Packets that wait for a neighbour's address, one for each neighbour at most.
+    pub pending: usize,
+    /// UDP sockets and responders.
+    pub sockets: usize,
+    /// Bytes of queue of each UDP socket.
+    pub datagrams: usize,
+}
+
+#[cfg(feature = "alloc")]
+impl Default for Limits {
+    /// 16 addresses, 512 neighbours, 64 routes, 32 packets that wait, 64 sockets with up to 256 KiB each.
+    fn default() -> Self {
+        Self { addresses: 16, neighbors: 512, routes: 64, pending: 32, sockets: 64, datagrams: 256 * 1024 }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<Limits> for Memory<'_> {
+    fn from(limits: Limits) -> Self {
+        fn table<'m, T>(len: usize, one: fn() -> T) -> Slice<'m, T> {
+            Slice::Owned(core::iter::repeat_with(one).take(len).collect())
+        }
+        Self {
+            interfaces: table(0, || Interface::NONE),
+            addresses: table(limits.addresses, || None),
+            neighbors: table(limits.neighbors, || None),
+            routes: table(limits.routes, || None),
+            pending: table(limits.pending, || PendingPacket::EMPTY),
+            sockets: table(limits.sockets, || UdpSlot::CLOSED),
+            datagrams: table(0, || 0),
+            datagrams_len: limits.datagrams,
+            wakers: table(limits.sockets, UdpWakers::default),
+        }
+    }
+}
+
+impl<T> Default for Slice<'_, T> {
+    fn default() -> Self {
+        Self::Borrowed(&mut [])
+    }
+}

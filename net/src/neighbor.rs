@@ -1,0 +1,391 @@
+//! The cache of neighbours' Ethernet addresses, for ARP and neighbour discovery alike, with the reachability states of RFC 4861
+//! section 7.3. It decides what must be asked and when; [`arp`](crate) and `ndp` write the packets.
+use crate::{memory::Slice, random::Random};
+use airglow_device::{Instant, MacAddr};
+use core::{net::IpAddr, ops::Range, time::Duration};
+
+/// RFC 4861 section 10.
+const MAX_SOLICITATIONS: u8 = 3;
+const DELAY_FIRST_PROBE_TIME: Duration = Duration::from_secs(5);
+/// An entry that nobody uses for so long goes (RFC 1122 section 2.3.2.1 asks that old entries be flushed).
+const GARBAGE_AFTER: Duration = Duration::from_secs(20 * 60);
+/// Tables up to this size are searched whole; larger ones in buckets of half of it.
+const LINEAR: usize = 16;
+
+/// How sure the cache is of an address (RFC 4861 section 7.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reachability {
+    /// Asked, not answered.
+    Incomplete,
+    /// Confirmed, until `Neighbor::next`.
+    Reachable,
+    /// Was right once.
+    Stale,
+    /// In use since it was stale; asked at `next` unless confirmed before.
+    Delay,
+    /// Being asked again.
+    Probe,
+}
+
+/// One neighbour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Neighbor {
+    pub interface: usize,
+    pub addr: IpAddr,
+    pub mac: MacAddr,
+    pub state: Reachability,
+    /// When the state's time is over.
+    pub next: Instant,
+    solicitations: u8,
+    used: Instant,
+    pub is_router: bool,
+}
+
+/// What the cache says of a next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    Known(MacAddr),
+    /// It was asked already.
+    Asked,
+    /// Ask now.
+    Ask,
+}
+
+/// A neighbour whose timer is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Ask for the address; at `mac` if it is known, else everyone.
+    Solicit { interface: usize, addr: IpAddr, mac: Option<MacAddr> },
+    /// It does not answer; it was removed.
+    Failed { interface: usize, addr: IpAddr, was_router: bool },
+}
+
+/// What a packet says of its sender's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub mac: Option<MacAddr>,
+    /// It answers a question of ours.
+    pub solicited: bool,
+    /// It overrides an address we have.
+    pub overrides: bool,
+    /// What is said of being a router.
+    pub is_router: Option<bool>,
+    /// Make an entry when there is none.
+    pub create: bool,
+}
+
+/// What [`NeighborCache::learn`] changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    /// The address was waited for, and is known now.
+    pub resolved: Option<MacAddr>,
+    /// It was a router and is none any more.
+    pub left_routers: bool,
+}
+
+pub(crate) struct NeighborCache<'m> {
+    entries: Slice<'m, Option<Neighbor>>,
+    salt: u64,
+    next: Instant,
+    next_sweep: Instant,
+}
+
+impl<'m> NeighborCache<'m> {
+    pub fn new(entries: Slice<'m, Option<Neighbor>>, salt: u64) -> Self {
+        Self { entries, salt, next: Instant::MAX, next_sweep: Instant::ZERO }
+    }
+
+    /// The entries that may hold `addr`: its neighbours in the table are few, so that a flood of addresses displaces little.
+    fn bucket(&self, interface: usize, addr: IpAddr) -> Range<usize> {
+        let len = self.entries.len();
+        if len <= LINEAR {
+            return 0..len;
+        }
+        let bits = match addr {
+            IpAddr::V4(addr) => u64::from(addr.to_bits()),
+            IpAddr::V6(addr) => {
+                let bits = addr.to_bits();
+                (bits as u64).rotate_left(17) ^ ((bits >> 64) as u64)
+            }
+        };
+        let hash = (bits ^ self.salt ^ interface as u64).wrapping_mul(self.salt | 1);
+        let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        const WAYS: usize = LINEAR / 2;
+        let buckets = len / WAYS;
+        let bucket = ((u128::from(hash) * buckets as u128) >> 64) as usize;
+        bucket * WAYS..(bucket + 1) * WAYS
+    }
+
+    fn index(&self, interface: usize, addr: IpAddr) -> Option<usize> {
+        let range = self.bucket(interface, addr);
+        let is = |n: &Option<Neighbor>| n.as_ref().is_some_and(|n| n.addr == addr && n.interface == interface);
+        let start = range.start;
+        self.entries.get(range)?.iter().position(is).map(|i| start + i)
+    }
+
+    pub fn get(&self, interface: usize, addr: IpAddr) -> Option<&Neighbor> {
+        self.entries.get(self.index(interface, addr)?)?.as_ref()
+    }
+
+    /// The interface on which `addr` was last seen, when it does not say itself.
+    pub fn interface_of(&self, addr: IpAddr) -> Option<usize> {
+        self.entries.iter().flatten().find(|n| n.addr == addr).map(|n| n.interface)
+    }
+
+    fn insert(&mut self, neighbor: Neighbor) -> Option<&mut Neighbor> {
+        let range = self.bucket(neighbor.interface, neighbor.addr);
+        // A free entry, else the one that was not used for the longest time; a router last.
+        let rank = |n: &Option<Neighbor>| n.as_ref().map(|n| (n.is_router, n.used));
+        let slot = self.entries.get_mut(range)?.iter_mut().min_by_key(|n| rank(n))?;
+        self.next = self.next.min(neighbor.next);
+        Some(slot.insert(neighbor))
+    }
+
+    /// Where to send a packet for `addr` now.
+    pub fn resolve(&mut self, now: Instant, interface: usize, addr: IpAddr, retransmit: Duration) -> Resolution {
+        let Some(index) = self.index(interface, addr) else {
+            self.insert(Neighbor {
+                interface,
+                addr,
+                mac: MacAddr::UNSPECIFIED,
+                state: Reachability::Incomplete,
+                next: now + retransmit,
+                solicitations: 1,
+                used: now,
+                is_router: false,
+            });
+            return Resolution::Ask;
+        };
+        let Some(Some(neighbor)) = self.entries.get_mut(index) else { return Resolution::Asked };
+        neighbor.used = now;
+        match neighbor.state {
+            Reachability::Incomplete => return Resolution::Asked,
+            Reachability::Reachable if now < neighbor.next => {}
+            //= https://www.rfc-editor.org/rfc/rfc4861#section-7.3.3
+            //# The first time a node sends a packet to a neighbor whose entry is
+            //# STALE, the sender changes the state to DELAY and sets a timer to
+            //# expire in DELAY_FIRST_PROBE_TIME seconds.
+            Reachability::Reachable | Reachability::Stale => {
+                neighbor.state = Reachability::Delay;
+                neighbor.next = now + DELAY_FIRST_PROBE_TIME;
+                self.next = self.next.min(neighbor.next);
+            }
+            Reachability::Delay | Reachability::Probe => {}
+        }
+        Resolution::Known(neighbor.mac)
+    }
+
+    /// Takes in what a packet from `addr` says (RFC 4861 section 7.2.5, and section 7.2.3 with `create`).
+    pub fn learn(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        addr: IpAddr,
+        evidence: Evidence,
+        reachable: Duration,
+    ) -> Learned {
+        let mut learned = Learned::default();
+        let Some(index) = self.index(interface, addr) else {
+            if let (true, Some(mac)) = (evidence.create, evidence.mac) {
+                self.insert(Neighbor {
+                    interface,
+                    addr,
+                    mac,
+                    state: Reachability::Stale,
+                    next: Instant::MAX,
+                    solicitations: 0,
+                    used: now,
+                    is_router: evidence.is_router.unwrap_or(false),
+                });
+            }
+            return learned;
+        };
+        let Some(Some(neighbor)) = self.entries.get_mut(index) else { return learned };
+        let confirm = |neighbor: &mut Neighbor| {
+            neighbor.state = if evidence.solicited { Reachability::Reachable } else { Reachability::Stale };
+            neighbor.next = if evidence.solicited { now + reachable } else { Instant::MAX };
+        };
+        if neighbor.state == Reachability::Incomplete {
+            let Some(mac) = evidence.mac else { return learned };
+            neighbor.mac = mac;
+            confirm(neighbor);
+            learned.resolved = Some(mac);
+        } else {
+            let differs = evidence.mac.is_some_and(|mac| mac != neighbor.mac);
+            if differs && !evidence.overrides {
+                // Somebody else claims the address: believe neither until asked.
+                if neighbor.state == Reachability::Reachable {
+                    neighbor.state = Reachability::Stale;
+                    neighbor.next = Instant::MAX;
+                }
+                return learned;
+            }
+            if let Some(mac) = evidence.mac {
+                neighbor.mac = mac;
+            }
+            if evidence.solicited || differs {
+                confirm(neighbor);
+            }
+        }
+        if let Some(is_router) = evidence.is_router {
+            learned.left_routers = neighbor.is_router && !is_router;
+            neighbor.is_router = is_router;
+        }
+        learned
+    }
+
+    /// The next neighbour whose timer is due; call until `None`.
+    pub fn due(&mut self, now: Instant, retransmit: Duration) -> Option<Due> {
+        if now < self.next {
+            return None;
+        }
+        let mut next = Instant::MAX;
+        for slot in self.entries.iter_mut() {
+            let Some(neighbor) = slot else { continue };
+            if matches!(neighbor.state, Reachability::Reachable | Reachability::Stale) {
+                continue;
+            }
+            if now < neighbor.next {
+                next = next.min(neighbor.next);
+                continue;
+            }
+            let (interface, addr) = (neighbor.interface, neighbor.addr);
+            if neighbor.state == Reachability::Delay {
+                neighbor.state = Reachability::Probe;
+                neighbor.solicitations = 0;
+            }
+            if neighbor.solicitations >= MAX_SOLICITATIONS {
+                let was_router = neighbor.is_router;
+                *slot = None;
+                return Some(Due::Failed { interface, addr, was_router });
+            }
+            neighbor.solicitations += 1;
+            neighbor.next = now + retransmit;
+            let mac = (neighbor.state == Reachability::Probe).then_some(neighbor.mac);
+            // Others may be due as well: `self.next` stays in the past until a call finds none.
+            return Some(Due::Solicit { interface, addr, mac });
+        }
+        self.next = next;
+        None
+    }
+
+    /// Removes what was not used for a long time.
+    pub fn sweep(&mut self, now: Instant) {
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + GARBAGE_AFTER / 4;
+        for slot in self.entries.iter_mut() {
+            if slot.as_ref().is_some_and(|n| now.since(n.used) >= GARBAGE_AFTER) {
+                *slot = None;
+            }
+        }
+    }
+
+    /// Forgets everything on an interface whose link went away.
+    pub fn forget(&mut self, interface: usize) {
+        for slot in self.entries.iter_mut().filter(|n| n.as_ref().is_some_and(|n| n.interface == interface)) {
+            *slot = None;
+        }
+    }
+
+    /// When [`due`](Self::due) has something to say.
+    pub fn poll_timeout(&self) -> Instant {
+        self.next
+    }
+}
+
+/// RFC 4861 section 6.3.2: ReachableTime is BaseReachableTime times a random factor from 0.5 to 1.5.
+pub(crate) fn reachable_time(base: Duration, random: &mut Random) -> Duration {
+    let base = u64::try_from(base.as_nanos()).unwrap_or(u64::MAX / 2);
+    Duration::from_nanos(base / 2 + random.below(base))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const RETRANSMIT: Duration = Duration::from_secs(1);
+    const REACHABLE: Duration = Duration::from_secs(30);
+    const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
+
+    fn cache(len: usize) -> NeighborCache<'static> {
+        NeighborCache::new(Slice::Owned(vec![None; len]), 0x1234_5678_9abc_def1)
+    }
+    fn ip(n: u32) -> IpAddr {
+        IpAddr::V4((0x0a00_0000 + n).into())
+    }
+    const ANSWER: Evidence =
+        Evidence { mac: Some(MAC), solicited: true, overrides: true, is_router: None, create: false };
+
+    #[test]
+    fn a_silent_neighbour_is_asked_three_times() {
+        let mut cache = cache(4);
+        let mut now = Instant::from_secs(100);
+        assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Ask);
+        assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Asked);
+        for _ in 0..2 {
+            assert_eq!(cache.due(now, RETRANSMIT), None);
+            now = cache.poll_timeout();
+            assert_eq!(cache.due(now, RETRANSMIT), Some(Due::Solicit { interface: 0, addr: ip(1), mac: None }));
+            assert_eq!(cache.due(now, RETRANSMIT), None);
+        }
+        now = cache.poll_timeout();
+        assert_eq!(now, Instant::from_secs(103));
+        assert_eq!(cache.due(now, RETRANSMIT), Some(Due::Failed { interface: 0, addr: ip(1), was_router: false }));
+        assert_eq!((cache.due(now, RETRANSMIT), cache.poll_timeout()), (None, Instant::MAX));
+        assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Ask, "it starts over");
+    }
+
+    #[test]
+    fn reachable_stale_delay_probe_reachable() {
+        let mut cache = cache(4);
+        let mut now = Instant::from_secs(100);
+        cache.resolve(now, 0, ip(1), RETRANSMIT);
+        assert_eq!(cache.learn(now, 0, ip(1), ANSWER, REACHABLE).resolved, Some(MAC));
+        now += REACHABLE;
+        assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Known(MAC));
+        assert_eq!(cache.get(0, ip(1)).unwrap().state, Reachability::Delay);
+        assert_eq!(cache.due(now, RETRANSMIT), None);
+        assert_eq!(cache.poll_timeout(), now + DELAY_FIRST_PROBE_TIME);
+        now = cache.poll_timeout();
+        let probe = Due::Solicit { interface: 0, addr: ip(1), mac: Some(MAC) };
+        assert_eq!(cache.due(now, RETRANSMIT), Some(probe));
+        assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Known(MAC), "used while it is probed");
+        cache.learn(now, 0, ip(1), Evidence { mac: None, ..ANSWER }, REACHABLE);
+        assert_eq!(cache.get(0, ip(1)).unwrap().state, Reachability::Reachable);
+        assert_eq!(cache.due(now + REACHABLE * 2, RETRANSMIT), None, "nothing asks while nobody uses it");
+    }
+
+    #[test]
+    fn another_address_without_override_makes_stale() {
+        let mut cache = cache(4);
+        let now = Instant::from_secs(100);
+        cache.resolve(now, 0, ip(1), RETRANSMIT);
+        cache.learn(now, 0, ip(1), ANSWER, REACHABLE);
+        let other = Evidence { mac: Some(MacAddr([2; 6])), overrides: false, ..ANSWER };
+        cache.learn(now, 0, ip(1), other, REACHABLE);
+        let neighbor = *cache.get(0, ip(1)).unwrap();
+        assert_eq!((neighbor.mac, neighbor.state), (MAC, Reachability::Stale));
+        cache.learn(now, 0, ip(1), Evidence { overrides: true, solicited: false, ..other }, REACHABLE);
+        assert_eq!(cache.get(0, ip(1)).unwrap().mac, MacAddr([2; 6]));
+    }
+
+    #[test]
+    fn a_full_table_forgets_the_least_recently_used() {
+        for len in [8, 64] {
+            let mut cache = cache(len);
+            let mut now = Instant::from_secs(1);
+            let gateway = Evidence { is_router: Some(true), create: true, ..ANSWER };
+            cache.learn(now, 0, ip(1), gateway, REACHABLE);
+            for n in 2..10_000 {
+                now += Duration::from_millis(1);
+                cache.resolve(now, 0, ip(n), RETRANSMIT);
+                assert!(cache.get(0, ip(n)).is_some());
+            }
+            assert!(cache.get(0, ip(1)).is_some(), "the router stays");
+            assert!(cache.entries.iter().flatten().count() <= len);
+            cache.sweep(now + GARBAGE_AFTER);
+            assert_eq!(cache.entries.iter().flatten().count(), 0);
+        }
+    }
+}

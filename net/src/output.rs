@@ -1,0 +1,377 @@
+//! The way out: route, next hop, Ethernet address, headers, checksums. Every packet the stack sends goes through
+//! [`Core::send_packet`].
+use crate::{
+    address::choose_source,
+    checksum::Sum,
+    ip::Core,
+    link::Link,
+    memory::PENDING_FRAME,
+    neighbor::Resolution,
+    route,
+    wire::{
+        ethernet::{self, EtherType},
+        ipv4, ipv6, protocol,
+    },
+};
+use airglow_device::{Caps, Full, Instant, MacAddr, TxFrame, TxMeta};
+use core::net::{IpAddr, Ipv4Addr};
+
+/// Where a packet goes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Path {
+    pub interface: usize,
+    pub next_hop: IpAddr,
+}
+
+/// What a packet's IP header says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing {
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    pub protocol: u8,
+    /// `None`: the interface's.
+    pub hop_limit: Option<u8>,
+    pub traffic_class: u8,
+    /// Room for the payload.
+    pub len: usize,
+    /// The TCP payload of each segment the device shall cut, or 0.
+    pub tso_segment: u16,
+    /// The interface, where the destination alone does not say it.
+    pub interface: Option<usize>,
+}
+
+impl Outgoing {
+    pub const fn new(src: IpAddr, dst: IpAddr, protocol: u8, len: usize) -> Self {
+        Self { src, dst, protocol, hop_limit: None, traffic_class: 0, len, tso_segment: 0, interface: None }
+    }
+    pub const fn on(self, interface: usize) -> Self {
+        Self { interface: Some(interface), ..self }
+    }
+}
+
+/// Why a packet was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendError {
+    Full,
+    NoRoute,
+    TooLong,
+}
+
+impl From<Full> for SendError {
+    fn from(Full: Full) -> Self {
+        Self::Full
+    }
+}
+
+/// A frame that waits for the Ethernet address of its next hop.
+pub(crate) struct PendingPacket {
+    next_hop: Option<IpAddr>,
+    interface: usize,
+    len: usize,
+    meta: TxMeta,
+    since: Instant,
+    bytes: [u8; PENDING_FRAME],
+}
+
+impl PendingPacket {
+    pub const EMPTY: Self = Self {
+        next_hop: None,
+        interface: 0,
+        len: 0,
+        meta: TxMeta::NONE,
+        since: Instant::ZERO,
+        bytes: [0; PENDING_FRAME],
+    };
+}
+
+/// The Ethernet group of an IP group or broadcast address (RFC 1112 section 6.4, RFC 2464 section 7).
+pub(crate) fn group_mac(addr: IpAddr) -> Option<MacAddr> {
+    match addr {
+        IpAddr::V4(Ipv4Addr::BROADCAST) => Some(MacAddr::BROADCAST),
+        IpAddr::V4(addr) if addr.is_multicast() => {
+            let [_, b, c, d] = addr.octets();
+            Some(MacAddr([1, 0, 0x5e, b & 0x7f, c, d]))
+        }
+        IpAddr::V6(addr) if addr.is_multicast() => {
+            let [.., a, b, c, d] = addr.octets();
+            Some(MacAddr([0x33, 0x33, a, b, c, d]))
+        }
+        _ => None,
+    }
+}
+
+/// Length of the IP header in front of a payload to `addr`.
+pub(crate) const fn ip_header_len(addr: IpAddr) -> usize {
+    if addr.is_ipv4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN }
+}
+
+/// Offset of the checksum in the header of a transport whose checksum covers the pseudo-header.
+pub(crate) const fn checksum_offset(protocol: u8) -> Option<usize> {
+    match protocol {
+        protocol::TCP => Some(16),
+        protocol::UDP => Some(6),
+        protocol::ICMPV6 => Some(2),
+        _ => None,
+    }
+}
+
+/// Writes one whole frame: `fill` the payload (it returns how many bytes, 0 for nothing to send), then the headers and checksums.
+fn compose(
+    frame: &mut TxFrame<'_>,
+    ethernet: ethernet::Repr,
+    packet: &Outgoing,
+    hop_limit: u8,
+    identification: u16,
+    caps: &Caps,
+    fill: &mut dyn FnMut(&mut [u8]) -> usize,
+) {
+    let ip_len = ip_header_len(packet.dst);
+    let start = ethernet::HEADER_LEN + ip_len;
+    let Some((headers, room)) = frame.bytes.split_at_mut_checked(start) else {
+        frame.len = 0;
+        return;
+    };
+    let payload_len = fill(room).min(room.len());
+    let (payload, _) = room.split_at_mut(payload_len);
+    frame.len = if payload_len == 0 { 0 } else { start + payload_len };
+    if payload_len == 0 {
+        return;
+    }
+    let written = ethernet.emit(headers).and_then(|ip| match (packet.src, packet.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            // TCP discovers the path's MTU (RFC 1191); other packets may be fragmented on the way.
+            let dont_fragment = packet.protocol == protocol::TCP;
+            ipv4::Repr {
+                src,
+                dst,
+                protocol: packet.protocol,
+                ttl: hop_limit,
+                traffic_class: packet.traffic_class,
+                identification: if dont_fragment { 0 } else { identification },
+                dont_fragment,
+                payload_len,
+            }
+            .emit(ip)
+            .map(|_| ())
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => ipv6::Repr {
+            src,
+            dst,
+            next_header: packet.protocol,
+            hop_limit,
+            traffic_class: packet.traffic_class,
+            flow_label: 0,
+            payload_len,
+        }
+        .emit(ip)
+        .map(|_| ()),
+        _ => Err(crate::wire::WireError::Malformed),
+    });
+    if written.is_err() {
+        frame.len = 0;
+        return;
+    }
+    let Some(offset) = checksum_offset(packet.protocol) else { return };
+    let pseudo = Sum::pseudo_header(packet.src, packet.dst, packet.protocol, payload_len);
+    let offload = caps.checksums.tx && packet.protocol != protocol::ICMPV6;
+    let checksum = if offload {
+        frame.meta = TxMeta::checksum(start as u16, offset as u16).segments(packet.tso_segment);
+        pseudo.fold()
+    } else {
+        match pseudo.bytes(payload).finish() {
+            //= https://www.rfc-editor.org/rfc/rfc768
+            //# If the computed  checksum  is zero,  it is transmitted  as all ones (the
+            //# equivalent  in one's complement  arithmetic).
+            0 if packet.protocol == protocol::UDP => 0xffff,
+            checksum => checksum,
+        }
+    };
+    if let Some(field) = payload.get_mut(offset..offset + 2) {
+        field.copy_from_slice(&checksum.to_be_bytes());
+    }
+}
+
+impl Core<'_> {
+    /// The way to `dst`, over `interface` if that is given.
+    pub(crate) fn path(&mut self, now: Instant, dst: IpAddr, interface: Option<usize>) -> Option<Path> {
+        if interface.is_none()
+            && let Some((to, path, until)) = self.last_path
+            && to == dst
+            && now < until
+        {
+            return Some(path);
+        }
+        let link_scope = match dst {
+            IpAddr::V4(dst) => dst.is_broadcast() || dst.is_multicast(),
+            IpAddr::V6(dst) => dst.is_unicast_link_local() || dst.is_multicast(),
+        };
+        if link_scope {
+            let interface = interface
+                .or_else(|| self.neighbors.interface_of(dst))
+                .or_else(|| self.interface_with(dst.is_ipv4()))?;
+            return Some(Path { interface, next_hop: dst });
+        }
+        let interfaces = &self.interfaces;
+        let usable = |route: &route::RouteEntry| {
+            interface.is_none_or(|wanted| wanted == route.interface)
+                && interfaces.get(route.interface).is_some_and(|i| i.active && i.up)
+        };
+        let route = route::find(&self.routes, dst, now, usable)?;
+        let path = Path { interface: route.interface, next_hop: route.gateway.unwrap_or(dst) };
+        if interface.is_none() {
+            self.last_path = Some((dst, path, route.expires));
+        }
+        Some(path)
+    }
+
+    fn interface_with(&self, ipv4: bool) -> Option<usize> {
+        self.addresses.iter().flatten().find(|a| a.is_usable() && a.cidr.addr.is_ipv4() == ipv4).map(|a| a.interface)
+    }
+
+    /// The address to send from to `dst`.
+    pub(crate) fn source(&self, now: Instant, interface: usize, dst: IpAddr) -> Option<IpAddr> {
+        choose_source(&self.addresses, interface, dst, now)
+    }
+
+    /// `addr` is the broadcast address of one of the interface's networks (RFC 1122 section 3.2.1.3 (d)).
+    pub(crate) fn is_directed_broadcast(&self, interface: usize, addr: Ipv4Addr) -> bool {
+        self.addresses.iter().flatten().any(|a| match a.cidr.addr {
+            IpAddr::V4(own) if a.interface == interface && a.cidr.prefix_len < 31 => {
+                let host = u32::MAX >> a.cidr.prefix_len;
+                addr.to_bits() == own.to_bits() | host
+            }
+            _ => false,
+        })
+    }
+
+    /// Sends one packet; `fill` writes the payload into the frame's slot and returns its length, at most `packet.len`,
+    /// or 0 to send nothing. Where the next hop's address is not known yet the packet waits for it, the
+    /// latest for each neighbour.
+    pub(crate) fn send_packet(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        packet: &Outgoing,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) -> Result<(), SendError> {
+        let path = self.path(now, packet.dst, packet.interface).ok_or(SendError::NoRoute)?;
+        let interface = self.interfaces.get(path.interface).ok_or(SendError::NoRoute)?;
+        let ipv4 = packet.dst.is_ipv4();
+        let (caps, own_mac, hop_limit) = (interface.caps, interface.mac, packet.hop_limit.unwrap_or(interface.hop_limit));
+        let retransmit = interface.retransmit;
+        let ip_len = ip_header_len(packet.dst) + packet.len;
+        let limit = match packet.tso_segment {
+            0 => interface.mtu(ipv4),
+            _ if ipv4 => caps.tso_v4,
+            _ => caps.tso_v6,
+        };
+        if ip_len > limit {
+            return Err(SendError::TooLong);
+        }
+        self.identification = self.identification.wrapping_add(1);
+        let identification = self.identification;
+        let ethertype = if ipv4 { EtherType::IPV4 } else { EtherType::IPV6 };
+        let frame_len = ethernet::HEADER_LEN + ip_len;
+        let mut header = ethernet::Repr { src: own_mac, dst: MacAddr::UNSPECIFIED, ethertype };
+
+        let group = group_mac(path.next_hop).or(match path.next_hop {
+            IpAddr::V4(addr) if self.is_directed_broadcast(path.interface, addr) => Some(MacAddr::BROADCAST),
+            _ => None,
+        });
+        let resolution = match group {
+            Some(mac) => Resolution::Known(mac),
+            None => self.neighbors.resolve(now, path.interface, path.next_hop, retransmit),
+        };
+        if let Resolution::Known(mac) = resolution {
+            header.dst = mac;
+            link.transmit(path.interface, frame_len, &mut |frame| {
+                compose(frame, header, packet, hop_limit, identification, &caps, fill);
+            })?;
+            self.stats.sent += 1;
+            return Ok(());
+        }
+
+        match self.pending_slot(path) {
+            Some(pending) if frame_len <= pending.bytes.len() => {
+                let mut frame = TxFrame::new(&mut pending.bytes[..frame_len]);
+                compose(&mut frame, header, packet, hop_limit, identification, &caps, fill);
+                (pending.len, pending.meta) = (frame.len, frame.meta);
+                pending.since = now;
+                pending.interface = path.interface;
+                pending.next_hop = Some(path.next_hop).filter(|_| pending.len > 0);
+            }
+            _ => self.stats.unresolved += 1,
+        }
+        if resolution == Resolution::Ask {
+            self.solicit(now, link, path.interface, path.next_hop, None);
+        }
+        Ok(())
+    }
+
+    /// The place for a packet to `path`: the one its predecessor has, a free one, the oldest.
+    fn pending_slot(&mut self, path: Path) -> Option<&mut PendingPacket> {
+        let mine = |p: &PendingPacket| p.next_hop == Some(path.next_hop) && p.interface == path.interface;
+        let index = match self.pending.iter().position(mine) {
+            Some(index) => index,
+            None => {
+                let key = |(_, p): &(usize, &PendingPacket)| p.next_hop.map(|_| p.since);
+                self.pending.iter().enumerate().min_by_key(key)?.0
+            }
+        };
+        let slot = self.pending.get_mut(index)?;
+        if slot.next_hop.is_some() {
+            self.stats.unresolved += 1;
+        }
+        Some(slot)
+    }
+
+    /// The next hop's address is known: what waited for it goes.
+    pub(crate) fn send_pending(&mut self, link: &mut dyn Link, interface: usize, next_hop: IpAddr, mac: MacAddr) {
+        for pending in self.pending.iter_mut() {
+            if pending.next_hop != Some(next_hop) || pending.interface != interface {
+                continue;
+            }
+            pending.next_hop = None;
+            let Some(bytes) = pending.bytes.get_mut(..pending.len) else { continue };
+            if let Some(dst) = bytes.first_chunk_mut::<6>() {
+                *dst = mac.0;
+            }
+            let meta = pending.meta;
+            let sent = link.transmit(interface, bytes.len(), &mut |frame| {
+                if let Some(to) = frame.bytes.get_mut(..bytes.len()) {
+                    to.copy_from_slice(bytes);
+                }
+                frame.meta = meta;
+            });
+            match sent {
+                Ok(()) => self.stats.sent += 1,
+                Err(Full) => self.stats.transmit_full += 1,
+            }
+        }
+    }
+
+    /// The next hop does not answer: what waited for it is dropped.
+    pub(crate) fn drop_pending(&mut self, interface: usize, next_hop: IpAddr) {
+        for pending in self.pending.iter_mut() {
+            if pending.next_hop == Some(next_hop) && pending.interface == interface {
+                pending.next_hop = None;
+                self.stats.unresolved += 1;
+            }
+        }
+    }
+
+    /// Asks for a neighbour's address, at `mac` or everyone.
+    pub(crate) fn solicit(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        interface: usize,
+        addr: IpAddr,
+        mac: Option<MacAddr>,
+    ) {
+        match addr {
+            IpAddr::V4(addr) => self.send_arp_request(now, link, interface, addr, mac),
+            IpAddr::V6(addr) => self.send_neighbor_solicitation(now, link, interface, addr, mac.is_some()),
+        }
+    }
+}

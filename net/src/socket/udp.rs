@@ -1,0 +1,132 @@
+//! The async shell of UDP: `airglow_device`'s `Udp` and `UdpSocket` over a stack.
+use crate::{
+    error::Error,
+    socket::tcp::{ListenerWakers, StreamWakers},
+    stack::{Stack, set_waker},
+    tcp::Storage,
+    udp::UdpSendError,
+};
+use airglow_device::{Endpoint, NetDevice, Timer, Udp};
+use core::{
+    convert::Infallible,
+    future::poll_fn,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    task::Poll,
+};
+
+/// A bound UDP port of a [`Stack`]. Dropping it closes the port.
+pub struct UdpSocket<'a, 'm, D: NetDevice, T: Timer, S, const N: usize = 1>
+where
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    stack: &'a Stack<'m, D, T, S, N>,
+    socket: usize,
+    local: SocketAddr,
+}
+
+impl<'m, D, T, S, const N: usize> Stack<'m, D, T, S, N>
+where
+    D: NetDevice,
+    T: Timer,
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    fn bind_udp(&self, on: Endpoint) -> Result<UdpSocket<'_, 'm, D, T, S, N>, Error> {
+        let mut inner = self.inner.borrow_mut();
+        let socket = inner.core.udp_bind(on)?;
+        let port = inner.core.sockets.get(socket).map_or(on.port, |s| s.port);
+        let local = SocketAddr::new(on.addr.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port);
+        Ok(UdpSocket { stack: self, socket, local })
+    }
+}
+
+impl<'m, D, T, S, const N: usize> Udp for Stack<'m, D, T, S, N>
+where
+    D: NetDevice,
+    T: Timer,
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    type Error = Error;
+    type Socket<'a>
+        = UdpSocket<'a, 'm, D, T, S, N>
+    where
+        Self: 'a;
+
+    async fn bind(&self, on: impl Into<Endpoint>) -> Result<Self::Socket<'_>, Error> {
+        self.bind_udp(on.into())
+    }
+
+    /// While it lives, the first of a stack's responders drives the stack in the place of [`Stack::run`], so that `answer` writes into the
+    /// transmit ring while the question is still in the receive ring; questions to further responders pass through their
+    /// queues. `answer` must not call the stack: it is borrowed meanwhile.
+    async fn respond(
+        &self,
+        on: impl Into<Endpoint>,
+        mut answer: impl FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize>,
+    ) -> Result<Infallible, Error> {
+        let socket = self.bind_udp(on.into())?;
+        poll_fn(|cx| {
+            self.poll_respond(cx, socket.socket, &mut answer);
+            Poll::<Infallible>::Pending
+        })
+        .await;
+        Err(Error::NotConnected)
+    }
+}
+
+impl<D, T, S, const N: usize> airglow_device::UdpSocket for UdpSocket<'_, '_, D, T, S, N>
+where
+    D: NetDevice,
+    T: Timer,
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    type Error = Error;
+
+    async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
+        poll_fn(|cx| {
+            let mut inner = self.stack.inner.borrow_mut();
+            if let Some(received) = inner.core.udp_receive(self.socket, buf) {
+                return Poll::Ready(Ok(received));
+            }
+            if let Some(wakers) = inner.wakers.get_mut(self.socket) {
+                set_waker(&mut wakers.receive, cx);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn send_to(&self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
+        poll_fn(|cx| {
+            let sent =
+                self.stack.with_core(|core, now, link| core.udp_send(now, self.socket, datagram, to, link));
+            self.stack.poke();
+            match sent {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(UdpSendError::Failed(error)) => Poll::Ready(Err(error)),
+                Err(UdpSendError::Full) => {
+                    let mut inner = self.stack.inner.borrow_mut();
+                    if let Some(wakers) = inner.wakers.get_mut(self.socket) {
+                        set_waker(&mut wakers.send, cx);
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl<D, T, S, const N: usize> Drop for UdpSocket<'_, '_, D, T, S, N>
+where
+    D: NetDevice,
+    T: Timer,
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    fn drop(&mut self) {
+        self.stack.close_udp(self.socket);
+    }
+}

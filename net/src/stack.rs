@@ -1,0 +1,437 @@
+//! The async shell: devices, the cores of IP and TCP, and who waits for what.
+use crate::{
+    config::InterfaceConfig,
+    error::Error,
+    ip::{Core, Delivery, IpStats},
+    link::{Link, Ports},
+    memory::{Memory, Slice, UdpWakers},
+    output::{Outgoing, SendError},
+    route::RouteEntry,
+    socket::tcp::{ListenerWakers, StreamWakers},
+    tcp::{self, IpOutput, Storage, Tcp, TcpStats},
+    udp::Responder,
+    wire::protocol,
+};
+use airglow_device::{Entropy, Full, Instant, LinkState, NetDevice, NetRx, NetTx, Timer};
+use core::{
+    cell::RefCell,
+    convert::Infallible,
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    task::{Context, Poll, Waker},
+};
+
+/// Frames taken from each interface in one turn.
+const BUDGET: usize = 64;
+
+/// A TCP/IP stack over `N` network devices of one kind.
+///
+/// `'m` is the memory of its tables, `D` the devices, `T` the platform's timer, `S` where TCP's connections live.
+/// Nothing happens unless [`run`](Self::run) is polled.
+pub struct Stack<'m, D: NetDevice, T: Timer, S: Storage, const N: usize = 1> {
+    pub(crate) inner: RefCell<Inner<'m, D, S, N>>,
+    pub(crate) timer: T,
+}
+
+pub(crate) struct Inner<'m, D: NetDevice, S: Storage, const N: usize> {
+    pub devices: [D; N],
+    pub core: Core<'m>,
+    pub tcp: Tcp<S>,
+    pub wakers: Slice<'m, UdpWakers>,
+    /// Whoever drives the stack: the run task, or a responder's.
+    driver: Option<Waker>,
+    /// The run task, while a responder drives.
+    run: Option<Waker>,
+    /// The socket of the responder that drives.
+    responder: Option<usize>,
+    address_waiter: Option<Waker>,
+    unflushed: u32,
+    full: u32,
+    poked: bool,
+}
+
+/// The way out for TCP: IP over the stack's devices.
+pub struct Output<'a, 'm> {
+    pub(crate) core: &'a mut Core<'m>,
+    pub(crate) link: &'a mut dyn Link,
+    pub(crate) now: Instant,
+}
+
+impl<'a, 'm> Output<'a, 'm> {
+    /// The way out through `core` and `link` at `now`.
+    pub fn new(core: &'a mut Core<'m>, link: &'a mut dyn Link, now: Instant) -> Self {
+        Self { core, link, now }
+    }
+}
+
+impl IpOutput for Output<'_, '_> {
+    fn route(&mut self, dst: IpAddr) -> Option<tcp::Route> {
+        let path = self.core.path(self.now, dst, None)?;
+        let source = self.core.source(self.now, path.interface, dst)?;
+        let interface = self.core.interfaces.get(path.interface)?;
+        let header = crate::output::ip_header_len(dst);
+        let tso = if dst.is_ipv4() { interface.caps.tso_v4 } else { interface.caps.tso_v6 };
+        // The IP length field ends at 65,535.
+        let tso = tso.min(65_535).saturating_sub(header);
+        Some(tcp::Route { source, mtu: interface.mtu(dst.is_ipv4()).saturating_sub(header), tso })
+    }
+
+    fn send(
+        &mut self,
+        src: IpAddr,
+        dst: IpAddr,
+        ecn: u8,
+        len: usize,
+        tso_segment: u16,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<(), Full> {
+        let packet =
+            Outgoing { traffic_class: ecn & 3, tso_segment, ..Outgoing::new(src, dst, protocol::TCP, len) };
+        let mut fill = Some(fill);
+        let sent = self.core.send_packet(self.now, self.link, &packet, &mut |room| {
+            let Some(fill) = fill.take() else { return 0 };
+            fill(room);
+            room.len()
+        });
+        match sent {
+            Ok(()) => Ok(()),
+            Err(SendError::Full) => Err(Full),
+            Err(SendError::NoRoute | SendError::TooLong) => {
+                self.core.stats.no_route += 1;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<'m, D, T, S, const N: usize> Stack<'m, D, T, S, N>
+where
+    D: NetDevice,
+    T: Timer,
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    /// A stack over `devices`, its interfaces in that order (at most 32). `memory`: a `&mut` [`StackMemory`](crate::StackMemory) or
+    /// [`Limits`](crate::Limits); devices beyond a `StackMemory`'s `INTERFACES` are left alone. `entropy` is asked once.
+    /// Then [`configure`](Self::configure) each interface and poll [`run`](Self::run).
+    pub fn new(
+        devices: [D; N],
+        timer: T,
+        entropy: &impl Entropy,
+        memory: impl Into<Memory<'m>>,
+        storage: S,
+    ) -> Self {
+        Self::with_tcp_config(devices, timer, entropy, memory, storage, tcp::Config::default())
+    }
+
+    /// The same with TCP's times, limits and sizes.
+    pub fn with_tcp_config(
+        devices: [D; N],
+        timer: T,
+        entropy: &impl Entropy,
+        memory: impl Into<Memory<'m>>,
+        storage: S,
+        config: tcp::Config,
+    ) -> Self {
+        let (mut seed, mut secret) = ([0; 16], [0; 32]);
+        entropy.fill(&mut seed);
+        entropy.fill(&mut secret);
+        let (mut core, wakers) = Core::new(memory.into(), seed);
+        for device in &devices {
+            if core.add_interface(device.mac(), device.caps()).is_err() {
+                break;
+            }
+        }
+        let inner = Inner {
+            devices,
+            core,
+            tcp: Tcp::new(storage, config, secret),
+            wakers,
+            driver: None,
+            run: None,
+            responder: None,
+            address_waiter: None,
+            unflushed: 0,
+            full: 0,
+            poked: false,
+        };
+        Self { inner: RefCell::new(inner), timer }
+    }
+
+    /// Gives interface number `interface` its addresses, or says where to get them.
+    ///
+    /// # Errors
+    /// [`Error::NoInterface`], [`Error::TableFull`], [`Error::InvalidInput`], and [`Error::AddrInUse`] when the stack has the address already.
+    pub fn configure(&self, interface: usize, config: &InterfaceConfig) -> Result<(), Error> {
+        let now = self.timer.now();
+        let result = self.inner.borrow_mut().core.configure(now, interface, config);
+        self.poke();
+        result
+    }
+
+    /// Adds a route, or renews the one with the same destination, gateway and interface.
+    ///
+    /// # Errors
+    /// [`Error::TableFull`].
+    pub fn add_route(&self, route: RouteEntry) -> Result<(), Error> {
+        self.inner.borrow_mut().core.add_route(route)
+    }
+
+    /// The platform's timer, for those who hold only the stack.
+    pub fn timer(&self) -> &T {
+        &self.timer
+    }
+
+    /// Drives the stack: receives, answers, sends, keeps time. Never returns; poll it beside the application.
+    pub async fn run(&self) -> Infallible {
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            if inner.responder.is_some() {
+                // A responder drives the stack. It wakes this task when it goes.
+                set_waker(&mut inner.run, cx);
+                return Poll::Pending;
+            }
+            self.drive(&mut inner, cx, None);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits until some address other than IPv6 link-local ones is in use, and returns it: IPv4 from DHCP, say.
+    pub async fn wait_address(&self) -> IpAddr {
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            let found = inner.core.addresses().find(|a| a.is_usable() && a.origin != crate::Origin::LinkLocal);
+            match found.map(|a| a.cidr.addr) {
+                Some(addr) => Poll::Ready(addr),
+                None => {
+                    set_waker(&mut inner.address_waiter, cx);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Calls `f` with each address of the stack.
+    pub fn with_addresses(&self, mut f: impl FnMut(&crate::Address)) {
+        self.inner.borrow().core.addresses().for_each(&mut f);
+    }
+
+    /// The name servers that DHCP or routers named, as many as `out` takes; returns how many there are.
+    pub fn name_servers(&self, out: &mut [IpAddr]) -> usize {
+        let inner = self.inner.borrow();
+        let servers = inner.core.interfaces.iter().flat_map(|i| i.name_servers.iter());
+        let mut count = 0;
+        for (to, from) in out.iter_mut().zip(servers.clone()) {
+            *to = *from;
+            count += 1;
+        }
+        count
+    }
+
+    /// The IP layer's counters.
+    pub fn ip_stats(&self) -> IpStats {
+        *self.inner.borrow().core.stats()
+    }
+
+    /// TCP's counters.
+    pub fn tcp_stats(&self) -> TcpStats {
+        *self.inner.borrow().tcp.stats()
+    }
+
+    /// The counters of the device of interface number `interface`.
+    pub fn device_stats(&self, interface: usize) -> Option<airglow_device::NetStats> {
+        self.inner.borrow().devices.get(interface).map(NetDevice::stats)
+    }
+
+    /// Sees to it that what a user call caused goes out in this turn, all of a batch with one flush.
+    pub(crate) fn poke(&self) {
+        let mut inner = self.inner.borrow_mut();
+        if !inner.poked {
+            inner.poked = true;
+            if let Some(waker) = &inner.driver {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Calls `f` with TCP, the time and the way out, then sees to it that what `f` caused is sent.
+    pub(crate) fn with_tcp<R>(&self, f: impl FnOnce(&mut Tcp<S>, Instant, &mut Output<'_, 'm>) -> R) -> R {
+        let now = self.timer.now();
+        let result = {
+            let inner = &mut *self.inner.borrow_mut();
+            let Inner { devices, core, tcp, unflushed, full, .. } = inner;
+            let mut ports = Ports::<D> { before: devices, lending: None, after: &mut [], unflushed, full };
+            let result = f(tcp, now, &mut Output { core, link: &mut ports, now });
+            wake_tcp(tcp);
+            result
+        };
+        self.poke();
+        result
+    }
+
+    /// Calls `f` with the IP core, the time and the devices.
+    pub(crate) fn with_core<R>(&self, f: impl FnOnce(&mut Core<'m>, Instant, &mut dyn Link) -> R) -> R {
+        let now = self.timer.now();
+        let inner = &mut *self.inner.borrow_mut();
+        let Inner { devices, core, unflushed, full, .. } = inner;
+        let mut ports = Ports::<D> { before: devices, lending: None, after: &mut [], unflushed, full };
+        f(core, now, &mut ports)
+    }
+
+    /// One turn of the stack, by the run task or by a responder.
+    fn drive(&self, inner: &mut Inner<'m, D, S, N>, cx: &mut Context<'_>, mut responder: Option<Responder<'_>>) {
+        set_waker(&mut inner.driver, cx);
+        inner.poked = false;
+        let now = self.timer.now();
+        let mut more = false;
+
+        let Inner { devices, core, tcp, unflushed, full, .. } = &mut *inner;
+        for index in 0..N {
+            let (before, rest) = devices.split_at_mut(index);
+            let Some((device, after)) = rest.split_first_mut() else { break };
+            core.link_changed(now, index, device.link() == LinkState::Up);
+            let (rx, tx) = device.split();
+            let mut ports = Ports::<D> { before, lending: Some(tx), after, unflushed, full };
+            let taken = rx.receive(BUDGET, |frame, meta| {
+                match core.receive(now, index, frame, meta, &mut ports, responder.as_mut()) {
+                    None => {}
+                    Some(Delivery::Segment { src, dst, ecn, segment, gro_segment }) => {
+                        let mut output = Output { core, link: &mut ports, now };
+                        tcp.input(now, src, dst, ecn, segment, gro_segment, &mut output);
+                    }
+                    Some(Delivery::Error { error, src, dst, quoted }) => {
+                        tcp.unreachable(now, error, src, dst, quoted);
+                    }
+                }
+            });
+            more |= taken >= BUDGET;
+        }
+
+        let mut ports = Ports::<D> { before: devices, lending: None, after: &mut [], unflushed, full };
+        if let Some(responder) = responder.as_mut() {
+            core.udp_respond_queued(now, &mut ports, responder);
+        }
+        core.poll(now, &mut ports);
+        let all_sent = tcp.poll_transmit(now, &mut Output { core, link: &mut ports, now });
+        wake_tcp(tcp);
+
+        let mut groups = heapless::Vec::<_, 32>::new();
+        let mut room = false;
+        for (index, device) in devices.iter_mut().enumerate() {
+            let bit = 1u32.checked_shl(index as u32).unwrap_or(0);
+            if *unflushed & bit != 0 {
+                device.split().1.flush();
+            }
+            if *full & bit != 0 && device.split().1.capacity() > 0 {
+                *full &= !bit;
+                room = true;
+            }
+            if core.take_groups(index, &mut groups) {
+                device.set_multicast(&groups);
+            }
+        }
+        *unflushed = 0;
+        wake_udp(inner, room);
+
+        for (index, device) in inner.devices.iter_mut().enumerate() {
+            let bit = 1u32.checked_shl(index as u32).unwrap_or(0);
+            more |= device.poll_ready(cx, inner.full & bit != 0).is_ready();
+        }
+        let timeouts = [inner.core.poll_timeout(), inner.tcp.poll_timeout()];
+        if let Some(at) = timeouts.into_iter().flatten().min() {
+            self.timer.wake_at(at, cx.waker());
+        }
+        if more || (room && !all_sent) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Serves a bound socket in place; polled again and again by the `respond` future.
+    pub(crate) fn poll_respond(
+        &self,
+        cx: &mut Context<'_>,
+        socket: usize,
+        answer: &mut dyn FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize>,
+    ) {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(wakers) = inner.wakers.get_mut(socket) {
+            set_waker(&mut wakers.receive, cx);
+        }
+        let mut answer = |peer: SocketAddr, question: &[u8], reply: &mut [u8]| answer(peer, question, reply);
+        let responder = Responder { socket, answer: &mut answer };
+        match inner.responder {
+            None => {
+                inner.responder = Some(socket);
+                self.drive(&mut inner, cx, Some(responder));
+            }
+            Some(driving) if driving == socket => self.drive(&mut inner, cx, Some(responder)),
+            Some(_) => {
+                // Another service drives: answer what it queued for this one.
+                let mut responder = responder;
+                drop(inner);
+                self.with_core(|core, now, link| core.udp_respond_queued(now, link, &mut responder));
+                self.poke();
+            }
+        }
+    }
+
+    /// A socket goes; if its responder drove the stack, another one or the run task takes over.
+    pub(crate) fn close_udp(&self, socket: usize) {
+        let mut inner = self.inner.borrow_mut();
+        inner.core.udp_close(socket);
+        if let Some(wakers) = inner.wakers.get_mut(socket) {
+            *wakers = UdpWakers::default();
+        }
+        if inner.responder == Some(socket) {
+            inner.responder = None;
+            inner.driver = None;
+            if let Some(waker) = inner.run.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// Keeps the task's waker unless it is kept already.
+pub(crate) fn set_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+fn wake_tcp<S>(tcp: &mut Tcp<S>)
+where
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    while let Some(wakers) = tcp.next_ready() {
+        wakers.wake();
+    }
+    while let Some(wakers) = tcp.next_acceptable() {
+        wakers.wake();
+    }
+}
+
+/// Wakes who waits for a datagram that came, for an address, and, if there may be room again, for room to send.
+fn wake_udp<D: NetDevice, S: Storage, const N: usize>(inner: &mut Inner<'_, D, S, N>, room: bool) {
+    let Inner { core: ip, wakers, address_waiter, .. } = inner;
+    if core::mem::take(&mut ip.addresses_changed)
+        && let Some(waker) = address_waiter.take()
+    {
+        waker.wake();
+    }
+    if !core::mem::take(&mut ip.any_ready) && !room {
+        return;
+    }
+    for (slot, wakers) in ip.sockets.iter_mut().zip(wakers.iter_mut()) {
+        if core::mem::take(&mut slot.ready)
+            && let Some(waker) = wakers.receive.take()
+        {
+            waker.wake();
+        }
+        if room && let Some(waker) = wakers.send.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! UDP (RFC 768): sockets, their bounded queues, and services that answer in place.
+use crate::{
+    error::Error,
+    ip::Core,
+    ipv4::Received,
+    link::Link,
+    output::{Outgoing, SendError, ip_header_len},
+    wire::{protocol, udp},
+};
+use airglow_device::{Endpoint, Instant};
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+/// One socket or responder.
+pub(crate) struct UdpSlot {
+    pub open: bool,
+    pub addr: Option<IpAddr>,
+    pub port: u16,
+    /// A datagram came since the shell last looked.
+    pub ready: bool,
+    queue: Queue,
+    #[cfg(feature = "alloc")]
+    own: alloc::vec::Vec<u8>,
+}
+
+impl UdpSlot {
+    pub const CLOSED: Self = Self {
+        open: false,
+        addr: None,
+        port: 0,
+        ready: false,
+        queue: Queue::EMPTY,
+        #[cfg(feature = "alloc")]
+        own: alloc::vec::Vec::new(),
+    };
+}
+
+/// The service that answers in place while it drives the stack.
+pub struct Responder<'a> {
+    pub(crate) socket: usize,
+    pub(crate) answer: &'a mut Answer<'a>,
+}
+
+/// Peer, question, room for the reply; the reply's length or `None` to say nothing.
+pub(crate) type Answer<'a> = dyn FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize> + 'a;
+
+/// A queue of datagrams in a caller's buffer, each in one piece: header, then payload.
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    head: usize,
+    tail: usize,
+    /// Where the upper part ends while the tail has gone round and is below the head.
+    end: usize,
+    count: usize,
+}
+
+/// Length and port (2 each), interface (4), address (16).
+const RECORD: usize = 24;
+
+impl Queue {
+    const EMPTY: Self = Self { head: 0, tail: 0, end: 0, count: 0 };
+
+    /// Appends; `false` when there is no room.
+    fn push(&mut self, buffer: &mut [u8], from: SocketAddr, payload: &[u8]) -> bool {
+        let need = RECORD + payload.len();
+        let Ok(len) = u16::try_from(payload.len()) else { return false };
+        if self.count == 0 {
+            *self = Self::EMPTY;
+        }
+        let at = if self.count == 0 || self.tail > self.head {
+            if buffer.len() - self.tail >= need {
+                self.tail
+            } else if self.head >= need {
+                self.end = self.tail;
+                0
+            } else {
+                return false;
+            }
+        } else if self.head - self.tail >= need {
+            self.tail
+        } else {
+            return false;
+        };
+        let Some(record) = buffer.get_mut(at..at + need) else { return false };
+        let (header, body) = record.split_at_mut(RECORD);
+        let (addr, scope) = match from {
+            SocketAddr::V4(from) => (from.ip().to_ipv6_mapped(), 0),
+            SocketAddr::V6(from) => (*from.ip(), from.scope_id()),
+        };
+        header[..2].copy_from_slice(&len.to_ne_bytes());
+        header[2..4].copy_from_slice(&from.port().to_ne_bytes());
+        header[4..8].copy_from_slice(&scope.to_ne_bytes());
+        header[8..].copy_from_slice(&addr.octets());
+        body.copy_from_slice(payload);
+        self.tail = at + need;
+        self.count += 1;
+        true
+    }
+
+    /// The oldest datagram.
+    fn front<'b>(&self, buffer: &'b [u8]) -> Option<(SocketAddr, &'b [u8])> {
+        if self.count == 0 {
+            return None;
+        }
+        let (header, rest) = buffer.get(self.head..)?.split_first_chunk::<RECORD>()?;
+        let payload = rest.get(..usize::from(u16::from_ne_bytes([header[0], header[1]])))?;
+        let port = u16::from_ne_bytes([header[2], header[3]]);
+        let scope = u32::from_ne_bytes([header[4], header[5], header[6], header[7]]);
+        let addr = core::net::Ipv6Addr::from(*header.last_chunk::<16>()?);
+        let from = match addr.to_ipv4_mapped() {
+            Some(addr) => SocketAddr::from((addr, port)),
+            None => SocketAddr::V6(SocketAddrV6::new(addr, port, 0, scope)),
+        };
+        Some((from, payload))
+    }
+
+    /// Removes the oldest, whose payload has `len` bytes.
+    fn pop(&mut self, len: usize) {
+        self.head += RECORD + len;
+        self.count = self.count.saturating_sub(1);
+        if self.count == 0 {
+            *self = Self::EMPTY;
+        } else if self.tail <= self.head && self.head == self.end {
+            self.head = 0;
+        }
+    }
+}
+
+/// A peer's address, with the interface as scope where the address is of the link only.
+fn peer(received: &Received<'_>, port: u16) -> SocketAddr {
+    match received.src {
+        IpAddr::V6(addr) if addr.is_unicast_link_local() => {
+            SocketAddr::V6(SocketAddrV6::new(addr, port, 0, received.interface as u32 + 1))
+        }
+        addr => SocketAddr::new(addr, port),
+    }
+}
+
+/// The interface that the scope of a link-local address names.
+fn scope_interface(addr: SocketAddr) -> Option<usize> {
+    match addr {
+        SocketAddr::V6(addr) if addr.ip().is_unicast_link_local() => (addr.scope_id() as usize).checked_sub(1),
+        _ => None,
+    }
+}
+
+impl Core<'_> {
+    fn queue_buffer(&mut self, socket: usize) -> Option<(&mut Queue, &mut [u8])> {
+        let slot = self.sockets.get_mut(socket)?;
+        #[cfg(feature = "alloc")]
+        if self.datagrams.is_empty() {
+            return Some((&mut slot.queue, &mut slot.own));
+        }
+        let start = socket * self.datagrams_len;
+        Some((&mut slot.queue, self.datagrams.get_mut(start..start + self.datagrams_len)?))
+    }
+
+    /// Opens a port; the socket's number.
+    pub(crate) fn udp_bind(&mut self, on: Endpoint) -> Result<usize, Error> {
+        if let Some(addr) = on.addr
+            && !self.addresses.iter().flatten().any(|a| a.cidr.addr == addr)
+        {
+            return Err(Error::AddrNotAvailable);
+        }
+        let taken = |sockets: &[UdpSlot], port| {
+            sockets.iter().any(|s| {
+                s.open && s.port == port && (s.addr.is_none() || on.addr.is_none() || s.addr == on.addr)
+            })
+        };
+        let port = if on.port != 0 {
+            Some(on.port).filter(|port| !taken(&self.sockets, *port))
+        } else {
+            // RFC 6056 section 3.3.1: a random port of the dynamic range, then the next ones.
+            const RANGE: u16 = 16_384;
+            let start = self.random.below(u64::from(RANGE)) as u16;
+            (0..RANGE).map(|n| 49_152 + start.wrapping_add(n) % RANGE).find(|port| !taken(&self.sockets, *port))
+        };
+        let port = port.ok_or(Error::AddrInUse)?;
+        let index = self.sockets.iter().position(|s| !s.open).ok_or(Error::TableFull)?;
+        let slot = &mut self.sockets[index];
+        *slot = UdpSlot { open: true, addr: on.addr, port, ..UdpSlot::CLOSED };
+        #[cfg(feature = "alloc")]
+        if self.datagrams.is_empty() {
+            slot.own = alloc::vec![0; self.datagrams_len];
+        }
+        Ok(index)
+    }
+
+    pub(crate) fn udp_close(&mut self, socket: usize) {
+        if let Some(slot) = self.sockets.get_mut(socket) {
+            *slot = UdpSlot::CLOSED;
+        }
+    }
+
+    /// Takes the oldest datagram: its length and sender. What does not fit `buf` is cut off.
+    pub(crate) fn udp_receive(&mut self, socket: usize, buf: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        let (queue, buffer) = self.queue_buffer(socket)?;
+        let (from, payload) = queue.front(buffer)?;
+        let len = payload.len().min(buf.len());
+        let (to, from_bytes) = (buf.get_mut(..len)?, payload.get(..len)?);
+        to.copy_from_slice(from_bytes);
+        let whole = payload.len();
+        queue.pop(whole);
+        Some((len, from))
+    }
+
+    /// Sends one datagram.
+    pub(crate) fn udp_send(
+        &mut self,
+        now: Instant,
+        socket: usize,
+        payload: &[u8],
+        to: SocketAddr,
+        link: &mut dyn Link,
+    ) -> Result<(), UdpSendError> {
+        if to.port() == 0 || to.ip().is_unspecified() {
+            return Err(UdpSendError::Failed(Error::InvalidInput));
+        }
+        let slot = self.sockets.get(socket).ok_or(UdpSendError::Failed(Error::NotConnected))?;
+        let (bound, src_port) = (slot.addr, slot.port);
+        let no_route = UdpSendError::Failed(Error::NoRoute);
+        let path = self.path(now, to.ip(), scope_interface(to)).ok_or(no_route)?;
+        let source = bound.or_else(|| self.source(now, path.interface, to.ip())).ok_or(no_route)?;
+        if source.is_ipv4() != to.is_ipv4() {
+            return Err(no_route);
+        }
+        let header = udp::Repr { src_port, dst_port: to.port(), payload_len: payload.len() };
+        let packet =
+            Outgoing::new(source, to.ip(), protocol::UDP, udp::HEADER_LEN + payload.len()).on(path.interface);
+        let sent = self.send_packet(now, link, &packet, &mut |room| {
+            let Ok(body) = header.emit(room) else { return 0 };
+            let Some(body) = body.get_mut(..payload.len()) else { return 0 };
+            body.copy_from_slice(payload);
+            udp::HEADER_LEN + payload.len()
+        });
+        sent.map_err(|error| match error {
+            SendError::Full => UdpSendError::Full,
+            SendError::NoRoute => no_route,
+            SendError::TooLong => UdpSendError::Failed(Error::MessageTooLong),
+        })
+    }
+
+    pub(crate) fn receive_udp(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        datagram: &udp::Datagram<'_>,
+        link: &mut dyn Link,
+        responder: Option<&mut Responder<'_>>,
+    ) {
+        if self.receive_dhcp(now, received, datagram) {
+            return;
+        }
+        let (dst, port) = (received.dst, datagram.dst_port());
+        // A datagram to a group goes to the first socket of the port; one address of ours beats all.
+        let index = self
+            .sockets
+            .iter()
+            .position(|s| s.open && s.port == port && s.addr == Some(dst))
+            .or_else(|| self.sockets.iter().position(|s| s.open && s.port == port && s.addr.is_none()));
+        let Some(index) = index else {
+            self.stats.no_port += 1;
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.1
+            //# If a datagram arrives addressed to a UDP port for which
+            //# there is no pending LISTEN call, UDP SHOULD send an ICMP
+            //# Port Unreachable message.
+            self.send_port_unreachable(now, received, link);
+            return;
+        };
+        let from = peer(received, datagram.src_port());
+        if datagram.src_port() == 0 || received.src.is_unspecified() {
+            // RFC 768: port 0 wants no reply; nothing here has use for one that cannot be answered.
+            self.stats.malformed += 1;
+            return;
+        }
+        match responder {
+            Some(responder) if responder.socket == index => {
+                let source = if received.unicast { Some(dst) } else { None };
+                self.udp_respond(now, source, port, from, datagram.payload(), received.interface, link, responder);
+            }
+            _ => {
+                let Some((queue, buffer)) = self.queue_buffer(index) else { return };
+                if queue.push(buffer, from, datagram.payload()) {
+                    self.sockets[index].ready = true;
+                    self.any_ready = true;
+                } else {
+                    self.stats.queue_full += 1;
+                }
+            }
+        }
+    }
+
+    /// Lets a service write its answer straight into the transmit slot.
+    #[allow(clippy::too_many_arguments)]
+    fn udp_respond(
+        &mut self,
+        now: Instant,
+        source: Option<IpAddr>,
+        port: u16,
+        peer: SocketAddr,
+        question: &[u8],
+        interface: usize,
+        link: &mut dyn Link,
+        responder: &mut Responder<'_>,
+    ) {
+        let Some(path) = self.path(now, peer.ip(), scope_interface(peer)) else {
+            self.stats.no_route += 1;
+            return;
+        };
+        let Some(source) = source.or_else(|| self.source(now, interface, peer.ip())) else {
+            self.stats.no_route += 1;
+            return;
+        };
+        let Some(mtu) = self.interfaces.get(path.interface).map(|i| i.mtu(peer.is_ipv4())) else { return };
+        let room = mtu.saturating_sub(ip_header_len(peer.ip()));
+        let packet = Outgoing::new(source, peer.ip(), protocol::UDP, room).on(path.interface);
+        let answer = &mut responder.answer;
+        self.answer(now, link, &packet, &mut |room| {
+            let Some((header, body)) = room.split_at_mut_checked(udp::HEADER_LEN) else { return 0 };
+            let Some(len) = answer(peer, question, body) else { return 0 };
+            let len = len.min(body.len());
+            let repr = udp::Repr { src_port: port, dst_port: peer.port(), payload_len: len };
+            repr.emit(header).map_or(0, |_| udp::HEADER_LEN + len)
+        });
+    }
+
+    /// Answers what was queued for a service while another one drove the stack.
+    pub(crate) fn udp_respond_queued(&mut self, now: Instant, link: &mut dyn Link, responder: &mut Responder<'_>) {
+        let socket = responder.socket;
+        loop {
+            // The queue's buffer is lent to the answer while the packet is built, so it leaves its place for that long.
+            let Some(slot) = self.sockets.get_mut(socket) else { return };
+            let (mut queue, port, bound) = (slot.queue, slot.port, slot.addr);
+            #[cfg(feature = "alloc")]
+            let own = core::mem::take(&mut slot.own);
+            let datagrams = core::mem::take(&mut self.datagrams);
+            let start = socket * self.datagrams_len;
+            let buffer: &[u8] = datagrams.get(start..start + self.datagrams_len).unwrap_or(&[]);
+            #[cfg(feature = "alloc")]
+            let buffer = if datagrams.is_empty() { &own[..] } else { buffer };
+            let answered = queue.front(buffer).map(|(peer, question)| {
+                let interface = scope_interface(peer)
+                    .or_else(|| self.path(now, peer.ip(), None).map(|path| path.interface))
+                    .unwrap_or(0);
+                self.udp_respond(now, bound, port, peer, question, interface, link, responder);
+                queue.pop(question.len());
+            });
+            self.datagrams = datagrams;
+            if let Some(slot) = self.sockets.get_mut(socket) {
+                slot.queue = queue;
+                #[cfg(feature = "alloc")]
+                {
+                    slot.own = own;
+                }
+            }
+            if answered.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// Why a datagram was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UdpSendError {
+    /// No room just now.
+    Full,
+    /// Never.
+    Failed(Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    proptest! {
+        #[test]
+        fn the_queue_keeps_order_and_bounds(
+            steps in proptest::collection::vec((any::<bool>(), 0usize..90, any::<u16>()), 0..400),
+            size in 0usize..300,
+        ) {
+            let mut buffer = vec![0; size];
+            let mut queue = Queue::EMPTY;
+            let mut model: VecDeque<(SocketAddr, Vec<u8>)> = VecDeque::new();
+            for (push, len, port) in steps {
+                if push {
+                    let from = if port % 2 == 0 {
+                        SocketAddr::from(([10, 0, 0, 1], port))
+                    } else {
+                        SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), port, 0, 3))
+                    };
+                    let payload = vec![port as u8; len];
+                    let pushed = queue.push(&mut buffer, from, &payload);
+                    if pushed {
+                        model.push_back((from, payload));
+                    } else {
+                        prop_assert!(!model.is_empty() || len + RECORD > size, "an empty queue takes what fits");
+                    }
+                } else {
+                    let front = queue.front(&buffer).map(|(from, payload)| (from, payload.to_vec()));
+                    prop_assert_eq!(&front, &model.pop_front());
+                    if let Some((_, payload)) = front {
+                        queue.pop(payload.len());
+                    }
+                }
+                prop_assert_eq!(queue.count, model.len());
+            }
+        }
+    }
+}
