@@ -1,18 +1,82 @@
-//! Memory of idle keep-alive connections: 10,000 of them, each after one request and its answer.
-use airglow_benches::{Better, Table, application};
-use airglow_testbed::{Namespace, veth};
-use std::{error::Error, time::Duration};
+//! Memory of idle keep-alive connections: 10,000 of them, each after one request and its answer. Ours on host sockets is without the kernel's
+//! part, as nginx's is; ours on our own stack is all there is.
+use airglow_benches::{Better, Nginx, Table, application};
+use airglow_testbed::{Namespace, allow_open_files, memory, veth};
+use std::{
+    error::Error,
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    process::id,
+    time::Duration,
+};
 
 const CONNECTIONS: u32 = 10_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    allow_open_files(30_000);
     let mut table = Table::new("idle");
     let pump = application("pump").display().to_string();
+    let folder = std::env::temp_dir().join(format!("airglow-bench-idle-{}", id()));
+
+    let (client, server) = link();
+    server.address("s0", "10.0.0.2/24");
+    let nginx = Nginx::start(&server, &folder);
+    let theirs = bytes_each(&client, nginx.worker());
+    drop(nginx);
+    fs::remove_dir_all(folder)?;
+    let mut process = server.start(&pump, &[]);
+    process.wait_for("listening", Duration::from_secs(10));
+    let ours = bytes_each(&client, process.id());
+    table.row("host sockets", "bytes per connection", Better::Less, ours, "nginx", theirs);
+    drop(process);
+
+    let (client, server) = link();
+    server.silence("s0");
+    let mut process = server.start(&pump, &["net=packet", "device=s0", "ipv4=10.0.0.2/24"]);
+    process.wait_for("listening", Duration::from_secs(10));
+    let ours = bytes_each(&client, process.id());
+    table.row(
+        "own stack, TCP included",
+        "bytes per connection",
+        Better::Less,
+        ours,
+        "nginx, without TCP",
+        theirs,
+    );
+    drop(process);
+    Ok(table.finish()?)
+}
+
+fn link() -> (Namespace, Namespace) {
     let (client, server) = (Namespace::new("client"), Namespace::new("server"));
     veth(&client, "c0", &server, "s0");
     client.address("c0", "10.0.0.1/24");
-    let _ = (&pump, &server, CONNECTIONS, Duration::ZERO, Better::Less);
-    table.finish()?;
-    table.row("", "", Better::Less, 0.0, "", 0.0);
-    Ok(())
+    (client, server)
+}
+
+/// By how many bytes the process `server` grows with each connection.
+fn bytes_each(client: &Namespace, server: u32) -> f64 {
+    let ask = || -> std::io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(("10.0.0.2", 80))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(b"GET /page HTTP/1.1\r\nHost: bench\r\n\r\n")?;
+        let (mut answer, mut got) = ([0; 8192], 0);
+        while !answer[..got].ends_with(&[b'x'; 4096]) {
+            match stream.read(&mut answer[got..])? {
+                0 => return Err(std::io::Error::other("the connection was closed")),
+                n => got += n,
+            }
+        }
+        Ok(stream)
+    };
+    client.enter(|| {
+        // What the first connections make the server set up does not count.
+        let first: Vec<_> = (0..16).map(|_| ask().expect("an answer")).collect();
+        let before = memory(server);
+        let all: Vec<_> = (0..CONNECTIONS).map(|_| ask().expect("an answer")).collect();
+        let after = memory(server);
+        drop((first, all));
+        after.saturating_sub(before) as f64 / f64::from(CONNECTIONS)
+    })
 }

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod applications;
+mod nginx;
 mod table;
 
 pub use applications::{application, flow, own_program};
+pub use nginx::Nginx;
 pub use table::{Better, Table};

@@ -22,5 +22,5 @@ mod process;
 mod program;
 
 pub use namespace::{Namespace, veth};
-pub use process::{Process, Said, cpu_seconds};
+pub use process::{Process, Said, cpu_seconds, memory};
 pub use program::{allow_open_files, program};

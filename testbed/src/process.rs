@@ -149,6 +149,14 @@ pub fn cpu_seconds(id: u32) -> f64 {
     (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }
 
+/// Bytes of memory that the process `id` holds: resident, not counting pages of files.
+pub fn memory(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let kib =
+        |line: &str| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok();
+    status.lines().find_map(kib).unwrap_or(0) * 1024
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -2,18 +2,27 @@
 //!
 //! | port | parameter | what it does |
 //! |---|---|---|
+//! | 80 | `port=` | HTTP: `GET /page` gives 4 KiB, `GET /bytes/N` gives N bytes of [`fill`], `POST /sha256` answers with the digest of what comes |
 //! | 9 | `discard=` | reads and drops (RFC 863) |
 //! | 19 | `source=` | sends without end (RFC 864, with one byte over and over) |
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod bytes;
+mod service;
+
+pub use bytes::fill;
+
 use airglow::{
     device::{Listener, Parameters, Platform, Stream, Tcp, Timer},
     runtime::{for_each_connection, join},
 };
-use core::fmt;
+use airglow_http::{Limits, Server};
+use core::{fmt, time::Duration};
 
-/// Connections of each service at once.
+/// HTTP connections at once.
+const CLIENTS: usize = 20_000;
+/// Connections of each of the other services at once.
 const CONNECTIONS: usize = 64;
 
 /// Why the pump stopped.
@@ -30,7 +39,9 @@ impl fmt::Display for Failed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Parameter(error) => error.fmt(f),
-            Self::Port(port) => write!(f, "TCP port {port} cannot be opened: it is taken, or this needs rights"),
+            Self::Port(port) => {
+                write!(f, "TCP port {port} cannot be opened: it is taken, or this needs rights")
+            }
         }
     }
 }
@@ -41,11 +52,20 @@ impl fmt::Display for Failed<'_> {
 /// A wrong boot parameter, or a port that is taken.
 pub async fn run<P: Platform>(platform: &P) -> Result<(), Failed<'_>> {
     let parameters = platform.parameters();
+    let http_port = port(parameters, "port", 80)?;
     let (discard_port, source_port) = (port(parameters, "discard", 9)?, port(parameters, "source", 19)?);
+    let http = platform.tcp().listen(http_port).await.map_err(|_| Failed::Port(http_port))?;
     let discard = platform.tcp().listen(discard_port).await.map_err(|_| Failed::Port(discard_port))?;
     let source = platform.tcp().listen(source_port).await.map_err(|_| Failed::Port(source_port))?;
-    log::info!("listening: discard on port {discard_port}, source on port {source_port}");
-    join(take(&discard, platform.timer()), give(&source, platform.timer())).await;
+    log::info!("listening: HTTP on port {http_port}, discard on {discard_port}, source on {source_port}");
+    let mut limits = Limits::DEFAULT;
+    limits.content = u64::MAX;
+    limits.requests = u32::MAX;
+    limits.idle_timeout = Duration::from_secs(300);
+    let server = Server::<1024, 8192>::sized(limits);
+    let timer = platform.timer();
+    let pumps = join(take(&discard, timer), give(&source, timer));
+    join(server.serve::<CLIENTS, _, _>(&http, &service::answer, timer), pumps).await;
     Ok(())
 }
 

@@ -22,9 +22,20 @@ fn chromium_shows_the_site() {
             Duration::from_secs(120),
             "chromium",
             &[
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-                "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-                "--hide-scrollbars", "--window-size=1280,900", &profile, &screenshot, &url,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-sync",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+                "--window-size=1280,900",
+                &profile,
+                &screenshot,
+                &url,
             ],
         );
         assert!(said.success(), "{said}\n{}", website.so_far());

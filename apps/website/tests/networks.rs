@@ -15,7 +15,12 @@ struct Served {
     _server: Option<Namespace>,
 }
 
-fn served(client: Namespace, interface: &'static str, mut server: Process, other: Option<Namespace>) -> Served {
+fn served(
+    client: Namespace,
+    interface: &'static str,
+    mut server: Process,
+    other: Option<Namespace>,
+) -> Served {
     server.wait_for("http://", Duration::from_secs(10));
     Served { client, interface, server, _server: other }
 }
@@ -95,7 +100,10 @@ fn the_answers_are_the_same_on_every_network() {
         let expected = conversation(&host.curl(request));
         assert!(expected.contains("< HTTP/1.1 "), "{request:?}: {expected}");
         assert!(expected == conversation(&tap.curl(request)), "over tap {request:?} is not\n{expected}");
-        assert!(expected == conversation(&packet.curl(request)), "over AF_PACKET {request:?} is not\n{expected}");
+        assert!(
+            expected == conversation(&packet.curl(request)),
+            "over AF_PACKET {request:?} is not\n{expected}"
+        );
     }
     let first = host.curl(&["http://10.0.0.2/"]);
     assert!(first.stdout.contains("</html>") && first.stderr.contains("< HTTP/1.1 200"), "{first}");
@@ -138,8 +146,15 @@ fn dnsmasq_gives_the_address() {
     let mut dnsmasq = client.start(
         "dnsmasq",
         &[
-            "--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=c0", "--bind-interfaces", "--log-dhcp",
-            "--dhcp-range=10.0.0.50,10.0.0.60,255.255.255.0,2m", "--dhcp-authoritative", &lease_file,
+            "--no-daemon",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--interface=c0",
+            "--bind-interfaces",
+            "--log-dhcp",
+            "--dhcp-range=10.0.0.50,10.0.0.60,255.255.255.0,2m",
+            "--dhcp-authoritative",
+            &lease_file,
         ],
     );
     dnsmasq.wait_for("DHCP, IP range", Duration::from_secs(10));

@@ -8,5 +8,6 @@ const PACKAGES: &[&str] = &["chromium", "curl", "iproute2"];
 /// A browser shows the site.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
+    tests.cargo("a browser", "test --release --package airglow-website --test browser");
     Ok(())
 }

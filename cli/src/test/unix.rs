@@ -3,11 +3,22 @@ use super::Tests;
 use crate::failure::Result;
 
 /// What the tests use.
-const PACKAGES: &[&str] =
-    &["arping", "curl", "dnsmasq-base", "iperf3", "iproute2", "iputils-ping", "ndisc6", "util-linux"];
+const PACKAGES: &[&str] = &[
+    "curl",
+    "dnsmasq-base",
+    "ethtool",
+    "iproute2",
+    "iputils-arping",
+    "iputils-ping",
+    "ndisc6",
+    "util-linux",
+];
 
 /// The same website over host sockets, tap and AF_PACKET, and the stack's neighbours.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
+    tests.cargo("the website on three networks", "test --release --package airglow-website --test networks");
+    let bulk = "test --release --package airglow-pump --test bulk -- --test-threads 1 --nocapture";
+    tests.cargo("bulk data, resets, idle connections", bulk);
     Ok(())
 }
