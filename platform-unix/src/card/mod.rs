@@ -1,4 +1,5 @@
 //! Network cards: a tap device, and any Ethernet interface through AF_PACKET (Linux).
+mod link;
 mod open;
 mod packet;
 mod tap;

@@ -1,6 +1,7 @@
 //! An Ethernet interface of the host, through a packet socket: airglow answers there, and the host does not.
 use super::{
     OpenError,
+    link::Link,
     tap::NAME,
     transmit::{self, Count, Sink, Transmit},
     vnet,
@@ -13,12 +14,12 @@ use crate::{
         interface::{self, Membership, Name},
     },
 };
-use airglow_device::{Caps, LinkState, MacAddr, NetDevice, NetRx, NetStats, RxMeta};
+use airglow_device::{Caps, LinkState, MacAddr, NetDevice, NetRx, NetStats, NetTx, RxMeta};
 use rustix::io::Errno;
 use std::{
     fs, io,
     ops::Range,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::BorrowedFd,
     rc::Rc,
     task::{Context, Poll},
 };
@@ -30,8 +31,7 @@ use std::{
 pub struct Packet {
     source: Rc<Source>,
     reactor: Reactor,
-    control: OwnedFd,
-    name: Name,
+    link: Link,
     mac: MacAddr,
     caps: Caps,
     rx: PacketRx,
@@ -80,6 +80,7 @@ impl Packet {
         let mac = mac.unwrap_or(own);
         let wanted = if mac == own { Membership::AllMulticast } else { Membership::Promiscuous };
         interface::join(&packet, index, wanted).map_err(rights)?;
+        let link = Link::watch(reactor, control, system_name).map_err(rights)?;
         let source = Source::new(packet);
         let mut caps = Caps::new(mtu);
         if offload {
@@ -87,8 +88,7 @@ impl Packet {
         }
         Ok(Self {
             reactor: reactor.clone(),
-            control,
-            name: system_name,
+            link,
             mac,
             caps,
             rx: PacketRx {
@@ -230,12 +230,13 @@ pub(super) fn stats(rx: &Count, tx: &Count) -> NetStats {
     }
 }
 
-/// Ready when a frame may wait, or when there is room and somebody wants it.
-pub(super) fn poll_ready(source: &Source, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
-    if source.is_ready(Direction::Read) || (want_tx && source.is_ready(Direction::Write)) {
+/// Ready when a frame may wait, when the link may have changed, or when there is room and somebody wants it.
+pub(super) fn poll_ready(source: &Source, link: &Link, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
+    if source.is_ready(Direction::Read) || link.changed() || (want_tx && source.is_ready(Direction::Write)) {
         return Poll::Ready(());
     }
     source.wait(Direction::Read, cx.waker());
+    link.wait(cx.waker());
     if want_tx {
         source.wait(Direction::Write, cx.waker());
     }
@@ -253,10 +254,7 @@ impl NetDevice for Packet {
         self.mac
     }
     fn link(&self) -> LinkState {
-        match interface::is_running(&self.control, self.name) {
-            Ok(true) => LinkState::Up,
-            _ => LinkState::Down,
-        }
+        self.link.state()
     }
     fn stats(&self) -> NetStats {
         // The kernel's counter starts anew with each look.
@@ -267,6 +265,10 @@ impl NetDevice for Packet {
         (&mut self.rx, &mut self.tx)
     }
     fn poll_ready(&mut self, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
-        poll_ready(&self.source, cx, want_tx || self.tx.is_stuck())
+        // What the kernel did not take at the last flush, before anything new.
+        if self.tx.is_stuck() {
+            self.tx.flush();
+        }
+        poll_ready(&self.source, &self.link, cx, want_tx || self.tx.is_stuck())
     }
 }

@@ -1,6 +1,7 @@
 //! A tap device: the card's other end is an interface of the host.
 use super::{
     OpenError,
+    link::Link,
     transmit::{self, Count, Sink, Transmit},
     vnet,
 };
@@ -10,12 +11,12 @@ use crate::{
     source::{Direction, Source},
     sys::interface::{self, Name},
 };
-use airglow_device::{Caps, Entropy, LinkState, MacAddr, NetDevice, NetRx, NetStats, RxMeta};
+use airglow_device::{Caps, Entropy, LinkState, MacAddr, NetDevice, NetRx, NetStats, NetTx, RxMeta};
 use rustix::io::Errno;
 use std::{
     io,
     ops::Range,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::BorrowedFd,
     rc::Rc,
     task::{Context, Poll},
 };
@@ -28,8 +29,7 @@ use std::{
 pub struct Tap {
     source: Rc<Source>,
     reactor: Reactor,
-    control: OwnedFd,
-    name: Name,
+    link: Link,
     mac: MacAddr,
     caps: Caps,
     rx: TapRx,
@@ -70,6 +70,8 @@ impl Tap {
         }
         let mtu = interface::mtu(&control, system_name)
             .map_err(|error| fail("asking for the MTU of", error, String::new()))?;
+        let link = Link::watch(reactor, control, system_name)
+            .map_err(|error| fail("watching the state of", error, String::new()))?;
         let source = Source::new(tap.into());
         let mut caps = Caps::new(mtu);
         if offload {
@@ -77,8 +79,7 @@ impl Tap {
         }
         Ok(Self {
             reactor: reactor.clone(),
-            control,
-            name: system_name,
+            link,
             mac: mac.unwrap_or_else(random_mac),
             caps,
             rx: TapRx {
@@ -169,10 +170,7 @@ impl NetDevice for Tap {
         self.mac
     }
     fn link(&self) -> LinkState {
-        match interface::is_running(&self.control, self.name) {
-            Ok(true) => LinkState::Up,
-            _ => LinkState::Down,
-        }
+        self.link.state()
     }
     fn stats(&self) -> NetStats {
         super::packet::stats(&self.rx.count, &self.tx.count)
@@ -181,6 +179,10 @@ impl NetDevice for Tap {
         (&mut self.rx, &mut self.tx)
     }
     fn poll_ready(&mut self, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
-        super::packet::poll_ready(&self.source, cx, want_tx || self.tx.is_stuck())
+        // What the kernel did not take at the last flush, before anything new.
+        if self.tx.is_stuck() {
+            self.tx.flush();
+        }
+        super::packet::poll_ready(&self.source, &self.link, cx, want_tx || self.tx.is_stuck())
     }
 }

@@ -16,7 +16,7 @@ pub(super) const LONGEST: usize = 14 + 65_535;
 pub(super) const TSO: usize = 65_535;
 
 /// How frames pass into the kernel.
-pub(super) trait Sink {
+pub trait Sink {
     /// Sends the frames, each with its virtio header, that lie at `ranges` of `bytes`; returns how many went, at least
     /// one. An error concerns the first.
     fn send(&mut self, fd: BorrowedFd<'_>, bytes: &[u8], ranges: &[Range<usize>]) -> Result<usize, Errno>;
