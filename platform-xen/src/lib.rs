@@ -2,7 +2,6 @@
 #![cfg_attr(not(test), no_std)]
 #![warn(missing_docs)]
 
-#[cfg(target_os = "none")]
 extern crate alloc;
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -10,3 +9,6 @@ extern crate alloc;
 pub mod boot;
 pub mod drivers;
 pub mod interface;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+#[allow(missing_docs)]
+pub mod guest;

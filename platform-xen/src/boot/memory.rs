@@ -7,6 +7,7 @@
 use super::{
     entry::{self, VIRT_BASE},
     hypercall::{self, Errno, MmuUpdate},
+    single::Single,
 };
 use crate::interface::{paging, start_info::StartInfo};
 use core::ops::Range;
@@ -81,9 +82,11 @@ pub fn address_of_frame(mfn: u64) -> u64 {
     VIRT_BASE + pfn * PAGE
 }
 
-/// The machine frame of the page in which `address`, any mapped address of the line, lies.
-pub fn frame_of_address(layout: &Layout, address: u64) -> u64 {
-    layout.mfn(address & !(PAGE - 1))
+static LAYOUT: Single<Option<Layout>> = Single::new(None);
+
+/// The machine frame of the page at `page`, an address of the line.
+pub fn frame_of(page: *const u8) -> u64 {
+    LAYOUT.with(|layout| layout.as_ref().map_or(0, |layout| layout.mfn(page as u64 & !(PAGE - 1))))
 }
 
 /// Sends page table changes to Xen in batches.
@@ -182,6 +185,7 @@ pub fn map(layout: &Layout, free: u64) -> Result<Range<u64>, Errno> {
         }
     }
     hypercall::flush_tlb();
+    LAYOUT.with(|known| *known = Some(*layout));
     Ok(free..end)
 }
 

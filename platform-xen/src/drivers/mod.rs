@@ -2,3 +2,8 @@
 //! says what to do (ring the backend, copy these bytes). They compile and are tested on the host with a peer that
 //! keeps to no rule; `guest` connects them to the hypervisor.
 pub mod console;
+pub mod grant;
+pub mod netfront;
+pub mod pages;
+pub mod ring;
+pub mod xenstore;

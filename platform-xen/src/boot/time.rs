@@ -1,0 +1,36 @@
+//! Time, from the page that Xen keeps up to date.
+use super::shared;
+use airglow_device::{Clock, Instant, WallClock};
+use core::{arch::x86_64::_rdtsc, time::Duration};
+
+/// The time stamp counter.
+pub fn ticks() -> u64 {
+    // SAFETY: a PV guest may read it, or Xen emulates it.
+    unsafe { _rdtsc() }
+}
+
+/// Nanoseconds since the hypervisor booted.
+pub fn system_time() -> u64 {
+    shared::shared_info().map_or(0, |info| info.vcpu_info[0].time.system_time(ticks))
+}
+
+/// Monotonic time: the hypervisor's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct XenClock;
+
+impl Clock for XenClock {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(system_time())
+    }
+}
+
+/// Time of day: the hypervisor's, which dom0 keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct XenWallClock;
+
+impl WallClock for XenWallClock {
+    fn unix_now(&self) -> Option<Duration> {
+        let (seconds, nanos) = shared::shared_info()?.wall_clock();
+        Some(Duration::new(seconds, 0) + Duration::from_nanos(u64::from(nanos)) + Duration::from_nanos(system_time()))
+    }
+}
