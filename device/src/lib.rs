@@ -40,12 +40,37 @@ extern crate alloc;
 
 mod block;
 mod entropy;
+#[cfg(feature = "alloc")]
+mod impaired;
 mod key_value;
+#[cfg(feature = "alloc")]
+mod link;
+#[cfg(feature = "alloc")]
+mod manual_clock;
 mod net;
+mod offload;
 mod parameters;
 mod platform;
+#[cfg(feature = "alloc")]
+mod ram_disk;
+mod seeded_entropy;
+#[cfg(feature = "alloc")]
+mod segment;
 mod socket;
 mod time;
+
+#[cfg(feature = "alloc")]
+pub use impaired::{Impaired, ImpairedRx, ImpairedTx};
+#[cfg(feature = "alloc")]
+pub use link::{Chance, IN_FLIGHT_BYTES, Impairments, LinkFrame, LinkModel, LinkStats};
+#[cfg(feature = "alloc")]
+pub use manual_clock::ManualClock;
+pub use offload::{complete_checksum, cut_segments};
+#[cfg(feature = "alloc")]
+pub use ram_disk::{RamDisk, RamDiskError};
+pub use seeded_entropy::SeededEntropy;
+#[cfg(feature = "alloc")]
+pub use segment::{EthernetSegment, SegmentPort, SegmentRx, SegmentTx};
 
 pub use block::{BlockDevice, BlockInfo};
 pub use entropy::Entropy;

@@ -27,9 +27,9 @@ struct Group {
     parent: ParentWaker,
 }
 
-static TABLE: [Group; GROUPS] = [const {
-    Group { lease: AtomicUsize::new(0), woken: AtomicUsize::new(0), parent: ParentWaker::new() }
-}; GROUPS];
+static TABLE: [Group; GROUPS] =
+    [const { Group { lease: AtomicUsize::new(0), woken: AtomicUsize::new(0), parent: ParentWaker::new() } };
+        GROUPS];
 
 impl Group {
     fn claim(&self) -> bool {

@@ -319,6 +319,9 @@ impl Drop for TaskSet<'_> {
 
 impl fmt::Debug for TaskSet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskSet").field("len", &self.len()).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("TaskSet")
+            .field("len", &self.len())
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }

@@ -111,7 +111,10 @@ impl<const N: usize> FixedTimers<N> {
 
 impl<const N: usize> fmt::Debug for FixedTimers<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixedTimers").field("len", &self.len()).field("next", &self.next()).finish_non_exhaustive()
+        f.debug_struct("FixedTimers")
+            .field("len", &self.len())
+            .field("next", &self.next())
+            .finish_non_exhaustive()
     }
 }
 
