@@ -9,7 +9,7 @@ mod error;
 mod files;
 mod limits;
 mod refusal;
-mod router;
+pub mod router;
 pub mod server;
 pub mod wire;
 
@@ -17,5 +17,6 @@ pub use error::Error;
 pub use files::{Files, files};
 pub use limits::Limits;
 pub use refusal::Refusal;
+pub use router::Router;
 pub use server::{Access, Exchange, Handler, Response, Server, Statistics, Writer};
 pub use wire::{Method, Methods, Status};

@@ -123,6 +123,10 @@ impl Connection {
     /// Looks for the end of a request's head in the octets received since the last request. `Ok(None)`: receive
     /// more and call again with all of them. Errors that need not wait for the end are reported at once.
     pub fn receive_head(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
+        // Half of an empty line in front.
+        if input == b"\r" {
+            return Ok(None);
+        }
         if let Some(length) = head_length(input, self.scanned) {
             self.scanned = 0;
             self.checked = 0;
