@@ -27,6 +27,11 @@ impl<R: Registers> Watchdog<R> {
         Self { registers, ticks }
     }
 
+    /// One that [`start`](Self::start) has started with these `ticks`.
+    pub const fn running(registers: R, ticks: u32) -> Self {
+        Self { registers, ticks }
+    }
+
     /// Starts the count again.
     pub fn feed(&mut self) {
         self.registers.write(LOCK, UNLOCK);

@@ -1,0 +1,126 @@
+//! The boards that `--on` knows.
+
+/// A board.
+#[derive(Debug)]
+pub struct Board {
+    /// Its name after `--on`.
+    pub name: &'static str,
+    /// What the compiler calls its processor.
+    pub target: &'static str,
+    /// The processor.
+    pub core: &'static str,
+    /// Flash or memory for code, in KiB.
+    pub flash: u32,
+    /// RAM, in KiB.
+    pub ram: u32,
+    /// The network controller.
+    pub net: &'static str,
+    /// How it is checked.
+    pub checked: &'static str,
+    /// The emulator and its arguments.
+    pub qemu: &'static [&'static str],
+    /// How the network is joined to the emulated controller.
+    pub wiring: Wiring,
+    /// How much of the site fits: see [`content`](Board::content).
+    pub content: Option<u32>,
+}
+
+/// How QEMU joins a network to a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// The controller is part of the board: `-nic`.
+    Nic,
+    /// A virtio device on the board's bus: `-netdev` and `-device`.
+    Virtio,
+}
+
+impl Board {
+    /// Bytes that an application's content may take: the flash less what the program with a full TCP takes at
+    /// most; `None`: no limit.
+    pub fn content(&self) -> Option<u32> {
+        self.content
+    }
+    /// Its console carries `defmt` frames and not text.
+    pub fn defmt(&self) -> bool {
+        self.target.starts_with("thumb")
+    }
+}
+
+/// All of them.
+pub const BOARDS: &[Board] = &[
+    Board {
+        name: "lm3s6965evb",
+        target: "thumbv7m-none-eabi",
+        core: "Cortex-M3, 50 MHz",
+        flash: 256,
+        ram: 64,
+        net: "Stellaris MAC",
+        checked: "boots in QEMU",
+        qemu: &["qemu-system-arm", "-M", "lm3s6965evb"],
+        wiring: Wiring::Nic,
+        content: Some(144 * 1024),
+    },
+    Board {
+        name: "mps2-an385",
+        target: "thumbv7m-none-eabi",
+        core: "Cortex-M3, 25 MHz",
+        flash: 4096,
+        ram: 4096,
+        net: "LAN9118",
+        checked: "boots in QEMU",
+        qemu: &["qemu-system-arm", "-M", "mps2-an385"],
+        wiring: Wiring::Nic,
+        content: None,
+    },
+    Board {
+        name: "mps2-an386",
+        target: "thumbv7em-none-eabihf",
+        core: "Cortex-M4, 25 MHz",
+        flash: 4096,
+        ram: 4096,
+        net: "LAN9118",
+        checked: "boots in QEMU",
+        qemu: &["qemu-system-arm", "-M", "mps2-an386"],
+        wiring: Wiring::Nic,
+        content: None,
+    },
+    Board {
+        name: "mps2-an500",
+        target: "thumbv7em-none-eabihf",
+        core: "Cortex-M7, 25 MHz",
+        flash: 4096,
+        ram: 4096,
+        net: "LAN9118",
+        checked: "boots in QEMU",
+        qemu: &["qemu-system-arm", "-M", "mps2-an500"],
+        wiring: Wiring::Nic,
+        content: None,
+    },
+    Board {
+        name: "virt-aarch64",
+        target: "aarch64-unknown-none",
+        core: "Cortex-A53",
+        flash: 0,
+        ram: 65536,
+        net: "virtio-net",
+        checked: "boots in QEMU",
+        qemu: &[
+            "qemu-system-aarch64",
+            "-M",
+            "virt",
+            "-cpu",
+            "cortex-a53",
+            "-m",
+            "64",
+            "-global",
+            "virtio-mmio.force-legacy=false",
+        ],
+        wiring: Wiring::Virtio,
+        content: None,
+    },
+];
+
+/// The board `name`.
+pub fn find(name: &str) -> Option<&'static Board> {
+    BOARDS.iter().find(|board| board.name == name)
+}

@@ -1,0 +1,97 @@
+//! Images: compiled, and given their boot parameters.
+use super::{boards::Board, elf::Elf, toolchain::Toolchain};
+use crate::{
+    failure::{Context, Failure, Result},
+    workspace::{App, Workspace},
+};
+use serde_json::Value;
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+/// The section that holds the seed and the boot parameters, see `platform-arm/src/parameters.rs`.
+const SECTION: &str = ".airglow_parameters";
+const SEED: usize = 32;
+
+/// Compiles `app` for `board` and returns the ELF file.
+pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf> {
+    let toolchain = Toolchain::find(board.target)?;
+    let mut flags = vec!["-Clink-arg=-Tairglow.ld".to_owned()];
+    if board.defmt() {
+        flags.push("-Clink-arg=-Tdefmt.x".to_owned());
+    } else {
+        flags.push("-Crelocation-model=static".to_owned());
+    }
+    let mut cargo = toolchain.cargo("build", &flags);
+    cargo
+        .args(["--profile", "image", "--package", &app.package.name, "--bin", &app.binary])
+        .arg("--message-format=json-render-diagnostics")
+        .env("AIRGLOW_BOARD", board.name)
+        .env("CARGO_TARGET_DIR", folder(workspace, toolchain.is_debian()))
+        .current_dir(&workspace.root)
+        .stderr(Stdio::inherit());
+    if std::env::var_os("DEFMT_LOG").is_none() {
+        cargo.env("DEFMT_LOG", "info");
+    }
+    if let Some(content) = board.content() {
+        cargo.env("AIRGLOW_CONTENT_LIMIT", content.to_string());
+    }
+    let output = cargo.output().context("cargo build")?;
+    if !output.status.success() {
+        return Err(Failure::new(format!(
+            "`{}` does not compile for {}; see above",
+            app.package.name, board.name
+        )));
+    }
+    let built = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == *app.binary)
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+        .context("cargo build named no executable")?;
+    // Several boards share a target and so a file name: each has its own copy.
+    let image = workspace.target.join("boards").join(board.name).join(format!("{}.elf", app.binary));
+    write(&image, &fs::read(&built).context(built.display())?)?;
+    Ok(image)
+}
+
+/// Debian's compiler has a folder of its own, so that two compilers do not undo each other's work.
+fn folder(workspace: &Workspace, debian: bool) -> PathBuf {
+    if debian { workspace.target.join("debian") } else { workspace.target.clone() }
+}
+
+/// A copy of `image` with these boot parameters and a fresh seed.
+pub fn with_parameters(image: &Path, words: &[String]) -> Result<PathBuf> {
+    let mut bytes = fs::read(image).context(image.display())?;
+    let elf = Elf::read(&bytes)?;
+    let section = elf.section(SECTION).context_with(|| format!("the image has no section {SECTION}"))?;
+    let place = bytes
+        .get_mut(section.offset..section.offset + section.size as usize)
+        .context("the image is cut off")?;
+    let text = words.join(" ");
+    let (seed, room) = place.split_at_mut_checked(SEED).context("the section is too small")?;
+    if text.len() >= room.len() {
+        return Err(Failure::new(format!(
+            "the boot parameters have {} bytes; there is room for {}",
+            text.len(),
+            room.len() - 1
+        )));
+    }
+    fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(seed)).context("/dev/urandom")?;
+    room.fill(0);
+    room[..text.len()].copy_from_slice(text.as_bytes());
+    let path = image.with_extension("run.elf");
+    write(&path, &bytes)?;
+    Ok(path)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).context(folder.display())?;
+    }
+    fs::write(path, bytes).context(path.display())
+}

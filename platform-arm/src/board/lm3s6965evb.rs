@@ -1,0 +1,108 @@
+//! The LM3S6965 evaluation board (TI, once Luminary Micro): Cortex-M3 at 50 MHz, 256 KiB flash, 64 KiB RAM, the MAC and its
+//! PHY on the chip. The serial port is the board's virtual COM port, 115200 baud.
+//!
+//! Its factory stores the board's MAC address in USER_REG0 and USER_REG1, three bytes each.
+use super::Board;
+use crate::{
+    driver::{gptm::Gptm, pl011::Pl011, stellaris_mac::StellarisMac, watchdog::Watchdog},
+    interrupt::InterruptLine,
+    register::{Mmio, Registers},
+};
+use airglow_device::MacAddr;
+
+type SystemControl = Mmio<0x400f_e000>;
+type GpioA = Mmio<0x4000_4000>;
+type GpioF = Mmio<0x4002_5000>;
+
+const DID0: usize = 0x000;
+const DID1: usize = 0x004;
+const RIS: usize = 0x050;
+const RCC: usize = 0x060;
+const RCGC0: usize = 0x100;
+const RCGC1: usize = 0x104;
+const RCGC2: usize = 0x108;
+const USER_REG0: usize = 0x1e0;
+const USER_REG1: usize = 0x1e4;
+
+const GPIO_AFSEL: usize = 0x420;
+const GPIO_DEN: usize = 0x51c;
+
+const RCC_BYPASS: u32 = 1 << 11;
+const RCC_PLL_DOWN: u32 = 1 << 13;
+const RCC_USE_DIVIDER: u32 = 1 << 22;
+/// 8 MHz crystal, main oscillator, both oscillators on.
+const RCC_CRYSTAL: u32 = 0xe << 6;
+/// 200 MHz divided by 4.
+const RCC_DIVIDE_4: u32 = 3 << 23;
+const RIS_PLL_LOCKED: u32 = 1 << 6;
+
+/// The board.
+#[derive(Debug)]
+pub struct Lm3s6965Evb;
+
+// SAFETY (all `Mmio` of this file): the addresses are those of chapter 3 of the data sheet; `Board`'s contract
+// calls each constructor once, so each device has one driver.
+fn system_control() -> SystemControl {
+    unsafe { Mmio::new() }
+}
+
+impl Board for Lm3s6965Evb {
+    const NAME: &'static str = "lm3s6965evb";
+    const HERTZ: u32 = 50_000_000;
+    /// Timer 0A, Ethernet.
+    const INTERRUPTS: [u16; 2] = [19, 42];
+    type Serial = Pl011<Mmio<0x4000_c000>>;
+    type Alarm = Gptm<Mmio<0x4003_0000>>;
+    type Watchdog = fn();
+    type Net<L: InterruptLine> = StellarisMac<Mmio<0x4004_8000>, L>;
+
+    fn start() {
+        let mut control = system_control();
+        // Data sheet section 6.1.5: bypass the PLL, set it up, wait for its lock, use it.
+        control.modify(RCC, |v| v & !RCC_USE_DIVIDER | RCC_BYPASS);
+        let slow = RCC_BYPASS | RCC_CRYSTAL | RCC_DIVIDE_4 | RCC_USE_DIVIDER;
+        control.write(RCC, slow);
+        if control.wait(RIS, 100_000, |v| v & RIS_PLL_LOCKED != 0) {
+            control.write(RCC, slow & !RCC_BYPASS);
+        }
+        debug_assert!(slow & RCC_PLL_DOWN == 0);
+        // Clocks: the watchdog; UART 0 and timer 0; GPIO A and F, MAC, PHY.
+        control.modify(RCGC0, |v| v | 1 << 3);
+        control.modify(RCGC1, |v| v | 1 << 16 | 1);
+        control.modify(RCGC2, |v| v | 1 << 30 | 1 << 28 | 1 << 5 | 1);
+        // A clock needs a moment before its device may be touched; reading back is one.
+        control.read(RCGC2);
+        let mut port_a = unsafe { GpioA::new() };
+        port_a.modify(GPIO_AFSEL, |v| v | 3);
+        port_a.modify(GPIO_DEN, |v| v | 3);
+        // The PHY's two lights.
+        let mut port_f = unsafe { GpioF::new() };
+        port_f.modify(GPIO_AFSEL, |v| v | 0b1100);
+        port_f.modify(GPIO_DEN, |v| v | 0b1100);
+    }
+    fn serial() -> Self::Serial {
+        Pl011::new(unsafe { Mmio::new() }, Self::HERTZ, 115_200)
+    }
+    fn alarm() -> Self::Alarm {
+        Gptm::new(unsafe { Mmio::new() })
+    }
+    fn watchdog() -> Self::Watchdog {
+        let _ = Watchdog::start(unsafe { Mmio::<0x4000_0000>::new() }, Self::HERTZ * 8);
+        || Watchdog::running(unsafe { Mmio::<0x4000_0000>::new() }, Self::HERTZ * 8).feed()
+    }
+    fn net<L: InterruptLine>(line: L) -> Option<Self::Net<L>> {
+        let mut control = system_control();
+        let [a, b, c, _] = control.read(USER_REG0).to_le_bytes();
+        let [d, e, f, _] = control.read(USER_REG1).to_le_bytes();
+        let mut mac = MacAddr([a, b, c, d, e, f]);
+        if !mac.is_unicast() {
+            // A board whose registers were never programmed: a locally administered address.
+            mac = MacAddr([2, b'l', b'm', b'3', b's', 1]);
+        }
+        Some(StellarisMac::new(unsafe { Mmio::new() }, line, mac, 9))
+    }
+    fn identity() -> [u32; 4] {
+        let mut control = system_control();
+        [DID0, DID1, USER_REG0, USER_REG1].map(|register| control.read(register))
+    }
+}

@@ -1,0 +1,58 @@
+//! Boards: one module each, with its memory map and the devices on it. `build.rs` holds the sizes of the memories.
+//!
+//! A build is for one board, chosen by the environment variable `AIRGLOW_BOARD` (which `cargo airglow --on` sets); every
+//! Cortex-M board's module is compiled in every build, so that none of them rots.
+//!
+//! # Adding a Cortex-M board
+//! 1. Its line in `BOARDS` of `build.rs`: target, start and size of flash and RAM, size of the stack.
+//! 2. A module here that implements [`Board`]: clocks, the serial port, a timer for deadlines, the watchdog, the MAC.
+//! 3. Its line in [`Selected`], and in `cli/src/arm/boards.rs` how QEMU or a probe reaches it.
+use crate::driver::{Alarm, Serial};
+use airglow_device::NetDevice;
+
+pub mod lm3s6965evb;
+pub mod mps2;
+
+/// What a Cortex-M board has, as the platform uses it.
+///
+/// The constructors are called once each, in this order: [`start`](Self::start), [`serial`](Self::serial),
+/// [`alarm`](Self::alarm), [`watchdog`](Self::watchdog), [`net`](Self::net).
+pub trait Board {
+    /// Its name in `cargo airglow boards`.
+    const NAME: &'static str;
+    /// The processor's clock, which SysTick and the alarm count; divides 1 GHz.
+    const HERTZ: u32;
+    /// The interrupts of `line` 0 (the alarm) and `line` 1 (the network controller).
+    const INTERRUPTS: [u16; 2];
+    /// The port for logs.
+    type Serial: Serial;
+    /// What ends a sleep at a deadline.
+    type Alarm: Alarm;
+    /// What resets a board that hangs.
+    type Watchdog: FnMut();
+    /// The network controller, for a line that ends the sleep.
+    type Net<L: crate::interrupt::InterruptLine>: NetDevice;
+
+    /// Clocks and pins.
+    fn start();
+    /// The port for logs, started.
+    fn serial() -> Self::Serial;
+    /// The alarm, standing still.
+    fn alarm() -> Self::Alarm;
+    /// The watchdog, started; calling it feeds it.
+    fn watchdog() -> Self::Watchdog;
+    /// The network controller, started; `None` when it does not answer.
+    fn net<L: crate::interrupt::InterruptLine>(line: L) -> Option<Self::Net<L>>;
+    /// Numbers that differ from chip to chip or from boot to boot, as far as the board has any; no secret.
+    fn identity() -> [u32; 4];
+}
+
+/// The board of this build.
+#[cfg(board = "lm3s6965evb")]
+pub type Selected = lm3s6965evb::Lm3s6965Evb;
+/// The board of this build.
+#[cfg(any(board = "mps2-an385", board = "mps2-an386"))]
+pub type Selected = mps2::An385;
+/// The board of this build.
+#[cfg(board = "mps2-an500")]
+pub type Selected = mps2::An500;

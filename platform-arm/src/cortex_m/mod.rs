@@ -1,0 +1,49 @@
+//! Cortex-M: the sleep, the clock, the logs, what happens on a fault.
+mod kernel;
+mod logger;
+mod stack_use;
+
+pub use kernel::Kernel;
+pub use stack_use::stack_use;
+
+use crate::board::{Board, Selected};
+use core::panic::PanicInfo;
+
+/// Everything that must be done before the application's first line. Called once, by [`entry!`](crate::entry).
+#[doc(hidden)]
+pub fn start() -> &'static Kernel {
+    // SAFETY: masks interrupts, for ever; see `interrupt`.
+    unsafe { core::arch::asm!("cpsid i", options(nomem, nostack)) };
+    stack_use::paint();
+    Selected::start();
+    logger::start();
+    kernel::start()
+}
+
+/// Ends everything: a reset, or under QEMU with semihosting the emulator's exit.
+pub fn reset() -> ! {
+    // AIRCR: the key and SYSRESETREQ.
+    // SAFETY: a write to the system control block; nothing runs after it.
+    unsafe {
+        core::arch::asm!("dsb");
+        (0xe000_ed0c as *mut u32).write_volatile(0x05fa_0004);
+    }
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    match info.location() {
+        Some(place) => defmt::error!("panic at {=str}:{=u32}", place.file(), place.line()),
+        None => defmt::error!("panic"),
+    }
+    reset()
+}
+
+#[cortex_m_rt::exception]
+unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
+    defmt::error!("hard fault at {=u32:#010x}, called from {=u32:#010x}", frame.pc(), frame.lr());
+    reset()
+}
