@@ -25,6 +25,7 @@ const SYST_CSR: *mut u32 = 0xe000_e010 as *mut u32;
 const SYST_RVR: *mut u32 = 0xe000_e014 as *mut u32;
 const SYST_CVR: *mut u32 = 0xe000_e018 as *mut u32;
 const NVIC_ISER: *mut u32 = 0xe000_e100 as *mut u32;
+const NVIC_ICER: *mut u32 = 0xe000_e180 as *mut u32;
 const NVIC_ISPR: *mut u32 = 0xe000_e200 as *mut u32;
 const NVIC_ICPR: *mut u32 = 0xe000_e280 as *mut u32;
 
@@ -58,17 +59,15 @@ pub(super) fn start() -> &'static Kernel {
     }
     *KERNEL.alarm.borrow_mut() = Some(Selected::alarm());
     KERNEL.feed.set(Some(Selected::watchdog()));
-    for interrupt in Selected::INTERRUPTS {
-        clear(interrupt);
-        // SAFETY: enables a line; it stays masked at the processor and only ends its sleep.
-        unsafe { NVIC_ISER.add(interrupt as usize / 32).write_volatile(1 << (interrupt % 32)) };
-    }
+    set(NVIC_ISER, Selected::INTERRUPTS[0]);
     &KERNEL
 }
 
-fn clear(interrupt: u16) {
-    // SAFETY: forgets a pending interrupt.
-    unsafe { NVIC_ICPR.add(interrupt as usize / 32).write_volatile(1 << (interrupt % 32)) };
+/// Writes the bit of `interrupt` to one of the controller's arrays. An interrupt that is enabled stays masked at the
+/// processor and only ends its sleep.
+fn set(array: *mut u32, interrupt: u16) {
+    // SAFETY: `array` is one of the constants above, whose bits act one by one.
+    unsafe { array.add(interrupt as usize / 32).write_volatile(1 << (interrupt % 32)) };
 }
 
 fn pending(interrupt: u16) -> bool {
@@ -82,7 +81,10 @@ pub(super) fn micros() -> u64 {
 
 impl core::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Kernel").field("now", &self.now()).field("sleeps", &self.sleeps).finish_non_exhaustive()
+        f.debug_struct("Kernel")
+            .field("now", &self.now())
+            .field("sleeps", &self.sleeps)
+            .finish_non_exhaustive()
     }
 }
 
@@ -119,14 +121,14 @@ impl Park for Kernel {
             return;
         }
         let ticks = match self.timers.next() {
-            Some(at) => {
-                u32::try_from(at.since(now).as_nanos() as u64 / NANOS + 1).unwrap_or(u32::MAX).min(LONGEST_SLEEP)
-            }
+            Some(at) => u32::try_from(at.since(now).as_nanos() as u64 / NANOS + 1)
+                .unwrap_or(u32::MAX)
+                .min(LONGEST_SLEEP),
             None => LONGEST_SLEEP,
         };
         if let Some(alarm) = self.alarm.borrow_mut().as_mut() {
             alarm.clear();
-            clear(Selected::INTERRUPTS[0]);
+            set(NVIC_ICPR, Selected::INTERRUPTS[0]);
             alarm.start(ticks);
         }
         self.sleeps.set(self.sleeps.get().wrapping_add(1));
@@ -141,9 +143,8 @@ impl Kernel {
     /// Wakes whom the network controller and the clock have something for.
     fn events(&self) -> Instant {
         if pending(Selected::INTERRUPTS[1]) {
-            // Whoever waits for it looks at the device before it arms the line again; until then the processor must not
-            // be kept from sleep for nothing.
-            clear(Selected::INTERRUPTS[1]);
+            // Until its driver arms it again the line must not keep the processor from sleep.
+            set(NVIC_ICER, Selected::INTERRUPTS[1]);
             if let Some(waker) = self.net.take() {
                 waker.wake();
             }
@@ -170,16 +171,18 @@ pub struct NetLine(&'static Kernel);
 
 impl InterruptLine for NetLine {
     fn rearm(&self, waker: &Waker) {
-        clear(Selected::INTERRUPTS[1]);
+        set(NVIC_ICPR, Selected::INTERRUPTS[1]);
         let old = self.0.net.take();
         self.0.net.set(Some(match old {
             Some(old) if old.will_wake(waker) => old,
             _ => waker.clone(),
         }));
+        set(NVIC_ISER, Selected::INTERRUPTS[1]);
     }
 }
 
-const TABLE: RawWakerVTable = RawWakerVTable::new(|_| raw(), |_| KERNEL.woken.set(true), |_| KERNEL.woken.set(true), |_| ());
+const TABLE: RawWakerVTable =
+    RawWakerVTable::new(|_| raw(), |_| KERNEL.woken.set(true), |_| KERNEL.woken.set(true), |_| ());
 
 const fn raw() -> RawWaker {
     RawWaker::new(core::ptr::null(), &TABLE)

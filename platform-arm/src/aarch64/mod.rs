@@ -1,0 +1,69 @@
+//! AArch64, as on QEMU's `virt`: MMU and caches on, nothing both writable and executable, virtio devices.
+mod boot;
+mod kernel;
+pub mod virtio;
+
+pub use kernel::{Kernel, Line};
+
+use crate::{
+    driver::{Serial, pl011::Pl011},
+    local::Local,
+    register::Mmio,
+};
+use core::{cell::RefCell, fmt::Write, panic::PanicInfo};
+
+type Console = Pl011<Mmio<0x0900_0000>>;
+
+/// The serial port as text.
+struct Port(Console);
+
+impl Write for Port {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+// SAFETY: the PL011 of `virt`, which QEMU has started; this is its only driver.
+static PORT: Local<RefCell<Port>> = Local::new(RefCell::new(Port(Console::started(unsafe { Mmio::new() }))));
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        if let Ok(mut port) = PORT.try_borrow_mut() {
+            let _ = writeln!(port, "{:5} {}", record.level(), record.args());
+        }
+    }
+    fn flush(&self) {}
+}
+
+/// Everything that must be done before the application's first line. Called once, by [`entry!`](crate::entry).
+#[doc(hidden)]
+pub fn start() -> &'static Kernel {
+    static LOGGER: Logger = Logger;
+    let _ = log::set_logger(&LOGGER);
+    log::set_max_level(log::LevelFilter::Info);
+    kernel::start()
+}
+
+/// PSCI SYSTEM_RESET; QEMU ends when it was told not to start again.
+pub fn reset() -> ! {
+    // SAFETY: does not come back.
+    unsafe { core::arch::asm!("hvc #0", in("x0") 0x8400_0009u64, options(noreturn)) }
+}
+
+/// What every exception comes to, on a stack of its own.
+extern "C" fn fault(syndrome: u64, address: u64, data: u64) -> ! {
+    log::error!("fault: syndrome {syndrome:#x} at {address:#x}, address {data:#x}");
+    reset()
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    log::error!("{info}");
+    reset()
+}
