@@ -2,7 +2,7 @@
 use crate::{
     Error,
     wire::{Builder, Class, Flags, Name, NameBuf, Question, Rcode, RecordType, Section, SuffixHashes, rdata},
-    zone::{Node, RecordSet, Zone, is_parent_side},
+    zone::{Node, RecordSet, Zone},
 };
 
 /// Longest chain of CNAME and DNAME that is followed in one answer.
@@ -15,6 +15,8 @@ pub(super) struct Answer<'q, 'b, 'm> {
     pub dnssec: bool,
     pub udp: bool,
     pub builder: &'b mut Builder<'m>,
+    /// The code so far, which a truncated answer has too.
+    pub rcode: Rcode,
 }
 
 /// Where a name leads.
@@ -36,8 +38,8 @@ fn find<'z>(zone: &'z Zone, name: Name<'_>, rtype: RecordType) -> Found<'z> {
     // The usual case first: the name is there and nothing above it stands in the way.
     let exact = zone.find_hashed(hashes.get(0), name);
     if let Some(node) = exact.filter(|node| !node.is_occluded()) {
-        // The parent's side of a cut is answered here; everything else at a cut is the child's.
-        let own = !node.is_cut() || is_parent_side(rtype);
+        // The keys of a zone below are the parent's to know; everything else at a cut is the child's.
+        let own = !node.is_cut() || rtype == RecordType::DS;
         return if own { Found::Node(node) } else { Found::Cut(node) };
     }
     // From the apex down: the first cut or DNAME decides, else the last node that is there.
@@ -66,7 +68,7 @@ impl Answer<'_, '_, '_> {
             // Answer or authority did not fit: what is there are whole record sets.
             Err(_) => {
                 self.builder.set_flags(Flags::TC);
-                Rcode::NOERROR
+                self.rcode
             }
         }
     }
@@ -107,9 +109,9 @@ impl Answer<'_, '_, '_> {
                         }
                         None => {
                             self.builder.set_flags(Flags::AA);
+                            // After a chain of aliases the code is that of its last name (RFC 6604 section 3).
+                            self.rcode = Rcode::NXDOMAIN;
                             self.negative(|this| this.deny_name(closest, name.as_name()))?;
-                            //= https://www.rfc-editor.org/rfc/rfc6604#section-3
-                            //# When there is an xNAME chain, the RCODE field is set as follows:
                             return Ok(Rcode::NXDOMAIN);
                         }
                     }
@@ -175,9 +177,13 @@ impl Answer<'_, '_, '_> {
             }
             return Ok(if any { Step::Done } else { Step::NoData });
         }
-        if let Some(set) = node.set(rtype) {
+        let mut any = false;
+        for set in node.sets().filter(|set| set.rtype == rtype) {
             self.signed_set(Section::Answer, node, &set, owner)?;
             self.additional(&set)?;
+            any = true;
+        }
+        if any {
             return Ok(Step::Done);
         }
         let alias =
@@ -215,7 +221,7 @@ impl Answer<'_, '_, '_> {
         }
         let Some(servers) = cut.set(RecordType::NS) else { return Ok(Rcode::SERVFAIL) };
         self.set(Section::Authority, &servers, cut.name())?;
-        if self.dnssec {
+        if self.dnssec && self.zone.is_signed() {
             match cut.set(RecordType::DS) {
                 Some(keys) => self.signed_set(Section::Authority, cut, &keys, cut.name())?,
                 None => self.deny_keys(cut)?,
@@ -284,7 +290,7 @@ impl Answer<'_, '_, '_> {
             let soa = soa.with_ttl(self.zone.negative_ttl());
             self.set(Section::Authority, &soa, apex.name())?;
             if self.dnssec {
-                for (_, signature) in apex.signatures(RecordType::SOA) {
+                for signature in apex.signatures(RecordType::SOA) {
                     self.record(Section::Authority, apex.name(), RecordType::RRSIG, soa.ttl, signature)?;
                 }
                 deny(self)?;
@@ -302,7 +308,7 @@ impl Answer<'_, '_, '_> {
     ) -> Result<(), Error> {
         self.set(section, set, owner)?;
         if self.dnssec && set.rtype != RecordType::RRSIG {
-            for (_, signature) in node.signatures(set.rtype) {
+            for signature in node.signatures(set.rtype) {
                 self.record(section, owner, RecordType::RRSIG, set.ttl, signature)?;
             }
         }

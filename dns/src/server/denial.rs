@@ -68,7 +68,7 @@ impl Answer<'_, '_, '_> {
 
     /// The zone below `cut` has no DS: it is not signed.
     pub(super) fn deny_keys(&mut self, cut: Node<'_>) -> Result<(), Error> {
-        if self.zone.is_signed() { self.deny_type(cut, cut.name()) } else { Ok(()) }
+        self.deny_type(cut, cut.name())
     }
 
     /// RFC 5155 section 7.2.1: the closest encloser is there, the next closer name is not.

@@ -229,7 +229,15 @@ impl<'a> Server<'a> {
             tail.option(option::EXTENDED_ERROR, &[&extended_error::NOT_AUTHORITATIVE.to_be_bytes()]);
             return Rcode::REFUSED;
         };
-        Answer { zone, question, dnssec: asked.dnssec, udp: transport == Transport::Udp, builder }.write()
+        Answer {
+            zone,
+            question,
+            dnssec: asked.dnssec,
+            udp: transport == Transport::Udp,
+            builder,
+            rcode: Rcode::NOERROR,
+        }
+        .write()
     }
 }
 

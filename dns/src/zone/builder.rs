@@ -179,13 +179,16 @@ impl ZoneBuilder {
         self.pending.dedup_by(|a, b| a.node == b.node && a.rtype == b.rtype && bytes(a) == bytes(b));
         let zone = &mut self.zone;
         zone.sets.reserve_exact(self.data.len() + self.pending.len() * 2 + 12 * zone.nodes.len());
-        for set in self.pending.chunk_by(|a, b| a.node == b.node && a.rtype == b.rtype) {
+        // Signatures over different types are sets of their own: each has the TTL of what it covers (RFC 4034 section 3).
+        let covered = |p: &Pending| bytes(p).get(..2).filter(|_| p.rtype == RecordType::RRSIG);
+        let same_set =
+            |a: &Pending, b: &Pending| a.node == b.node && a.rtype == b.rtype && covered(a) == covered(b);
+        for set in self.pending.chunk_by(same_set) {
             let Some(first) = set.first() else { continue };
             let size: usize = set.iter().map(|p| 2 + usize::from(p.length)).sum();
             //= https://www.rfc-editor.org/rfc/rfc2181#section-5.2
             //# the client must treat the RRs for all purposes as if all TTLs in the RRSet had been set
             //# to the value of the lowest TTL in the RRSet.
-            // Signatures over different types at a name may differ, so RRSIG sets keep the lowest too.
             let ttl = set.iter().map(|p| p.ttl).min().unwrap_or(0);
             let at = u32::try_from(zone.sets.len()).map_err(|_| ZoneError::TooLarge)?;
             let node = &mut zone.nodes[first.node as usize];

@@ -112,7 +112,7 @@ impl<'z> Node<'z> {
     pub(crate) fn has_wildcard(self) -> bool {
         self.data().flags & HAS_WILDCARD != 0
     }
-    /// The record sets, in order of their types.
+    /// The record sets, in order of their types. Signatures make one set for each type that they cover.
     pub fn sets(self) -> impl Iterator<Item = RecordSet<'z>> + use<'z> {
         let node = self.data();
         let mut rest = self.zone.sets.get(node.sets as usize..).unwrap_or(&[]);
@@ -133,14 +133,10 @@ impl<'z> Node<'z> {
     pub fn set(self, rtype: RecordType) -> Option<RecordSet<'z>> {
         self.sets().find(|set| set.rtype == rtype)
     }
-    /// Signatures over the set of one type: every RRSIG that covers it, and their TTL.
-    pub fn signatures(self, covered: RecordType) -> impl Iterator<Item = (u32, &'z [u8])> + use<'z> {
-        let set = self.set(RecordType::RRSIG);
-        set.into_iter().flat_map(move |set| {
-            set.data()
-                .filter(move |data| data.starts_with(&covered.0.to_be_bytes()))
-                .map(move |data| (set.ttl, data))
-        })
+    /// Signatures over the set of one type: every RRSIG that covers it.
+    pub fn signatures(self, covered: RecordType) -> impl Iterator<Item = &'z [u8]> + use<'z> {
+        let over = move |set: &RecordSet<'_>| set.data.get(2..4) == Some(&covered.0.to_be_bytes());
+        self.sets().filter(move |set| set.rtype == RecordType::RRSIG && over(set)).flat_map(|set| set.data())
     }
     /// No records: the node is there because of a name below it.
     pub fn is_empty_non_terminal(self) -> bool {
@@ -211,11 +207,6 @@ impl Zone {
     pub fn is_signed(&self) -> bool {
         !self.order.is_empty() || self.hash_parameters.is_some()
     }
-}
-
-/// Whether data of this type at a cut belong to the parent and not to the child.
-pub(crate) const fn is_parent_side(rtype: RecordType) -> bool {
-    matches!(rtype, RecordType::DS | RecordType::NSEC | RecordType::NSEC3)
 }
 
 /// The SOA's serial and MINIMUM.

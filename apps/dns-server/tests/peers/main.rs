@@ -1,0 +1,183 @@
+//! The appliance beside BIND, NSD and Knot: the same zones, the same questions, and every difference explained.
+//!
+//! `DNS_QUESTIONS` in the environment sets how many questions are asked (20,000 by default).
+mod questions;
+mod reply;
+mod servers;
+
+use airglow_testbed::Process;
+use questions::Questions;
+use reply::Reply;
+use servers::{Folder, Server, bind, free_port, knot, nsd, ours};
+use std::{collections::BTreeMap, net::UdpSocket, process::Command, time::Duration};
+
+/// A zone with what is awkward in it. `@ZONE@` is replaced.
+const AWKWARD: &str = include_str!("awkward.zone");
+
+/// How many questions are on their way at once.
+const WINDOW: usize = 32;
+
+/// Asks `port` all the questions and returns the replies in their order.
+fn ask(port: u16, questions: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut replies = vec![None; questions.len()];
+    let mut buffer = [0; 4096];
+    for (batch, window) in questions.chunks(WINDOW).enumerate() {
+        // Some replies (to what is no question) never come; what was lost on the way is asked again.
+        for _ in 0..3 {
+            let open: Vec<_> =
+                (0..window.len()).filter(|at| replies[batch * WINDOW + at].is_none()).collect();
+            if open.is_empty() {
+                break;
+            }
+            for at in &open {
+                socket.send(&window[*at]).unwrap();
+            }
+            for _ in &open {
+                let Ok(length) = socket.recv(&mut buffer) else { break };
+                let id = usize::from(u16::from_be_bytes([buffer[0], buffer[1]]));
+                let at = id % WINDOW;
+                if at < window.len() {
+                    replies[batch * WINDOW + at] = Some(buffer[..length].to_vec());
+                }
+            }
+        }
+    }
+    replies
+}
+
+/// Asks all servers, compares each peer's replies with ours and returns the unexplained differences, and how often each
+/// explanation was used.
+fn compare(
+    servers: &[Server],
+    questions: &[Vec<u8>],
+    explained: &mut BTreeMap<String, usize>,
+) -> Vec<String> {
+    let replies: Vec<_> = servers.iter().map(|server| ask(server.port, questions)).collect();
+    let mut unexplained = Vec::new();
+    for (number, question) in questions.iter().enumerate() {
+        let ours = Reply::read(replies[0][number].as_deref());
+        for (server, replies) in servers.iter().zip(&replies).skip(1) {
+            let theirs = Reply::read(replies[number].as_deref());
+            match ours.difference(&theirs, server.name) {
+                None => {}
+                Some(reply::Difference::Explained(why)) => {
+                    *explained.entry(format!("{}: {why}", server.name)).or_default() += 1;
+                }
+                Some(reply::Difference::Not) => unexplained.push(format!(
+                    "{}\n  airglow: {ours}\n  {}: {theirs}",
+                    reply::question(question),
+                    server.name
+                )),
+            }
+        }
+    }
+    unexplained
+}
+
+/// The zones: plain, and signed with each chain of denial.
+fn zones(folder: &Folder) -> Vec<(String, String)> {
+    let mut zones = Vec::new();
+    for (origin, signing) in [
+        ("plain.example", None),
+        ("nsec.example", Some(&[][..])),
+        ("nsec3.example", Some(&["-3", "aabbccdd", "-H", "1"][..])),
+        ("optout.example", Some(&["-3", "-", "-H", "0", "-A"][..])),
+    ] {
+        let run = |program: &str, words: &[&str]| {
+            let said = Process::start(Command::new(program).args(words).current_dir(folder.path()));
+            let said = said.wait(Duration::from_secs(60));
+            assert!(said.success(), "{said}");
+        };
+        // NSD and Knot know no $GENERATE: all servers get the zone as BIND expands it.
+        let file = format!("{origin}.zone");
+        folder.write("awkward", &AWKWARD.replace("@ZONE@", origin));
+        run("named-compilezone", &["-q", "-k", "ignore", "-i", "none", "-o", &file, origin, "awkward"]);
+        let file = match signing {
+            None => file,
+            Some(options) => {
+                for flags in [&["-f", "KSK"][..], &[]] {
+                    let words: Vec<_> = ["-q", "-a", "ECDSAP256SHA256"]
+                        .iter()
+                        .chain(flags)
+                        .chain([&origin])
+                        .copied()
+                        .collect();
+                    run("dnssec-keygen", &words);
+                }
+                let words: Vec<_> = ["-S", "-o", origin, "-O", "full"]
+                    .iter()
+                    .chain(options)
+                    .chain([&file.as_str()])
+                    .copied()
+                    .collect();
+                run("dnssec-signzone", &words);
+                format!("{file}.signed")
+            }
+        };
+        zones.push((origin.to_owned(), folder.path().join(file).display().to_string()));
+    }
+    zones
+}
+
+#[test]
+fn bind_nsd_and_knot_answer_alike() {
+    let count =
+        std::env::var("DNS_QUESTIONS").map_or(20_000, |n| n.parse().expect("DNS_QUESTIONS is a number"));
+    let folder = Folder::new("differential");
+    let zones = zones(&folder);
+    let servers = [
+        ours(&folder, &zones, free_port()),
+        nsd(&folder, &zones, free_port()),
+        knot(&folder, &zones, free_port()),
+        bind(&folder, &zones, free_port()),
+    ];
+    let mut explained = BTreeMap::new();
+    let mut unexplained = Vec::new();
+    let mut questions = Questions::new(7, &zones);
+    let mut asked = 0;
+    while asked < count && unexplained.len() < 20 {
+        let batch: Vec<_> = (0..1000.min(count - asked)).map(|at| questions.next(at % WINDOW)).collect();
+        asked += batch.len();
+        unexplained.extend(compare(&servers, &batch, &mut explained));
+    }
+    println!("{asked} questions, each to four servers over four zones");
+    println!("{:>8}  difference", "replies");
+    for (why, times) in &explained {
+        println!("{times:>8}  {why}");
+    }
+    assert!(unexplained.is_empty(), "{} unexplained:\n{}", unexplained.len(), unexplained.join("\n"));
+    assert!(servers.into_iter().all(|mut server| server.process.runs()), "a server ended");
+}
+
+#[test]
+fn dig_kdig_and_a_transfer() {
+    let folder = Folder::new("tools");
+    let zones = zones(&folder);
+    let server = ours(&folder, &zones, free_port());
+    let port = server.port.to_string();
+    let run = |program: &str, words: &[&str]| {
+        let said = Process::start(Command::new(program).args(words)).wait(Duration::from_secs(20));
+        assert!(said.success(), "{said}");
+        said.stdout
+    };
+    let dig = run("dig", &["@127.0.0.1", "-p", &port, "+short", "www.plain.example", "A"]);
+    assert_eq!(dig, "web.plain.example.\n192.0.2.3\n");
+    let kdig = run("kdig", &["@127.0.0.1", "-p", &port, "+short", "+tcp", "web.plain.example", "A"]);
+    assert_eq!(kdig, "192.0.2.3\n");
+    // What `dig` transfers and BIND's tool compiles is the zone that was loaded.
+    for (origin, file) in &zones {
+        let axfr = run(
+            "dig",
+            &["@127.0.0.1", "-p", &port, "+onesoa", "+nocomments", "+nocmd", "+nostats", "AXFR", origin],
+        );
+        folder.write("transferred", &axfr);
+        let canonical = |name: &str| {
+            run("named-compilezone", &["-q", "-D", "-k", "ignore", "-i", "none", "-o", "-", origin, name])
+        };
+        let transferred = canonical(&folder.path().join("transferred").display().to_string());
+        assert_eq!(transferred, canonical(file), "{origin}");
+    }
+}
