@@ -20,6 +20,7 @@
 //! | target | platform |
 //! |---|---|
 //! | any Unix | `airglow-platform-unix`: host sockets, or airglow's own stack on a tap or AF_PACKET device |
+//! | x86_64 without an operating system | `airglow-platform-xen`: a kernel that Xen boots |
 #![cfg_attr(not(unix), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -29,6 +30,10 @@ pub use airglow_runtime as runtime;
 
 #[cfg(unix)]
 pub use airglow_platform_unix as platform;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub use airglow_platform_xen as platform;
 
 #[cfg(unix)]
 pub use airglow_platform_unix::main;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub use airglow_platform_xen::main;

@@ -8,7 +8,13 @@ extern crate alloc;
 #[allow(missing_docs)]
 pub mod boot;
 pub mod drivers;
-pub mod interface;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 #[allow(missing_docs)]
 pub mod guest;
+pub mod interface;
+
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub use guest::{
+    platform::Xen,
+    start::{start, told},
+};

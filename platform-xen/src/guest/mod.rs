@@ -1,5 +1,9 @@
 //! The drivers connected to the hypervisor, and what an application is handed.
+pub mod control;
 pub mod event_loop;
+mod logger;
 pub mod network;
+pub mod platform;
+pub mod start;
 pub mod xenbus;
 pub mod xenstore;

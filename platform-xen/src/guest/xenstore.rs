@@ -81,7 +81,15 @@ impl Xenstore {
     /// # Errors
     /// [`Error::NotFound`], or what the daemon says.
     pub async fn read(&self, path: &str) -> Result<String, Error> {
-        let value = self.ask(Operation::Read, 0, &[path.as_bytes(), b"\0"]).await?;
+        self.read_in(0, path).await
+    }
+
+    /// The same in a transaction.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_in(&self, transaction: TransactionId, path: &str) -> Result<String, Error> {
+        let value = self.ask(Operation::Read, transaction, &[path.as_bytes(), b"\0"]).await?;
         String::from_utf8(value).map_err(|_| Error::Invalid)
     }
 

@@ -1,0 +1,125 @@
+//! From the kernel's start to the application and back.
+use super::{
+    control::{self, Request},
+    event_loop::EventLoop,
+    logger, network,
+    platform::{NetStack, Xen},
+    xenstore::Xenstore,
+};
+use crate::{
+    boot::{self, entropy, report::Out},
+    interface::ShutdownReason,
+};
+use airglow_device::Parameters;
+use airglow_net::{InterfaceConfig, Limits, tcp};
+use airglow_runtime::{Either, block_on, select};
+use alloc::string::{String, ToString};
+use core::{
+    fmt::{Display, Write},
+    future::{pending, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
+/// The application's error in words, so that it may borrow from the platform.
+#[doc(hidden)]
+pub fn told<E: Display>(result: Result<(), E>) -> Result<(), String> {
+    result.map_err(|error| error.to_string())
+}
+
+/// Makes the kernel's main function of an application:
+/// `airglow::main!(|platform| website::run(platform, &website::SITE));`
+#[macro_export]
+macro_rules! main {
+    (|$platform:pat_param| $app:expr) => {
+        // What the boot code calls.
+        #[unsafe(no_mangle)]
+        extern "C" fn airglow_main() {
+            $crate::start(async |$platform: &$crate::Xen<'_>| $crate::told($app.await))
+        }
+    };
+}
+
+/// Runs the application until it ends, fails, or the toolstack asks the domain to end.
+///
+/// The application reads its boot parameters before it first waits; words that nobody has asked for by then
+/// are refused.
+#[doc(hidden)]
+pub fn start(app: impl AsyncFnOnce(&Xen<'_>) -> Result<(), String>) -> ! {
+    let event_loop = EventLoop::new();
+    let parameters = Parameters::new(boot::info().command_line());
+    match block_on(&event_loop, run(&event_loop, &parameters, app)) {
+        Ok(reason) => boot::end(reason),
+        Err(error) => {
+            let _ = writeln!(Out, "airglow: {error}");
+            boot::end(ShutdownReason::Crash)
+        }
+    }
+}
+
+async fn run(
+    event_loop: &EventLoop,
+    parameters: &Parameters<'_>,
+    app: impl AsyncFnOnce(&Xen<'_>) -> Result<(), String>,
+) -> Result<ShutdownReason, String> {
+    let words = |error: &dyn Display| error.to_string();
+    logger::start(parameters).map_err(|e| words(&e))?;
+    let config = InterfaceConfig::from_parameters(parameters).map_err(|e| words(&e))?;
+    if !entropy::start() {
+        return Err("this processor has no random numbers (RDRAND or RDSEED), without which nothing is secret".into());
+    }
+    let store = boot::xenstore().ok_or("this is dom0 or there is no xenstore, so there are no devices")?;
+    let card = network::open(&store, "0").await.map_err(|e| words(&e))?;
+    let stack: NetStack<'_> =
+        NetStack::new([card], event_loop, &entropy::XenEntropy, Limits::default(), tcp::Heap::default());
+    stack.configure(0, &config).map_err(|e| words(&e))?;
+    stack.with_addresses(|address| log::info!("address {}", address.cidr));
+
+    let platform = Xen { stack: &stack, event_loop, parameters };
+    let app = refuse_unknown(app(&platform), parameters);
+    let control = async {
+        match control::requests(&store, |key| statistics(key, &store, &stack)).await {
+            Ok(request) => request,
+            Err(error) => {
+                log::warn!("the toolstack cannot be heard: {error}");
+                pending().await
+            }
+        }
+    };
+    match select(select(app, control), stack.run()).await {
+        Either::Left(Either::Left(result)) => result.map(|()| ShutdownReason::PowerOff),
+        Either::Left(Either::Right(Request::End(reason))) => {
+            log::info!("the toolstack ends this domain: {reason:?}");
+            Ok(reason)
+        }
+        Either::Right(never) => match never {},
+    }
+}
+
+/// `xl sysrq`: prints counters.
+fn statistics(key: char, _store: &Xenstore, stack: &NetStack<'_>) {
+    log::info!("sysrq `{key}`");
+    log::info!("network card: {:?}", stack.device_stats(0).unwrap_or_default());
+    log::info!("IP: {:?}", stack.ip_stats());
+    log::info!("TCP: {:?}", stack.tcp_stats());
+}
+
+/// `app`; after its first poll, by which it has read its parameters, it fails if a word is left over.
+async fn refuse_unknown(
+    app: impl Future<Output = Result<(), String>>,
+    parameters: &Parameters<'_>,
+) -> Result<(), String> {
+    let mut app = pin!(app);
+    let mut checked = false;
+    poll_fn(|cx| {
+        let polled = app.as_mut().poll(cx);
+        if !core::mem::replace(&mut checked, true)
+            && !matches!(polled, Poll::Ready(Err(_)))
+            && let Some(word) = parameters.unknown()
+        {
+            return Poll::Ready(Err(alloc::format!("boot parameter `{word}`: nobody asks for a word of this name")));
+        }
+        polled
+    })
+    .await
+}
