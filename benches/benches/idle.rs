@@ -14,14 +14,14 @@ use std::{
 const CONNECTIONS: u32 = 10_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    allow_open_files(30_000);
+    allow_open_files(15_000);
     let mut table = Table::new("idle");
     let pump = application("pump").display().to_string();
     let folder = std::env::temp_dir().join(format!("airglow-bench-idle-{}", id()));
 
     let (client, server) = link();
     server.address("s0", "10.0.0.2/24");
-    let nginx = Nginx::start(&server, &folder);
+    let nginx = Nginx::start(&server, &folder, "");
     let theirs = bytes_each(&client, nginx.worker());
     drop(nginx);
     fs::remove_dir_all(folder)?;

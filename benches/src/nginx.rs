@@ -9,18 +9,19 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it: one worker on the first processor, `sendfile` on, no access log. Its files go into `folder`.
+    /// Starts it: one worker on the first processor, `sendfile` on, no access log, and the `directives` of the
+    /// block `http`. Its files go into `folder`.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn start(namespace: &Namespace, folder: &Path) -> Self {
+    pub fn start(namespace: &Namespace, folder: &Path, directives: &str) -> Self {
         let place = folder.display();
         fs::create_dir_all(folder).expect("a folder");
         fs::write(folder.join("page"), vec![b'x'; 4096]).expect("a file");
         let configuration = format!(
-            "worker_processes 1; worker_cpu_affinity 1; worker_rlimit_nofile 30000; daemon off; user root; pid {place}/pid;
-             error_log stderr; events {{ worker_connections 20000; }}
-             http {{ access_log off; sendfile on; open_file_cache max=16; default_type text/plain;
+            "worker_processes 1; worker_cpu_affinity 1; worker_rlimit_nofile 15000; daemon off; user root; pid {place}/pid;
+             error_log stderr; events {{ worker_connections 14000; }}
+             http {{ access_log off; sendfile on; {directives} default_type text/plain;
                keepalive_requests 1000000000; keepalive_timeout 300s;
                server {{ listen 80; root {place}; }} }}"
         );

@@ -30,7 +30,7 @@ pub fn program(package: &str, profile: &str) -> PathBuf {
 /// # Panics
 /// When the system does not let it.
 pub fn allow_open_files(count: u32) {
-    let limit = format!("--nofile={count}:{count}");
+    let limit = format!("--nofile={count}:");
     let status = Command::new("prlimit").args(["--pid", &id().to_string(), &limit]).status();
     assert!(status.is_ok_and(|status| status.success()), "prlimit {limit}");
 }

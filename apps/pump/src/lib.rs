@@ -62,7 +62,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), Failed<'_>> {
     limits.content = u64::MAX;
     limits.requests = u32::MAX;
     limits.idle_timeout = Duration::from_secs(300);
-    let server = Server::<1024, 8192>::sized(limits);
+    let server = Server::<1024, 4608>::sized(limits);
     let timer = platform.timer();
     let pumps = join(take(&discard, timer), give(&source, timer));
     join(server.serve::<CLIENTS, _, _>(&http, &service::answer, timer), pumps).await;

@@ -184,7 +184,7 @@ fn a_thousand_resets_leave_memory_where_it_was() {
 #[test]
 fn ten_thousand_idle_connections_are_kept() {
     const CONNECTIONS: u64 = 10_000;
-    allow_open_files(30_000);
+    allow_open_files(15_000);
     let mut pump = pump(None);
     let before = pump.server.memory();
     let held = pump.client.enter(|| {
