@@ -87,8 +87,8 @@ impl Core<'_> {
                 solicited: answer,
                 overrides: true,
                 is_router: None,
-                // RFC 826: an entry is added if we are the target, and only then.
-                create: for_us && self.is_on_link(interface, addr),
+                // RFC 826: an entry is added if we are the target. Not by a reply, for which nobody asked if there is no entry.
+                create: for_us && packet.operation == Operation::Request && self.is_on_link(interface, addr),
             };
             if let Some(mac) = self.neighbors.learn(now, interface, addr, evidence, reachable).resolved {
                 self.send_pending(link, interface, addr, mac);

@@ -196,7 +196,8 @@ impl<'m> Core<'m> {
         if cidr.addr.is_unspecified() || cidr.addr.is_multicast() || cidr.prefix_len > bits {
             return Err(Error::InvalidInput);
         }
-        if self.addresses.iter().flatten().any(|a| a.cidr.addr == cidr.addr) {
+        let same = |a: &Address| a.cidr.addr == cidr.addr && (a.interface == interface || origin != Origin::LinkLocal);
+        if self.addresses.iter().flatten().any(same) {
             return Err(Error::AddrInUse);
         }
         let slot = self.addresses.iter_mut().find(|a| a.is_none()).ok_or(Error::TableFull)?;
@@ -314,7 +315,7 @@ impl<'m> Core<'m> {
             return None;
         };
         let dst = frame.dst();
-        if dst != own && !dst.is_multicast() {
+        if (dst != own && !dst.is_multicast()) || frame.src() == own {
             self.stats.other += 1;
             return None;
         }

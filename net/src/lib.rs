@@ -28,6 +28,8 @@ mod slaac;
 pub mod socket;
 mod stack;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
 pub mod wire;
 

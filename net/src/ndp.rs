@@ -1,38 +1,402 @@
-//! Neighbour discovery (RFC 4861).
+//! ICMPv6 and neighbour discovery (RFC 4443, RFC 4861): echo, errors, solicitations, advertisements, redirects.
 use crate::{
+    address::{AddressState, solicited_node},
+    config::IpCidr,
     ip::{Core, Delivery},
     ipv4::Received,
     link::Link,
+    neighbor::Evidence,
+    output::{Outgoing, group_mac},
+    route::{self, RouteEntry},
+    tcp::IcmpError,
+    wire::{
+        WireError, icmpv6,
+        ipv6::{self, Upper, upper_layer},
+        ndp::{self, NdpOption},
+        protocol,
+    },
 };
 use airglow_device::{Instant, MacAddr};
-use core::net::Ipv6Addr;
+use core::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 use heapless::Vec;
 
 /// All nodes of the link.
 pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// All routers of the link.
+pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+/// All IPv4 hosts of the link.
+const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
+/// How long a redirect is believed.
+const REDIRECT_LIFETIME: Duration = Duration::from_secs(600);
 
 impl Core<'_> {
+    /// Takes in an ICMPv6 message whose checksum is right.
     pub(crate) fn receive_icmpv6<'f>(
         &mut self,
-        _now: Instant,
-        _received: &Received<'f>,
-        _link: &mut dyn Link,
+        now: Instant,
+        received: &Received<'f>,
+        link: &mut dyn Link,
     ) -> Option<Delivery<'f>> {
-        None
+        match ndp::Repr::parse(received.payload) {
+            Ok(message) => {
+                //= https://www.rfc-editor.org/rfc/rfc4861#section-7.1.1
+                //# A node MUST silently discard any received Neighbor Solicitation
+                //# messages that do not satisfy all of the following validity checks:
+                if received.hop_limit == 255 {
+                    self.receive_ndp(now, received, &message, link);
+                } else {
+                    self.stats.bad_neighbor += 1;
+                }
+                return None;
+            }
+            Err(WireError::Unsupported) => {}
+            Err(_) => {
+                self.stats.malformed += 1;
+                return None;
+            }
+        }
+        let Ok(message) = icmpv6::Repr::parse(received.payload) else {
+            self.stats.malformed += 1;
+            return None;
+        };
+        match message {
+            icmpv6::Repr::EchoRequest { identifier, sequence, data } => {
+                // A group's echo is limited like errors, so that nobody makes many hosts answer at once for long.
+                if !received.unicast && !self.icmp_errors.allow(now) {
+                    self.stats.icmp_limited += 1;
+                    return None;
+                }
+                let source = self.answer_source(now, received).filter(|_| !received.src.is_unspecified())?;
+                let reply = icmpv6::Repr::EchoReply { identifier, sequence, data };
+                let packet =
+                    Outgoing::new(source, received.src, protocol::ICMPV6, reply.len()).on(received.interface);
+                self.answer(now, link, &packet, &mut |room| reply.emit(room).map_or(0, |()| reply.len()));
+                None
+            }
+            icmpv6::Repr::EchoReply { .. } => None,
+            icmpv6::Repr::Unreachable { code, quoted } => {
+                let hard = matches!(code, icmpv6::unreachable::PROHIBITED | icmpv6::unreachable::PORT);
+                self.quoted_ipv6(received, if hard { IcmpError::Hard } else { IcmpError::Soft }, quoted)
+            }
+            icmpv6::Repr::PacketTooBig { mtu, quoted } => {
+                self.quoted_ipv6(received, IcmpError::TooBig(mtu as usize), quoted)
+            }
+            icmpv6::Repr::TimeExceeded { quoted, .. } => self.quoted_ipv6(received, IcmpError::Soft, quoted),
+            icmpv6::Repr::ParameterProblem { code, quoted, .. } => {
+                let error = if code == 1 { IcmpError::Hard } else { IcmpError::Soft };
+                self.quoted_ipv6(received, error, quoted)
+            }
+        }
     }
 
+    /// Whom an error that quotes a packet of ours concerns.
+    fn quoted_ipv6<'f>(
+        &mut self,
+        received: &Received<'f>,
+        error: IcmpError,
+        quoted: &'f [u8],
+    ) -> Option<Delivery<'f>> {
+        let Ok(packet) = ipv6::Packet::new_quoted(quoted) else {
+            self.stats.malformed += 1;
+            return None;
+        };
+        let src = IpAddr::V6(packet.src());
+        if !received.unicast || !self.is_own(received.interface, src) {
+            return None;
+        }
+        match upper_layer(&packet) {
+            Upper::Protocol(protocol::TCP, quoted, _) if quoted.len() >= 8 => {
+                Some(Delivery::Error { error, src, dst: packet.dst().into(), quoted })
+            }
+            _ => None,
+        }
+    }
+
+    fn receive_ndp(&mut self, now: Instant, received: &Received<'_>, message: &ndp::Repr<'_>, link: &mut dyn Link) {
+        let (IpAddr::V6(src), IpAddr::V6(dst)) = (received.src, received.dst) else { return };
+        match *message {
+            ndp::Repr::NeighborSolicitation { target, options } => {
+                let mac = source_link_layer(options);
+                //= https://www.rfc-editor.org/rfc/rfc4861#section-7.1.1
+                //# If the IP source address is the unspecified address, the IP
+                //# destination address is a solicited-node multicast address.
+                let is_probe = src.is_unspecified();
+                let bad_probe = is_probe && (dst != solicited_node(target) || mac.is_some());
+                if target.is_multicast() || bad_probe {
+                    self.stats.bad_neighbor += 1;
+                    return;
+                }
+                self.receive_solicitation(now, received.interface, src, target, mac, link);
+            }
+            ndp::Repr::NeighborAdvertisement { router, solicited, overrides, target, options } => {
+                //= https://www.rfc-editor.org/rfc/rfc4861#section-7.1.2
+                //# If the IP Destination Address is a multicast address the
+                //# Solicited flag is zero.
+                if target.is_multicast() || (dst.is_multicast() && solicited) {
+                    self.stats.bad_neighbor += 1;
+                    return;
+                }
+                let mac = ndp::options(options).find_map(|option| match option {
+                    NdpOption::TargetLinkLayer(mac) => Some(mac),
+                    _ => None,
+                });
+                let evidence = Evidence { mac, solicited, overrides, is_router: Some(router), create: false };
+                self.receive_advertisement(now, received.interface, target, evidence, link);
+            }
+            ndp::Repr::RouterAdvertisement { .. } => {
+                //= https://www.rfc-editor.org/rfc/rfc4861#section-6.1.2
+                //# IP Source Address is a link-local address.  Routers must use
+                //# their link-local address as the source for Router Advertisement
+                //# and Redirect messages so that hosts can uniquely identify
+                //# routers.
+                if src.is_unicast_link_local() {
+                    self.receive_router_advertisement(now, received.interface, src, message, link);
+                } else {
+                    self.stats.bad_neighbor += 1;
+                }
+            }
+            ndp::Repr::Redirect { target, destination, options } => {
+                self.receive_redirect(now, received.interface, src, target, destination, options, link);
+            }
+            // For routers.
+            ndp::Repr::RouterSolicitation { .. } => {}
+        }
+    }
+
+    fn receive_solicitation(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        src: Ipv6Addr,
+        target: Ipv6Addr,
+        mac: Option<MacAddr>,
+        link: &mut dyn Link,
+    ) {
+        let mine = |a: &&mut crate::address::Address| a.cidr.addr == IpAddr::V6(target) && a.interface == interface;
+        let Some(address) = self.addresses.iter_mut().flatten().find(mine) else { return };
+        match address.state {
+            AddressState::Tentative => {
+                //= https://www.rfc-editor.org/rfc/rfc4862#section-5.4.3
+                //# If the source address of the Neighbor Solicitation is the unspecified
+                //# address, the solicitation is from a node performing Duplicate Address
+                //# Detection.
+                if src.is_unspecified() {
+                    address.state = AddressState::Duplicate;
+                    self.stats.conflicts += 1;
+                }
+                return;
+            }
+            AddressState::Duplicate => return,
+            AddressState::Announcing | AddressState::Ready => {}
+        }
+        let solicited = !src.is_unspecified();
+        if solicited && mac.is_some_and(MacAddr::is_unicast) {
+            self.learn(now, interface, src, Evidence { mac, ..Evidence::STALE }, link);
+        }
+        let Some(own_mac) = self.interfaces.get(interface).map(|i| i.mac) else { return };
+        let mut options = [0; 8];
+        if NdpOption::TargetLinkLayer(own_mac).emit(&mut options).is_err() {
+            return;
+        }
+        let reply = ndp::Repr::NeighborAdvertisement {
+            router: false,
+            solicited,
+            overrides: true,
+            target,
+            options: &options,
+        };
+        //= https://www.rfc-editor.org/rfc/rfc4861#section-7.2.4
+        //# If the source of the solicitation is the unspecified address, the
+        //# node MUST set the Solicited flag to zero and multicast the
+        //# advertisement to the all-nodes address.
+        let dst = if solicited { src } else { ALL_NODES };
+        self.send_ndp(now, link, interface, target, dst, &reply);
+    }
+
+    fn receive_advertisement(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        target: Ipv6Addr,
+        evidence: Evidence,
+        link: &mut dyn Link,
+    ) {
+        let mine = |a: &&mut crate::address::Address| a.cidr.addr == IpAddr::V6(target) && a.interface == interface;
+        if let Some(address) = self.addresses.iter_mut().flatten().find(mine) {
+            self.stats.conflicts += 1;
+            //= https://www.rfc-editor.org/rfc/rfc4862#section-5.4.4
+            //# If the target address is tentative, the tentative address is not
+            //# unique.
+            if address.state == AddressState::Tentative {
+                address.state = AddressState::Duplicate;
+            }
+            return;
+        }
+        if evidence.mac.is_some_and(|mac| !mac.is_unicast()) {
+            self.stats.bad_neighbor += 1;
+            return;
+        }
+        self.learn(now, interface, target, evidence, link);
+    }
+
+    /// Updates the neighbour cache and what hangs on it.
+    pub(crate) fn learn(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        addr: Ipv6Addr,
+        evidence: Evidence,
+        link: &mut dyn Link,
+    ) {
+        let Some(reachable) = self.interfaces.get(interface).map(|i| i.reachable) else { return };
+        let learned = self.neighbors.learn(now, interface, addr.into(), evidence, reachable);
+        if let Some(mac) = learned.resolved {
+            self.send_pending(link, interface, addr.into(), mac);
+        }
+        if learned.left_routers {
+            //= https://www.rfc-editor.org/rfc/rfc4861#section-7.2.5
+            //# In those cases where the IsRouter flag
+            //# changes from TRUE to FALSE as a result of this update, the node
+            //# MUST remove that router from the Default Router List and update
+            //# the Destination Cache entries for all destinations using that
+            //# neighbor as a router
+            self.remove_router(interface, addr);
+        }
+    }
+
+    /// Removes the routes over a router that is none any more.
+    pub(crate) fn remove_router(&mut self, interface: usize, router: Ipv6Addr) {
+        for slot in self.routes.iter_mut() {
+            let learned = |r: &RouteEntry| {
+                r.gateway == Some(router.into()) && r.interface == interface && r.expires != Instant::MAX
+            };
+            if slot.as_ref().is_some_and(learned) {
+                *slot = None;
+            }
+        }
+        self.last_path = None;
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn receive_redirect(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        src: Ipv6Addr,
+        target: Ipv6Addr,
+        destination: Ipv6Addr,
+        options: &[u8],
+        link: &mut dyn Link,
+    ) {
+        //= https://www.rfc-editor.org/rfc/rfc4861#section-8.1
+        //# The IP source address of the Redirect is the same as the current
+        //# first-hop router for the specified ICMP Destination Address.
+        let current = route::find(&self.routes, destination.into(), now, |r| r.interface == interface);
+        let from_router = src.is_unicast_link_local() && current.and_then(|r| r.gateway) == Some(src.into());
+        let good_target = target.is_unicast_link_local() || target == destination;
+        // Redirects never take the last free places of the table.
+        let room = self.routes.iter().filter(|r| r.is_none()).count() > 2;
+        if !from_router || !good_target || destination.is_multicast() || !room {
+            self.stats.bad_neighbor += 1;
+            return;
+        }
+        let gateway = Some(IpAddr::V6(target)).filter(|_| target != destination);
+        let expires = now + REDIRECT_LIFETIME;
+        let destination = IpCidr::new(destination.into(), 128);
+        // The new way replaces one that an earlier redirect gave.
+        self.routes.iter_mut().filter(|r| r.is_some_and(|r| r.destination == destination)).for_each(|r| *r = None);
+        let _ = self.add_route(RouteEntry { destination, gateway, interface, metric: 0, expires });
+        let mac = ndp::options(options).find_map(|option| match option {
+            NdpOption::TargetLinkLayer(mac) if mac.is_unicast() => Some(mac),
+            _ => None,
+        });
+        if mac.is_some() {
+            self.learn(now, interface, target, Evidence { mac, ..Evidence::STALE }, link);
+        }
+    }
+
+    /// Sends a neighbour discovery message.
+    pub(crate) fn send_ndp(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        interface: usize,
+        src: Ipv6Addr,
+        dst: Ipv6Addr,
+        message: &ndp::Repr<'_>,
+    ) {
+        let mut packet =
+            Outgoing::new(src.into(), dst.into(), protocol::ICMPV6, message.len()).on(interface);
+        packet.hop_limit = Some(255);
+        self.answer(now, link, &packet, &mut |room| message.emit(room).map_or(0, |()| message.len()));
+    }
+
+    /// Asks for a neighbour's address, it alone or all that may have it (RFC 4861 section 7.2.2).
     pub(crate) fn send_neighbor_solicitation(
         &mut self,
-        _now: Instant,
-        _link: &mut dyn Link,
-        _interface: usize,
-        _addr: Ipv6Addr,
-        _unicast: bool,
+        now: Instant,
+        link: &mut dyn Link,
+        interface: usize,
+        target: Ipv6Addr,
+        unicast: bool,
     ) {
+        if let Some(IpAddr::V6(src)) = self.source(now, interface, target.into()) {
+            let dst = if unicast { target } else { solicited_node(target) };
+            self.solicit_from(now, link, interface, src, dst, target);
+        }
     }
 
-    /// The groups the device of `interface` must pass, if they changed.
-    pub(crate) fn take_groups(&mut self, _interface: usize, _groups: &mut Vec<MacAddr, 32>) -> bool {
-        false
+    /// A solicitation for `target`; from the unspecified address it is a probe for duplicates.
+    pub(crate) fn solicit_from(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        interface: usize,
+        src: Ipv6Addr,
+        dst: Ipv6Addr,
+        target: Ipv6Addr,
+    ) {
+        let Some(mac) = self.interfaces.get(interface).map(|i| i.mac) else { return };
+        let mut options = [0; 8];
+        if NdpOption::SourceLinkLayer(mac).emit(&mut options).is_err() {
+            return;
+        }
+        let options = if src.is_unspecified() { &[] } else { &options[..] };
+        self.send_ndp(now, link, interface, src, dst, &ndp::Repr::NeighborSolicitation { target, options });
     }
+
+    /// The Ethernet groups that the device of `interface` must pass, when they changed since the last call.
+    pub(crate) fn take_groups(&mut self, interface: usize, groups: &mut Vec<MacAddr, 32>) -> bool {
+        let Some(card) = self.interfaces.get_mut(interface) else { return false };
+        if !core::mem::take(&mut card.groups_changed) {
+            return false;
+        }
+        groups.clear();
+        let mut add = |group: IpAddr| {
+            if let Some(mac) = group_mac(group)
+                && !groups.contains(&mac)
+            {
+                let _ = groups.push(mac);
+            }
+        };
+        add(ALL_SYSTEMS.into());
+        add(ALL_NODES.into());
+        for address in self.addresses.iter().flatten().filter(|a| a.interface == interface) {
+            if let IpAddr::V6(addr) = address.cidr.addr {
+                add(solicited_node(addr).into());
+            }
+        }
+        true
+    }
+}
+
+/// The sender's Ethernet address, if it is among the options.
+pub(crate) fn source_link_layer(options: &[u8]) -> Option<MacAddr> {
+    ndp::options(options).find_map(|option| match option {
+        NdpOption::SourceLinkLayer(mac) => Some(mac),
+        _ => None,
+    })
 }

@@ -1,5 +1,5 @@
 //! The cache of neighbours' Ethernet addresses, for ARP and neighbour discovery alike, with the reachability states of RFC 4861
-//! section 7.3. It decides what must be asked and when; [`arp`](crate) and `ndp` write the packets.
+//! section 7.3. It decides what must be asked and when; `arp.rs` and `ndp.rs` write the packets.
 use crate::{memory::Slice, random::Random};
 use airglow_device::{Instant, MacAddr};
 use core::{net::IpAddr, ops::Range, time::Duration};
@@ -72,6 +72,11 @@ pub(crate) struct Evidence {
     pub is_router: Option<bool>,
     /// Make an entry when there is none.
     pub create: bool,
+}
+
+impl Evidence {
+    /// What a packet says of its own sender in passing (RFC 4861 section 7.2.3).
+    pub const STALE: Self = Self { mac: None, solicited: false, overrides: true, is_router: None, create: true };
 }
 
 /// What [`NeighborCache::learn`] changed.
