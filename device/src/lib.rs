@@ -84,3 +84,7 @@ pub use socket::{Endpoint, Listener, Stream, Tcp, Udp, UdpSocket};
 pub use time::{Clock, Instant, Timer, WallClock};
 
 pub use embedded_io_async::{Error, ErrorKind, ErrorType, Read, Write};
+
+#[cfg(all(doctest, feature = "alloc"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

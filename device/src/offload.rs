@@ -135,18 +135,17 @@ mod tests {
     fn frame(v6: bool, payload: &[u8], flags: u8) -> (Vec<u8>, TxMeta) {
         let tcp_len = 20 + payload.len();
         let mut frame = vec![0x02; 12];
-        let addresses;
-        if v6 {
+        let addresses = if v6 {
             frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
             frame.extend((tcp_len as u16).to_be_bytes());
             frame.extend([6, 64]);
-            addresses = (1..33).collect::<Vec<u8>>();
+            (1..33).collect::<Vec<u8>>()
         } else {
             frame.extend([0x08, 0x00, 0x45, 0]);
             frame.extend((20 + tcp_len as u16).to_be_bytes());
             frame.extend([0xff, 0xff, 0x40, 0, 64, 6, 0, 0]);
-            addresses = vec![10, 0, 0, 1, 10, 0, 0, 2];
-        }
+            vec![10, 0, 0, 1, 10, 0, 0, 2]
+        };
         frame.extend(&addresses);
         let tcp = frame.len();
         let pseudo = sum(sum(sum(0, &addresses), &[0, 6]), &(tcp_len as u32).to_be_bytes());

@@ -137,7 +137,7 @@ impl RamDisk {
 
     /// The sectors of a transfer of `len` bytes.
     fn sectors(&self, sector: u64, len: usize) -> Result<Range<u64>, RamDiskError> {
-        if self.info.sector_size == 0 || len % self.info.sector_size != 0 {
+        if self.info.sector_size == 0 || !len.is_multiple_of(self.info.sector_size) {
             return Err(RamDiskError::Unaligned);
         }
         self.range(sector, (len / self.info.sector_size) as u64)

@@ -61,3 +61,7 @@ pub use time::{Elapsed, Sleep, sleep, sleep_until, timeout, timeout_at};
 pub use timer_queue::FixedTimers;
 #[cfg(feature = "alloc")]
 pub use timer_queue::TimerQueue;
+
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,6 +1,6 @@
 //! A fixed number of futures side by side, without an allocator.
 use crate::{
-    sync::{AtomicUsize, Ordering},
+    sync::{AtomicUsize, Ordering, constructor, table},
     waker::{ParentWaker, Wake, element, integer_waker},
 };
 use core::{
@@ -27,14 +27,21 @@ struct Group {
     parent: ParentWaker,
 }
 
-static TABLE: [Group; GROUPS] =
-    [const { Group { lease: AtomicUsize::new(0), woken: AtomicUsize::new(0), parent: ParentWaker::new() } };
-        GROUPS];
+impl Group {
+    constructor! {
+        /// A group that nobody has leased.
+        fn new() -> Self {
+            Self { lease: AtomicUsize::new(0), woken: AtomicUsize::new(0), parent: ParentWaker::new() }
+        }
+    }
+}
+
+table! { fn table() -> &'static [Group; GROUPS] }
 
 impl Group {
     fn claim(&self) -> bool {
         let lease = self.lease.load(Ordering::Relaxed);
-        lease % 2 == 0
+        lease.is_multiple_of(2)
             && self
                 .lease
                 .compare_exchange(lease, lease.wrapping_add(1), Ordering::AcqRel, Ordering::Relaxed)
@@ -52,7 +59,7 @@ enum Child {}
 impl Wake for Child {
     fn wake(number: usize) {
         let child = number & ((1 << LEASE_SHIFT) - 1);
-        let Some(group) = TABLE.get(child / GROUP) else { return };
+        let Some(group) = table().get(child / GROUP) else { return };
         if (group.lease.load(Ordering::Acquire) ^ (number >> LEASE_SHIFT)) << LEASE_SHIFT != 0 {
             return; // The pool is gone.
         }
@@ -73,7 +80,7 @@ impl Lease {
     /// Groups for `children`, none of them woken; `None` when there is no such run left.
     fn new(children: usize) -> Option<Self> {
         let count = children.div_ceil(GROUP);
-        for (first, groups) in TABLE.windows(count.max(1)).enumerate() {
+        for (first, groups) in table().windows(count.max(1)).enumerate() {
             match groups.iter().position(|group| !group.claim()) {
                 None => {
                     for group in groups {

@@ -1,5 +1,7 @@
-//! The atomics that `waker.rs` is written over. The loom model in `tests/loom.rs` compiles that file with loom's
-//! in their place, so that the code that is shipped is the code that is searched.
+//! The atomics that this crate is written over. `tests/loom.rs` compiles `waker.rs`, `pool.rs` and `task_set.rs` with
+//! loom's in their place, so that the code that is shipped is the code that is searched.
+#[cfg(feature = "alloc")]
+pub(crate) use core::sync::atomic::AtomicBool;
 pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// `core::cell::UnsafeCell` with loom's way in.
@@ -22,3 +24,14 @@ macro_rules! constructor {
     };
 }
 pub(crate) use constructor;
+
+/// A function that lends a static table of things that `new` makes.
+macro_rules! table {
+    (fn $name:ident() -> &'static [$item:ty; $len:expr]) => {
+        fn $name() -> &'static [$item] {
+            static TABLE: [$item; $len] = [const { <$item>::new() }; $len];
+            &TABLE
+        }
+    };
+}
+pub(crate) use table;

@@ -1,6 +1,6 @@
 //! Futures that come and go.
 use crate::{
-    sync::{AtomicUsize, Ordering},
+    sync::{AtomicBool, AtomicUsize, Ordering},
     waker::ParentWaker,
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
@@ -9,7 +9,6 @@ use core::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::atomic::AtomicBool,
     task::{Context, Poll, Waker},
 };
 
@@ -135,10 +134,13 @@ impl Slots<'_> {
 ///
 /// let platform = ThreadPark::new();
 /// let sum = Cell::new(0);
+/// let add = async |n| {
+///     sleep(&platform, Duration::from_millis(1)).await;
+///     sum.set(sum.get() + n);
+/// };
 /// let tasks = TaskSet::new(100);
 /// for n in 1..=100 {
-///     let spawned = tasks.spawn(async { let n = n; sleep(&platform, Duration::from_millis(1)).await; sum.set(sum.get() + n) });
-///     assert!(spawned.is_ok());
+///     assert!(tasks.spawn(add(n)).is_ok());
 /// }
 /// assert!(tasks.spawn(async {}).is_err(), "the hundred and first");
 /// block_on(&platform, &tasks);
