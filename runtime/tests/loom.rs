@@ -180,7 +180,10 @@ fn a_pools_place_is_leased_again_while_an_old_waker_wakes() {
         let event: Arc<Event> = Arc::default();
         let stale = block_on(async {
             let stale = std::cell::RefCell::new(None);
-            let keep = |cx: &mut Context<'_>| Poll::Ready(drop(stale.replace(Some(cx.waker().clone()))));
+            let keep = |cx: &mut Context<'_>| {
+                stale.replace(Some(cx.waker().clone()));
+                Poll::Ready(())
+            };
             pool::pool::<1, _>(|_| poll_fn(keep)).await;
             stale.into_inner()
         });
