@@ -134,10 +134,10 @@ impl<K: KeyValue> Files<K> {
         let head = *exchange.head();
         let media = media_type(key.text(key.length));
         // 1. Which representation (RFC 9110 section 12.5.3).
-        let preferences = if head.known.accept_encoding {
-            CodingPreferences::parse(head.fields.all("Accept-Encoding"))
-        } else {
-            CodingPreferences::NONE
+        let preferences = match head.known.accept_encoding {
+            None => CodingPreferences::NONE,
+            Some(_) if head.known.accept_encodings => CodingPreferences::parse(head.fields.all("Accept-Encoding")),
+            Some(value) => CodingPreferences::parse([value].into_iter()),
         };
         let candidates = [(Coding::Identity, found.plain), (Coding::Brotli, found.brotli), (Coding::Gzip, found.gzip)];
         let mut best: Option<(Coding, Entry)> = None;
@@ -164,9 +164,9 @@ impl<K: KeyValue> Files<K> {
         key.append(coding.suffix());
         // 2. Its validators, and the preconditions.
         let now = exchange.unix_time();
-        let text = entry.digest.map(EntityTag::text);
+        let mut space = [0; 18];
         let validators = Validators {
-            tag: text.as_ref().and_then(|text| EntityTag::parse(text)),
+            tag: entry.digest.map(|digest| EntityTag::from_digest(digest, &mut space)),
             //= https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.1
             //# An origin server with a clock (as defined in Section 5.6.7) MUST NOT
             //# generate a Last-Modified date that is later than the server's time of

@@ -618,6 +618,7 @@ fn the_log_tells_of_every_answer() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
     /// Whatever comes, however it is cut: it ends, and whatever is said is an HTTP answer.
     #[test]
     fn any_octets(pieces in proptest::collection::vec(piece(), 0..12), step in 0usize..40) {

@@ -113,11 +113,15 @@ impl Connection {
     //# In the interest of robustness, a server that is expecting to receive
     //# and parse a request-line SHOULD ignore at least one empty line (CRLF)
     //# received prior to the request-line.
-    /// How many octets at the front of `input` are an empty line to be dropped before a head: 0 or 2. At most one such line
-    /// is dropped in front of each request.
+    /// How many octets at the front of `input` are empty lines, to be dropped before a head. They do not end the time of
+    /// idleness.
     #[must_use]
-    pub fn empty_line(&self, input: &[u8]) -> usize {
-        if self.scanned == 0 && input.starts_with(b"\r\n") { 2 } else { 0 }
+    pub fn empty_lines(&self, input: &[u8]) -> usize {
+        let mut rest = input;
+        while let ([b'\r', b'\n', tail @ ..], 0) = (rest, self.scanned) {
+            rest = tail;
+        }
+        input.len() - rest.len()
     }
 
     /// Looks for the end of a request's head in the octets received since the last request. `Ok(None)`: receive
@@ -140,6 +144,11 @@ impl Connection {
             RequestHead::parse(input, self.limits.fields, self.limits.target)?;
         }
         Ok(None)
+    }
+
+    /// What to say when the peer has closed within a head: what is wrong with it so far, or just that it is not whole.
+    pub fn head_truncated(&self, input: &[u8]) -> Refusal {
+        RequestHead::parse(input, self.limits.fields, self.limits.target).err().unwrap_or(Refusal::Truncated)
     }
 
     /// What to say when the buffer for heads is full and there is no end: 414 within the request line, else 431.

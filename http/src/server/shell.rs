@@ -215,7 +215,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             // 1. A whole head.
             let found = loop {
                 let received = buf.get(start..end).unwrap_or(&[]);
-                start += connection.empty_line(received);
+                start += connection.empty_lines(received);
                 let received = buf.get(start..end).unwrap_or(&[]);
                 match connection.receive_head(received) {
                     Ok(Some(length)) => break Ok(length),
@@ -239,7 +239,9 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
                 let begun = end > start;
                 let room = buf.get_mut(end..).unwrap_or(&mut []);
                 match before(timer, |now| connection.deadline(now, begun), stream.read(room)).await {
-                    Ok((Ok(0), _)) if begun => break Err(Refusal::Truncated),
+                    Ok((Ok(0), _)) if begun => {
+                        break Err(connection.head_truncated(buf.get(start..end).unwrap_or(&[])));
+                    }
                     Ok((Ok(0), _)) => return Ending::Close,
                     Ok((Ok(n), _)) => {
                         add(&self.counters.octets_in, n as u64);

@@ -30,11 +30,24 @@ impl<'b> Fields<'b> {
     }
     /// The value of the first line of this name.
     pub fn get(&self, name: &str) -> Option<&'b [u8]> {
-        self.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        let name = name.as_bytes();
+        self.lines().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
     /// The values of all lines of this name.
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
-        self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        let name = name.as_bytes();
+        self.lines().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+    /// Names and values.
+    fn lines(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> + use<'b> {
+        let mut rest = self.lines;
+        core::iter::from_fn(move || {
+            let colon = find_byte(b':', rest)?;
+            let (name, tail) = rest.split_at_checked(colon)?;
+            let end = find_byte(b'\n', tail)?;
+            rest = tail.get(end + 1..)?;
+            Some((name, trim(tail.get(1..end.checked_sub(1)?)?)))
+        })
     }
 }
 
@@ -55,13 +68,11 @@ pub struct FieldsIter<'b> {
 impl<'b> Iterator for FieldsIter<'b> {
     type Item = Field<'b>;
     fn next(&mut self) -> Option<Field<'b>> {
+        let fields = Fields { lines: self.rest };
+        let (name, value) = fields.lines().next()?;
         let end = find_byte(b'\n', self.rest)?;
-        let (line, rest) = self.rest.split_at_checked(end + 1)?;
-        self.rest = rest;
-        let colon = find_byte(b':', line)?;
-        let (name, value) = line.split_at_checked(colon)?;
-        let value = value.get(1..value.len().checked_sub(2)?)?;
-        Some(Field { name: core::str::from_utf8(name).ok()?, value: trim(value) })
+        self.rest = self.rest.get(end + 1..)?;
+        Some(Field { name: core::str::from_utf8(name).ok()?, value })
     }
 }
 
@@ -77,7 +88,10 @@ pub struct Known<'b> {
     pub(crate) expect_continue: bool,
     /// Any of `If-*` or `Range` is there.
     pub(crate) conditional: bool,
-    pub(crate) accept_encoding: bool,
+    /// The first `Accept-Encoding`.
+    pub(crate) accept_encoding: Option<&'b [u8]>,
+    /// There are more of them.
+    pub(crate) accept_encodings: bool,
 }
 
 /// Which kind of message the fields belong to.
@@ -187,7 +201,13 @@ impl<'b> Known<'b> {
             13 if is(b"if-none-match") => self.conditional = true,
             17 if is(b"if-modified-since") => self.conditional = true,
             19 if is(b"if-unmodified-since") => self.conditional = true,
-            15 if is(b"accept-encoding") => self.accept_encoding = true,
+            15 if is(b"accept-encoding") => {
+                if self.accept_encoding.is_none() {
+                    self.accept_encoding = Some(value);
+                } else {
+                    self.accept_encodings = true;
+                }
+            }
             7 if is(b"upgrade") => self.upgrade = true,
             10 if is(b"connection") => {
                 for option in list(value) {

@@ -3,11 +3,13 @@
 /// The media type of a file of this name, with its charset where text has one; `application/octet-stream`
 /// when the extension is none of the listed. Cases of letters do not matter.
 pub fn media_type(name: &str) -> &'static str {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let Some((_, extension)) = file.rsplit_once('.') else {
-        return DEFAULT;
+    let name = name.as_bytes();
+    let extension = match name.iter().rposition(|b| matches!(b, b'.' | b'/')).and_then(|place| name.split_at_checked(place)) {
+        Some((_, [b'.', extension @ ..])) => extension,
+        _ => return DEFAULT,
     };
-    TYPES.iter().find(|(known, _)| extension.eq_ignore_ascii_case(known)).map_or(DEFAULT, |(_, media)| media)
+    let known = TYPES.iter().find(|(known, _)| extension.eq_ignore_ascii_case(known.as_bytes()));
+    known.map_or(DEFAULT, |(_, media)| media)
 }
 
 const DEFAULT: &str = "application/octet-stream";

@@ -29,6 +29,11 @@ impl core::error::Error for BadPath {}
 /// Dot segments are removed (RFC 3986 section 5.2.4) after decoding, so that `%2e%2e` gains nothing; empty segments
 /// vanish; a trailing `/` stays. A key never begins with `/`, has no `.` or `..` segment, no NUL, no `\`.
 pub fn decode_path<'s>(path: &str, space: &'s mut [u8]) -> Result<&'s str, BadPath> {
+    if let Some(key) = plain_key(path) {
+        let place = space.get_mut(..key.len()).ok_or(BadPath::TooLong)?;
+        place.copy_from_slice(key.as_bytes());
+        return core::str::from_utf8(place).map_err(|_| BadPath::Encoding);
+    }
     let mut len = 0;
     // The root's own slash, if the path has it, is not part of the key.
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
@@ -72,6 +77,20 @@ pub fn decode_path<'s>(path: &str, space: &'s mut [u8]) -> Result<&'s str, BadPa
         }
     }
     core::str::from_utf8(space.get(..len).unwrap_or(&[])).map_err(|_| BadPath::Encoding)
+}
+
+/// Most paths are keys as they are: nothing encoded, no empty segment, none that begins with a dot.
+fn plain_key(path: &str) -> Option<&str> {
+    let key = path.strip_prefix('/')?;
+    let mut before = b'/';
+    for &octet in key.as_bytes() {
+        let start = before == b'/';
+        if matches!(octet, b'%' | b'\\' | 0) || (start && matches!(octet, b'.' | b'/')) {
+            return None;
+        }
+        before = octet;
+    }
+    Some(key)
 }
 
 fn hex(digit: u8) -> Option<u8> {
