@@ -19,6 +19,7 @@ pub struct Arguments {
 /// The benchmarks, and the Debian packages of their peers.
 const BENCHMARKS: &[(&str, &[&str])] = &[
     ("http", &["iproute2", "nginx", "util-linux", "wrk"]),
+    ("dns", &["bind9", "dnsperf", "knot", "nsd", "util-linux"]),
     ("tcp", &["iproute2", "util-linux"]),
     ("idle", &["iproute2"]),
 ];

@@ -17,6 +17,7 @@
 #![deny(unsafe_code)]
 
 mod enter;
+pub mod name_servers;
 mod namespace;
 mod process;
 mod program;

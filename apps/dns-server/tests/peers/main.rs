@@ -3,12 +3,14 @@
 //! `DNS_QUESTIONS` in the environment sets how many questions are asked (20,000 by default).
 mod questions;
 mod reply;
-mod servers;
 
-use airglow_testbed::Process;
+use airglow_testbed::{
+    Process,
+    name_servers::{Folder, NameServer, ZoneFile, airglow, bind, free_port, knot, nsd},
+    program,
+};
 use questions::Questions;
 use reply::Reply;
-use servers::{Folder, Server, bind, free_port, knot, nsd, ours};
 use std::{collections::BTreeMap, net::UdpSocket, process::Command, time::Duration};
 
 /// A zone with what is awkward in it. `@ZONE@` is replaced.
@@ -51,7 +53,7 @@ fn ask(port: u16, questions: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
 /// Asks all servers, compares each peer's replies with ours and returns the unexplained differences, and how often each
 /// explanation was used.
 fn compare(
-    servers: &[Server],
+    servers: &[NameServer],
     questions: &[Vec<u8>],
     explained: &mut BTreeMap<String, usize>,
 ) -> Vec<String> {
@@ -78,7 +80,7 @@ fn compare(
 }
 
 /// The zones: plain, and signed with each chain of denial.
-fn zones(folder: &Folder) -> Vec<(String, String)> {
+fn zones(folder: &Folder) -> Vec<ZoneFile> {
     let mut zones = Vec::new();
     for (origin, signing) in [
         ("plain.example", None),
@@ -117,7 +119,10 @@ fn zones(folder: &Folder) -> Vec<(String, String)> {
                 format!("{file}.signed")
             }
         };
-        zones.push((origin.to_owned(), folder.path().join(file).display().to_string()));
+        zones.push(ZoneFile {
+            origin: origin.to_owned(),
+            file: folder.path().join(file).display().to_string(),
+        });
     }
     zones
 }
@@ -129,10 +134,10 @@ fn bind_nsd_and_knot_answer_alike() {
     let folder = Folder::new("differential");
     let zones = zones(&folder);
     let servers = [
-        ours(&folder, &zones, free_port()),
-        nsd(&folder, &zones, free_port()),
-        knot(&folder, &zones, free_port()),
-        bind(&folder, &zones, free_port()),
+        airglow(&program("airglow-dns-server", "dev"), &[], &zones, free_port()),
+        nsd(&folder, &[], &zones, free_port()),
+        knot(&folder, &[], &zones, free_port()),
+        bind(&folder, &[], &zones, free_port()),
     ];
     let mut explained = BTreeMap::new();
     let mut unexplained = Vec::new();
@@ -156,7 +161,7 @@ fn bind_nsd_and_knot_answer_alike() {
 fn dig_kdig_and_a_transfer() {
     let folder = Folder::new("tools");
     let zones = zones(&folder);
-    let server = ours(&folder, &zones, free_port());
+    let server = airglow(&program("airglow-dns-server", "dev"), &[], &zones, free_port());
     let port = server.port.to_string();
     let run = |program: &str, words: &[&str]| {
         let said = Process::start(Command::new(program).args(words)).wait(Duration::from_secs(20));
@@ -168,7 +173,7 @@ fn dig_kdig_and_a_transfer() {
     let kdig = run("kdig", &["@127.0.0.1", "-p", &port, "+short", "+tcp", "web.plain.example", "A"]);
     assert_eq!(kdig, "192.0.2.3\n");
     // What `dig` transfers and BIND's tool compiles is the zone that was loaded.
-    for (origin, file) in &zones {
+    for ZoneFile { origin, file } in &zones {
         let axfr = run(
             "dig",
             &["@127.0.0.1", "-p", &port, "+onesoa", "+nocomments", "+nocmd", "+nostats", "AXFR", origin],

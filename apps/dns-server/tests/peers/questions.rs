@@ -1,5 +1,6 @@
 //! Random and adversarial questions about the zones.
 use airglow_dns::wire::{Builder, Class, Edns, Flags, NameBuf, RecordType};
+use airglow_testbed::name_servers::ZoneFile;
 use std::fs;
 
 /// An endless source of questions, the same for the same seed.
@@ -19,8 +20,8 @@ const LABELS: &[&str] =
 
 impl Questions {
     /// Questions about names in and around the zones' files.
-    pub fn new(seed: u64, zones: &[(String, String)]) -> Self {
-        let text = fs::read_to_string(zones[0].1.clone()).expect("the plain zone");
+    pub fn new(seed: u64, zones: &[ZoneFile]) -> Self {
+        let text = fs::read_to_string(&zones[0].file).expect("the plain zone");
         let mut names: Vec<String> = text
             .lines()
             .filter(|line| !line.starts_with([' ', ';', '$', '@']))
@@ -29,7 +30,7 @@ impl Questions {
             .collect();
         names.extend((1..=200).step_by(17).map(|n| format!("h{n}")));
         names.extend(["many", "large", "c3", "c50"].map(str::to_owned));
-        Self { state: seed, origins: zones.iter().map(|(origin, _)| origin.clone()).collect(), names }
+        Self { state: seed, origins: zones.iter().map(|zone| zone.origin.clone()).collect(), names }
     }
 
     fn random(&mut self, below: usize) -> usize {

@@ -1,6 +1,7 @@
-//! Name servers on loopback, each with the same zones.
-use airglow_testbed::{Process, program};
+//! Name servers on loopback, each with the same zones: BIND, NSD and Knot as Debian has them, and our own.
+use crate::Process;
 use std::{
+    ffi::OsStr,
     fs,
     net::UdpSocket,
     path::{Path, PathBuf},
@@ -9,18 +10,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A folder that goes away.
+/// A temporary folder that goes away when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
+    /// A new one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("airglow-dns-{name}-{}", id()));
+        let path = std::env::temp_dir().join(format!("airglow-{name}-{}", id()));
         fs::create_dir_all(&path).expect("a temporary folder");
         Self(path)
     }
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0
     }
+    /// Writes a file in it.
+    ///
+    /// # Panics
+    /// When it cannot be written.
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.0.join(name), text).expect("a file in a temporary folder");
     }
@@ -35,52 +45,84 @@ impl Drop for Folder {
     }
 }
 
+/// A zone to serve.
+#[derive(Clone, Debug)]
+pub struct ZoneFile {
+    /// The zone's name.
+    pub origin: String,
+    /// The path of its master file.
+    pub file: String,
+}
+
 /// A running name server.
-pub struct Server {
+pub struct NameServer {
+    /// What it is called.
     pub name: &'static str,
+    /// Its port on 127.0.0.1.
     pub port: u16,
+    /// Its (first) process.
     pub process: Process,
 }
 
-/// A port that nobody has just now.
+/// A UDP port that nobody has just now.
+///
+/// # Panics
+/// When there is none.
 pub fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
 }
 
-fn start(name: &'static str, port: u16, command: &mut Command) -> Server {
+fn wrapped(wrapper: &[&str], program: &OsStr) -> Command {
+    match wrapper {
+        [] => Command::new(program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    }
+}
+
+fn start(name: &'static str, port: u16, zones: &[ZoneFile], command: &mut Command) -> NameServer {
     let mut process = Process::start(command);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(("127.0.0.1", port)).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    // Up when it answers for the last of the zones.
-    let probe = b"\0\0\0\0\0\x01\0\0\0\0\0\0\x06optout\x07example\0\0\x06\0\x01";
+    let deadline = Instant::now() + Duration::from_secs(120);
+    // Up when it answers for the last of the zones: a query for its SOA.
+    let mut probe = b"\0\0\0\0\0\x01\0\0\0\0\0\0".to_vec();
+    for label in zones.last().map_or("", |zone| &zone.origin).split('.') {
+        probe.push(label.len() as u8);
+        probe.extend(label.bytes());
+    }
+    probe.extend(b"\0\0\x06\0\x01");
     let mut reply = [0; 512];
     loop {
-        let _ = socket.send(probe);
+        let _ = socket.send(&probe);
         if socket.recv(&mut reply).is_ok() && reply[3] & 15 == 0 {
-            return Server { name, port, process };
+            return NameServer { name, port, process };
         }
         assert!(process.runs() && Instant::now() < deadline, "{name} does not answer: {}", process.so_far());
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// The appliance.
-pub fn ours(_: &Folder, zones: &[(String, String)], port: u16) -> Server {
+/// Our appliance, whose executable is `program`; `wrapper` is put before the command, as `taskset -c 0` may be.
+pub fn airglow(program: &Path, wrapper: &[&str], zones: &[ZoneFile], port: u16) -> NameServer {
     // Zones are named by their files, `NAME.zone` or `NAME.zone.signed`: give each a link that says the name alone.
     let mut words = Vec::new();
-    for (origin, file) in zones {
+    for ZoneFile { origin, file } in zones {
         let link = Path::new(file).with_file_name(origin);
         let _ = fs::hard_link(file, &link);
         words.push(link.display().to_string());
     }
     let zone = format!("zone={}", words.join(","));
     let words = [zone, format!("port={port}"), "transfers=on".into()];
-    start("airglow", port, Command::new(program("airglow-dns-server", "dev")).args(words))
+    start("airglow", port, zones, wrapped(wrapper, program.as_os_str()).args(words))
 }
 
-pub fn nsd(folder: &Folder, zones: &[(String, String)], port: u16) -> Server {
+/// NSD, one worker, minimal responses, 1,232 bytes over UDP.
+pub fn nsd(folder: &Folder, wrapper: &[&str], zones: &[ZoneFile], port: u16) -> NameServer {
     let mut text = format!(
         "server:\n ip-address: 127.0.0.1@{port}\n server-count: 1\n username: \"\"\n database: \"\"\n pidfile: \"{}\"\n \
          xfrdfile: \"{}\"\n zonelistfile: \"{}\"\n rrl-ratelimit: 0\n ipv4-edns-size: 1232\n minimal-responses: yes\n \
@@ -89,29 +131,31 @@ pub fn nsd(folder: &Folder, zones: &[(String, String)], port: u16) -> Server {
         folder.name("nsd.xfrd"),
         folder.name("nsd.zones")
     );
-    for (origin, file) in zones {
+    for ZoneFile { origin, file } in zones {
         text += &format!("zone:\n name: {origin}\n zonefile: {file}\n");
     }
     folder.write("nsd.conf", &text);
-    start("NSD", port, Command::new("nsd").args(["-d", "-c", &folder.name("nsd.conf")]))
+    start("NSD", port, zones, wrapped(wrapper, "nsd".as_ref()).args(["-d", "-c", &folder.name("nsd.conf")]))
 }
 
-pub fn knot(folder: &Folder, zones: &[(String, String)], port: u16) -> Server {
+/// Knot, one worker, minimal responses, 1,232 bytes over UDP.
+pub fn knot(folder: &Folder, wrapper: &[&str], zones: &[ZoneFile], port: u16) -> NameServer {
     let here = folder.path().display();
     let mut text = format!(
         "server:\n  rundir: {here}\n  listen: 127.0.0.1@{port}\n  udp-max-payload: 1232\n  udp-workers: 1\n  tcp-workers: 1\n  \
          background-workers: 1\ndatabase:\n  storage: {here}/knot\nlog:\n  - target: stderr\n    any: warning\nzone:\n"
     );
-    for (origin, file) in zones {
+    for ZoneFile { origin, file } in zones {
         text += &format!(
             "  - domain: {origin}\n    file: {file}\n    semantic-checks: off\n    journal-content: none\n    zonefile-sync: -1\n"
         );
     }
     folder.write("knot.conf", &text);
-    start("Knot", port, Command::new("knotd").args(["-c", &folder.name("knot.conf")]))
+    start("Knot", port, zones, wrapped(wrapper, "knotd".as_ref()).args(["-c", &folder.name("knot.conf")]))
 }
 
-pub fn bind(folder: &Folder, zones: &[(String, String)], port: u16) -> Server {
+/// BIND, one worker, minimal responses, 1,232 bytes over UDP.
+pub fn bind(folder: &Folder, wrapper: &[&str], zones: &[ZoneFile], port: u16) -> NameServer {
     let here = folder.path().display();
     let mut text = format!(
         "options {{ directory \"{here}\"; pid-file \"{here}/named.pid\"; session-keyfile \"{here}/named.key\"; \
@@ -119,9 +163,14 @@ pub fn bind(folder: &Folder, zones: &[(String, String)], port: u16) -> Server {
          minimal-responses yes; minimal-any no; notify no; dnssec-validation no; empty-zones-enable no; check-integrity no; }};\n\
          controls {{ }};\n"
     );
-    for (origin, file) in zones {
+    for ZoneFile { origin, file } in zones {
         text += &format!("zone \"{origin}\" {{ type primary; file \"{file}\"; check-names ignore; }};\n");
     }
     folder.write("named.conf", &text);
-    start("BIND", port, Command::new("named").args(["-g", "-n", "1", "-c", &folder.name("named.conf")]))
+    start(
+        "BIND",
+        port,
+        zones,
+        wrapped(wrapper, "named".as_ref()).args(["-g", "-n", "1", "-c", &folder.name("named.conf")]),
+    )
 }
