@@ -3,11 +3,13 @@ use super::Tests;
 use crate::failure::Result;
 
 /// What the tests use.
-const PACKAGES: &[&str] = &["chromium", "curl", "iproute2"];
+const PACKAGES: &[&str] =
+    &["bind9", "bind9-dnsutils", "bind9utils", "chromium", "curl", "iproute2", "knot", "knot-dnsutils", "nsd"];
 
-/// A browser shows the site.
+/// A browser shows the site; other name servers answer as ours does.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
+    tests.cargo("name servers", "test --package airglow-dns-server --test peers");
     Ok(())
 }
