@@ -6,6 +6,7 @@ use crate::{
 };
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Mutex,
@@ -76,14 +77,13 @@ fn install(package: &str) -> Result {
         let log = env::temp_dir().join(format!("cargo-airglow-apt-{}.log", std::process::id()));
         let mut command = Command::new("apt-get");
         command.args(["-q", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300"]).args(arguments);
-        // Packages must not start daemons on a developer's machine: Debian asks policy-rc.d, and this
-        // variable is what its tools look at when there is none.
-        command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
         let status = process::logged(&mut command, &log, Duration::from_secs(900), &step, |_| {})?;
         step.end(if status.success() { "done" } else { "failed" });
         let _ = fs::remove_file(log);
         Ok(status.success())
     };
+    let _quiet = NoDaemons::new();
     // Package lists may be missing or old: fetch them once when an installation fails.
     if apt(&["install", "--no-install-recommends", package])?
         || (apt(&["update"])? && apt(&["install", "--no-install-recommends", package])?)
@@ -91,4 +91,27 @@ fn install(package: &str) -> Result {
         return Ok(());
     }
     Err(Failure::new(format!("apt-get could not install {package}")))
+}
+
+/// While it lives, packages that are installed do not start their daemons: tests start name servers and web servers
+/// of their own, and nobody asked for others. Debian's tools ask `policy-rc.d`; a machine that has one keeps it.
+struct NoDaemons(bool);
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl NoDaemons {
+    fn new() -> Self {
+        let ours = !Path::new(POLICY).exists()
+            && fs::write(POLICY, "#!/bin/sh\nexit 101\n").is_ok()
+            && fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755)).is_ok();
+        Self(ours)
+    }
+}
+
+impl Drop for NoDaemons {
+    fn drop(&mut self) {
+        if self.0 {
+            let _ = fs::remove_file(POLICY);
+        }
+    }
 }

@@ -3,8 +3,17 @@ use super::Tests;
 use crate::failure::Result;
 
 /// What the tests use.
-const PACKAGES: &[&str] =
-    &["bind9", "bind9-dnsutils", "bind9utils", "chromium", "curl", "iproute2", "knot", "knot-dnsutils", "nsd"];
+const PACKAGES: &[&str] = &[
+    "bind9",
+    "bind9-dnsutils",
+    "bind9utils",
+    "chromium",
+    "curl",
+    "iproute2",
+    "knot",
+    "knot-dnsutils",
+    "nsd",
+];
 
 /// A browser shows the site; other name servers answer as ours does.
 pub fn test(tests: &mut Tests) -> Result {
