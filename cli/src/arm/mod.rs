@@ -1,10 +1,10 @@
 //! ARM boards: building, emulating, measuring and flashing their images.
 mod boards;
-mod elf;
+pub mod elf;
 mod emulator;
 mod image;
 mod size;
-mod toolchain;
+pub mod toolchain;
 
 use crate::{
     failure::{Context, Failure, Result},

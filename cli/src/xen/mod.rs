@@ -1,28 +1,33 @@
 //! Xen: building kernels, and booting them in the real hypervisor under emulation.
+mod archive;
+mod dom0;
+mod kernel;
+mod machine;
+mod run;
+
 use crate::{
-    failure::{Failure, Result},
+    failure::{Context, Result},
     test::Tests,
     workspace::{App, Workspace},
 };
-use std::path::PathBuf;
-
-fn none<T>() -> Result<T> {
-    Err(Failure::new("this version of cargo airglow does not build for Xen"))
-}
+use std::{fs, path::PathBuf};
 
 /// Builds `app` as a kernel and returns its path.
-pub fn build(_workspace: &Workspace, _app: &App) -> Result<PathBuf> {
-    none()
+pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
+    kernel::build(workspace, app)
 }
 
 /// Builds `app` and boots it in Xen under emulation with the boot `parameters`.
-pub fn run(_workspace: &Workspace, _app: &App, _parameters: &[String]) -> Result {
-    none()
+pub fn run(workspace: &Workspace, app: &App, parameters: &[String]) -> Result {
+    run::run(&kernel::build(workspace, app)?, parameters)
 }
 
 /// Prints where the image's bytes are, by crate.
-pub fn size(_workspace: &Workspace, _app: &App) -> Result {
-    none()
+pub fn size(workspace: &Workspace, app: &App) -> Result {
+    let kernel = kernel::build(workspace, app)?;
+    let bytes = fs::metadata(&kernel).context(kernel.display())?.len();
+    println!("{} {bytes} bytes", kernel.display());
+    Ok(())
 }
 
 /// The tests of the area `xen`.

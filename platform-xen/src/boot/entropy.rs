@@ -1,7 +1,10 @@
 //! Random numbers: ChaCha20, keyed at boot from the processor's random number generator and the jitter of its clock.
 use super::{single::Single, time};
 use airglow_device::Entropy;
-use chacha20::{ChaCha20Rng, rand_core::{Rng, SeedableRng}};
+use chacha20::{
+    ChaCha20Rng,
+    rand_core::{Rng, SeedableRng},
+};
 use core::arch::{asm, x86_64::__cpuid_count};
 use sha2::{Digest, Sha256};
 
@@ -72,6 +75,9 @@ pub struct XenEntropy;
 impl Entropy for XenEntropy {
     fn fill(&self, out: &mut [u8]) {
         let filled = GENERATOR.with(|generator| generator.as_mut().map(|g| g.fill_bytes(out)).is_some());
-        assert!(filled, "this processor has no random numbers (RDRAND or RDSEED), and without them nothing is secret");
+        assert!(
+            filled,
+            "this processor has no random numbers (RDRAND or RDSEED), and without them nothing is secret"
+        );
     }
 }

@@ -54,12 +54,19 @@ pub struct MmuUpdate {
 }
 
 pub fn mmu_update(updates: &[MmuUpdate]) -> Result<(), Errno> {
-    check(call!(number::MMU_UPDATE, "rdi" = updates.as_ptr(), "rsi" = updates.len(), "rdx" = 0u64, "r10" = paging::DOMID_SELF))
-        .map(drop)
+    check(call!(
+        number::MMU_UPDATE,
+        "rdi" = updates.as_ptr(),
+        "rsi" = updates.len(),
+        "rdx" = 0u64,
+        "r10" = paging::DOMID_SELF
+    ))
+    .map(drop)
 }
 
 pub fn update_va_mapping(address: u64, entry: u64) -> Result<(), Errno> {
-    check(call!(number::UPDATE_VA_MAPPING, "rdi" = address, "rsi" = entry, "rdx" = paging::UVMF_INVLPG)).map(drop)
+    check(call!(number::UPDATE_VA_MAPPING, "rdi" = address, "rsi" = entry, "rdx" = paging::UVMF_INVLPG))
+        .map(drop)
 }
 
 pub fn flush_tlb() {
@@ -71,7 +78,13 @@ pub fn flush_tlb() {
     }
     let operation = MmuextOp { command: paging::MMUEXT_TLB_FLUSH_LOCAL, arg1: 0, arg2: 0 };
     // It cannot fail.
-    let _ = call!(number::MMUEXT_OP, "rdi" = &raw const operation, "rsi" = 1u64, "rdx" = 0u64, "r10" = paging::DOMID_SELF);
+    let _ = call!(
+        number::MMUEXT_OP,
+        "rdi" = &raw const operation,
+        "rsi" = 1u64,
+        "rdx" = 0u64,
+        "r10" = paging::DOMID_SELF
+    );
 }
 
 /// `struct trap_info`: where Xen sends the exception `vector`.
@@ -114,7 +127,8 @@ pub fn poll(ports: &[u32], deadline: u64) -> Result<(), Errno> {
         nr_ports: u32,
         timeout: u64,
     }
-    let argument = SchedPoll { ports: ports.as_ptr(), nr_ports: ports.len().min(128) as u32, timeout: deadline };
+    let argument =
+        SchedPoll { ports: ports.as_ptr(), nr_ports: ports.len().min(128) as u32, timeout: deadline };
     check(call!(number::SCHED_OP, "rdi" = sched::POLL, "rsi" = &raw const argument)).map(drop)
 }
 
@@ -140,7 +154,11 @@ pub fn bind_interdomain(remote: u16, port: u32) -> Result<u32, Errno> {
         local_port: u32,
     }
     let mut argument = BindInterdomain { remote, remote_port: port, local_port: 0 };
-    check(call!(number::EVENT_CHANNEL_OP, "rdi" = event_channel::BIND_INTERDOMAIN, "rsi" = &raw mut argument))?;
+    check(call!(
+        number::EVENT_CHANNEL_OP,
+        "rdi" = event_channel::BIND_INTERDOMAIN,
+        "rsi" = &raw mut argument
+    ))?;
     Ok(argument.local_port)
 }
 
@@ -168,6 +186,11 @@ pub fn setup_grant_table(frames: &mut [u64]) -> Result<(), Errno> {
         status: 0,
         frame_list: frames.as_mut_ptr(),
     };
-    check(call!(number::GRANT_TABLE_OP, "rdi" = grant_table::SETUP_TABLE, "rsi" = &raw mut argument, "rdx" = 1u64))?;
+    check(call!(
+        number::GRANT_TABLE_OP,
+        "rdi" = grant_table::SETUP_TABLE,
+        "rsi" = &raw mut argument,
+        "rdx" = 1u64
+    ))?;
     if argument.status == 0 { Ok(()) } else { Err(Errno(i64::from(argument.status))) }
 }

@@ -38,7 +38,12 @@ pub struct Layout {
 impl Layout {
     /// Of the domain that `info` describes.
     pub fn new(info: &StartInfo) -> Self {
-        Self { mfn_list: info.mfn_list, pages: info.nr_pages, pt_base: info.pt_base, pt_pages: info.nr_pt_frames }
+        Self {
+            mfn_list: info.mfn_list,
+            pages: info.nr_pages,
+            pt_base: info.pt_base,
+            pt_pages: info.nr_pt_frames,
+        }
     }
 
     /// The machine frame of the page at `address`, which lies in the line.

@@ -1,6 +1,10 @@
 //! Xen's pages that are mapped into the image: shared information and the grant table. Each takes the place of a
 //! page of the image that nothing else uses.
-use super::{hypercall::{self, Errno}, memory, single::Single};
+use super::{
+    hypercall::{self, Errno},
+    memory,
+    single::Single,
+};
 use crate::interface::{grant_table, shared_info::SharedInfo};
 use core::sync::atomic::{AtomicPtr, Ordering};
 

@@ -31,6 +31,10 @@ pub struct XenWallClock;
 impl WallClock for XenWallClock {
     fn unix_now(&self) -> Option<Duration> {
         let (seconds, nanos) = shared::shared_info()?.wall_clock();
-        Some(Duration::new(seconds, 0) + Duration::from_nanos(u64::from(nanos)) + Duration::from_nanos(system_time()))
+        Some(
+            Duration::new(seconds, 0)
+                + Duration::from_nanos(u64::from(nanos))
+                + Duration::from_nanos(system_time()),
+        )
     }
 }

@@ -51,7 +51,8 @@ impl Interface {
         }
         let count = waiting.min(buffer.len());
         for (i, byte) in buffer.iter_mut().take(count).enumerate() {
-            *byte = self.input[consumer.wrapping_add(i as u32) as usize % self.input.len()].load(Ordering::Relaxed);
+            *byte = self.input[consumer.wrapping_add(i as u32) as usize % self.input.len()]
+                .load(Ordering::Relaxed);
         }
         self.in_cons.store(consumer.wrapping_add(count as u32), Ordering::Release);
         fence(Ordering::SeqCst);
@@ -95,7 +96,8 @@ mod tests {
     fn typed_bytes_come_out_once() {
         let ring = interface();
         for (i, byte) in b"hello".iter().enumerate() {
-            ring.input[(u32::MAX - 10).wrapping_add(i as u32) as usize % 1024].store(*byte, Ordering::Relaxed);
+            ring.input[(u32::MAX - 10).wrapping_add(i as u32) as usize % 1024]
+                .store(*byte, Ordering::Relaxed);
         }
         ring.in_prod.fetch_add(5, Ordering::Relaxed);
         let mut buffer = [0; 4];

@@ -27,7 +27,10 @@ const RING: usize = 1024;
 
 impl fmt::Debug for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interface").field("req_prod", &self.req_prod).field("rsp_prod", &self.rsp_prod).finish_non_exhaustive()
+        f.debug_struct("Interface")
+            .field("req_prod", &self.req_prod)
+            .field("rsp_prod", &self.rsp_prod)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,7 +158,10 @@ pub struct Client<'p> {
 
 impl fmt::Debug for Client<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("requests", &self.requests.len()).field("broken", &self.broken).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("requests", &self.requests.len())
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
     }
 }
 
@@ -382,7 +388,8 @@ mod tests {
         page.rsp_prod.store(at.wrapping_add(bytes.len() as u32), Ordering::Relaxed);
     }
     fn message(kind: u32, id: u32, body: &[u8]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = [kind, id, 0, body.len() as u32].iter().flat_map(|w| w.to_le_bytes()).collect();
+        let mut bytes: Vec<u8> =
+            [kind, id, 0, body.len() as u32].iter().flat_map(|w| w.to_le_bytes()).collect();
         bytes.extend(body);
         bytes
     }

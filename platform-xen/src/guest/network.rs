@@ -75,8 +75,12 @@ pub async fn open(store: &Xenstore, index: &str) -> Result<Card, OpenError> {
         Err(Error::NotFound) => return Err(OpenError::None),
         other => other?,
     };
-    let mac: MacAddr =
-        store.read(&alloc::format!("{}/mac", device.front)).await?.trim().parse().map_err(|_| OpenError::Mac)?;
+    let mac: MacAddr = store
+        .read(&alloc::format!("{}/mac", device.front))
+        .await?
+        .trim()
+        .parse()
+        .map_err(|_| OpenError::Mac)?;
     device.set_state(State::Initialising).await?;
     match device.wait_for(&[State::InitWait, State::Connected, State::Closing, State::Closed]).await? {
         State::InitWait | State::Connected => {}
@@ -93,7 +97,8 @@ pub async fn open(store: &Xenstore, index: &str) -> Result<Card, OpenError> {
         gso_v4: device.offers("feature-gso-tcpv4", false).await?,
         gso_v6: device.offers("feature-gso-tcpv6", false).await?,
     };
-    let mtu = store.get(&alloc::format!("{}/mtu", device.front)).await.unwrap_or(1500usize).clamp(576, 65_521);
+    let mtu =
+        store.get(&alloc::format!("{}/mtu", device.front)).await.unwrap_or(1500usize).clamp(576, 65_521);
 
     let port = hypercall::alloc_unbound(device.backend).map_err(|_| OpenError::Resources)?;
     let channel = EventChannel::new(port).ok_or(OpenError::Resources)?;
@@ -105,15 +110,21 @@ pub async fn open(store: &Xenstore, index: &str) -> Result<Card, OpenError> {
         GrantTable.permit(grant, device.backend, core::ptr::from_ref(*ring).cast(), Access::ReadWrite);
         *number = grant.0;
     }
-    let card = Netfront::new((rings[0], rings[1]), mac, mtu, features, sizes(), device.backend, GrantTable, channel)
-        .ok_or(OpenError::Resources)?;
+    let card =
+        Netfront::new((rings[0], rings[1]), mac, mtu, features, sizes(), device.backend, GrantTable, channel)
+            .ok_or(OpenError::Resources)?;
 
     device.say("rx-ring-ref", refs[0]).await?;
     device.say("tx-ring-ref", refs[1]).await?;
     device.say("event-channel", port).await?;
-    for feature in ["request-rx-copy", "feature-rx-notify", "feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6",
-        "feature-ipv6-csum-offload"]
-    {
+    for feature in [
+        "request-rx-copy",
+        "feature-rx-notify",
+        "feature-sg",
+        "feature-gso-tcpv4",
+        "feature-gso-tcpv6",
+        "feature-ipv6-csum-offload",
+    ] {
         device.say(feature, 1).await?;
     }
     device.set_state(State::Connected).await?;

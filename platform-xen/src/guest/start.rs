@@ -66,7 +66,9 @@ async fn run(
     logger::start(parameters).map_err(|e| words(&e))?;
     let config = InterfaceConfig::from_parameters(parameters).map_err(|e| words(&e))?;
     if !entropy::start() {
-        return Err("this processor has no random numbers (RDRAND or RDSEED), without which nothing is secret".into());
+        return Err(
+            "this processor has no random numbers (RDRAND or RDSEED), without which nothing is secret".into(),
+        );
     }
     let store = boot::xenstore().ok_or("this is dom0 or there is no xenstore, so there are no devices")?;
     let card = network::open(&store, "0").await.map_err(|e| words(&e))?;
@@ -117,7 +119,9 @@ async fn refuse_unknown(
             && !matches!(polled, Poll::Ready(Err(_)))
             && let Some(word) = parameters.unknown()
         {
-            return Poll::Ready(Err(alloc::format!("boot parameter `{word}`: nobody asks for a word of this name")));
+            return Poll::Ready(Err(alloc::format!(
+                "boot parameter `{word}`: nobody asks for a word of this name"
+            )));
         }
         polled
     })

@@ -66,7 +66,12 @@ impl Xenstore {
         }
     }
 
-    async fn ask(&self, operation: Operation, transaction: TransactionId, parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    async fn ask(
+        &self,
+        operation: Operation,
+        transaction: TransactionId,
+        parts: &[&[u8]],
+    ) -> Result<Vec<u8>, Error> {
         let request = self.client.borrow_mut().request(operation, transaction, parts)?;
         let asked = Asked { store: self, request };
         poll_fn(|cx| {
@@ -219,7 +224,11 @@ impl Xenstore {
     ///
     /// # Errors
     /// What the daemon says.
-    pub async fn wait_for<R>(&self, path: &str, mut accept: impl FnMut(&str) -> Option<R>) -> Result<R, Error> {
+    pub async fn wait_for<R>(
+        &self,
+        path: &str,
+        mut accept: impl FnMut(&str) -> Option<R>,
+    ) -> Result<R, Error> {
         let watch = self.watch(path).await?;
         loop {
             watch.changed().await;

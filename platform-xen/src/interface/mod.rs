@@ -1,8 +1,8 @@
 //! Xen's public interface as far as this guest uses it: layouts and numbers of `xen/include/public`, in the
 //! headers' own names. No code that runs, so the host tests see it too.
 
-pub mod start_info;
 pub mod shared_info;
+pub mod start_info;
 
 /// Hypercall numbers (`xen.h`).
 pub mod hypercall {

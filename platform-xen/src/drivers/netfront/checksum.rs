@@ -69,7 +69,10 @@ mod tests {
             let mut frame: alloc::vec::Vec<u8> = (0..14 + 20 + len).map(|i| (i * 7) as u8).collect();
             frame[40..42].fill(0);
             complete(&mut frame, 34, 6);
-            let mut sum: u32 = frame[34..].chunks(2).map(|p| u32::from(p[0]) << 8 | u32::from(*p.get(1).unwrap_or(&0))).sum();
+            let mut sum: u32 = frame[34..]
+                .chunks(2)
+                .map(|p| u32::from(p[0]) << 8 | u32::from(*p.get(1).unwrap_or(&0)))
+                .sum();
             while sum > 0xffff {
                 sum = (sum & 0xffff) + (sum >> 16);
             }

@@ -67,9 +67,10 @@ impl<'p, G: Grants + Clone, D: Doorbell + Clone> Netfront<'p, G, D> {
         let cut = |can: bool| if can && features.scatter_gather { payload } else { 0 };
         // Without scatter-gather a frame lies in one page.
         let mtu = if features.scatter_gather { mtu } else { mtu.min(1500) };
-        let caps = Caps::new(mtu)
-            .with_checksums(true, true)
-            .with_tso(cut(features.gso_v4 && features.checksum_v4), cut(features.gso_v6 && features.checksum_v6));
+        let caps = Caps::new(mtu).with_checksums(true, true).with_tso(
+            cut(features.gso_v4 && features.checksum_v4),
+            cut(features.gso_v6 && features.checksum_v6),
+        );
         Some(Self { rx, tx, mac, caps })
     }
 
@@ -138,4 +139,3 @@ impl<'p, G: Grants, D: Doorbell> NetDevice for Netfront<'p, G, D> {
         Poll::Ready(())
     }
 }
-

@@ -102,8 +102,14 @@ impl<'p, G: Grants, D: Doorbell> Rx<'p, G, D> {
 
     /// The next frame, its pages taken back. `None`: it has not arrived whole.
     fn arrived(&self, available: u32) -> Result<Option<Arrived>, Misbehaviour> {
-        let mut frame =
-            Arrived { slots: 0, pieces: [(0, 0, 0); SLOTS as usize], count: 0, len: 0, error: false, meta: RxMeta::default() };
+        let mut frame = Arrived {
+            slots: 0,
+            pieces: [(0, 0, 0); SLOTS as usize],
+            count: 0,
+            len: 0,
+            error: false,
+            meta: RxMeta::default(),
+        };
         let mut more = true;
         while more {
             if frame.slots == available {
@@ -165,7 +171,11 @@ impl<'p, G: Grants, D: Doorbell> Rx<'p, G, D> {
         }
     }
 
-    fn try_receive(&mut self, budget: usize, frame: &mut impl FnMut(&mut [u8], RxMeta)) -> Result<usize, Misbehaviour> {
+    fn try_receive(
+        &mut self,
+        budget: usize,
+        frame: &mut impl FnMut(&mut [u8], RxMeta),
+    ) -> Result<usize, Misbehaviour> {
         let mut count = 0;
         let mut available = self.ring.available()?;
         while count < budget {

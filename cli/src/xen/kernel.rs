@@ -1,0 +1,151 @@
+//! Kernels: an application compiled for a processor without an operating system, linked where Xen puts it.
+use crate::{
+    arm::toolchain::Toolchain,
+    failure::{Context, Failure, Result},
+    packages,
+    workspace::{App, Workspace},
+};
+use serde_json::Value;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The target with the processor's floating-point and vector registers: AES and SHA instructions can be used. It is not one of
+/// rustc's own, so `core` and `alloc` are compiled with the application.
+const SPECIFICATION: &str = include_str!("x86_64-airglow-xen.json");
+/// rustc's own target, without them.
+const PLAIN: &str = "x86_64-unknown-none";
+
+const DEBIAN_LIBRARY: &str = "/usr/lib/rustlib/src/rust/library";
+const DEBIAN: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld"];
+
+/// A compiler that can compile `core` itself.
+struct Source {
+    cargo: PathBuf,
+    rustc: Option<PathBuf>,
+    name: &'static str,
+}
+
+/// The user's own, if it has the library's source; else Debian's.
+fn source() -> Option<Source> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "sysroot"]).stderr(Stdio::null()).output().ok()?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if sysroot.join("lib/rustlib/src/rust/library/core").is_dir() {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        return Some(Source { cargo: cargo.into(), rustc: None, name: "this toolchain's rust-src" });
+    }
+    let debian = || Path::new(DEBIAN_LIBRARY).join("core").is_dir() && Path::new("/usr/bin/rustc").exists();
+    if !debian() && packages::root() && Path::new("/etc/debian_version").exists() {
+        // Without them there is still the plain target.
+        let _ = packages::need(DEBIAN);
+    }
+    debian().then(|| Source {
+        cargo: "/usr/bin/cargo".into(),
+        rustc: Some("/usr/bin/rustc".into()),
+        name: "Debian's rustc-web and rust-web-src",
+    })
+}
+
+/// Compiles `app` and returns the kernel; beside it lies a configuration for `xl create`.
+pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
+    let folder = workspace.target.join("xen");
+    fs::create_dir_all(&folder).context(folder.display())?;
+    let mut cargo = match source() {
+        Some(source) => {
+            eprintln!("target: hard float (AES, SHA and vector instructions), core from {}", source.name);
+            hard_float(&source, &folder)?
+        }
+        None => {
+            eprintln!(
+                "target: {PLAIN}, without vector instructions; for hard float: rustup component add rust-src, \
+                 or on Debian: apt-get install {}",
+                DEBIAN.join(" ")
+            );
+
+            Toolchain::find(PLAIN)?.cargo("build", &[])
+        }
+    };
+    let output = cargo
+        .args(["--release", "--package", &app.package.name, "--bin", &app.binary])
+        .arg("--message-format=json-render-diagnostics")
+        .env("CARGO_TARGET_DIR", &folder)
+        .current_dir(&workspace.root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo build")?;
+    if !output.status.success() {
+        return Err(Failure::new(format!("`{}` does not compile for Xen; see above", app.package.name)));
+    }
+    let built = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == *app.binary)
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+        .context("cargo build named no executable")?;
+    let name = app
+        .package
+        .folder
+        .file_name()
+        .map_or_else(|| app.binary.clone(), |n| n.to_string_lossy().into_owned());
+    let kernel = folder.join(format!("{name}.elf"));
+    fs::copy(&built, &kernel).context(kernel.display())?;
+    let configuration = folder.join(format!("{name}.cfg"));
+    fs::write(&configuration, xl(&name, &kernel.display().to_string(), 32, "", "", "destroy"))
+        .context(configuration.display())?;
+    Ok(kernel)
+}
+
+fn hard_float(source: &Source, folder: &Path) -> Result<Command> {
+    let specification = folder.join("x86_64-airglow-xen.json");
+    // Only when it changed: cargo compiles everything again after that.
+    if fs::read_to_string(&specification).ok().as_deref() != Some(SPECIFICATION) {
+        fs::write(&specification, SPECIFICATION).context(specification.display())?;
+    }
+    let mut cargo = Command::new(&source.cargo);
+    if let Some(rustc) = &source.rustc {
+        // `cargo airglow` itself runs under the user's cargo, which leaves its own traces.
+        for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTDOC", "RUSTC_WRAPPER", "LD_LIBRARY_PATH"] {
+            cargo.env_remove(name);
+        }
+        cargo.env("RUSTC", rustc);
+    }
+    // Older versions of cargo need no permission to take a target from a file.
+    let help = Command::new(&source.cargo).args(["-Z", "help"]).output().context("cargo")?;
+    cargo.arg("build");
+    if String::from_utf8_lossy(&help.stdout).contains("json-target-spec") {
+        cargo.arg("-Zjson-target-spec");
+    }
+    cargo
+        .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem", "--target"])
+        .arg(&specification)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if packages::in_path("ld.lld") {
+        cargo.args(["--config", "target.x86_64-airglow-xen.linker=\"ld.lld\""]);
+    }
+    Ok(cargo)
+}
+
+/// A configuration for `xl create`.
+pub fn xl(name: &str, kernel: &str, memory: u32, words: &str, more: &str, on_reboot: &str) -> String {
+    format!(
+        "# xl create {name}.cfg -c\n\
+         name = '{name}'\n\
+         type = 'pv'\n\
+         kernel = '{kernel}'\n\
+         memory = {memory}\n\
+         vcpus = 1\n\
+         # Boot parameters, such as: ipv4=192.168.1.9/24 gateway=192.168.1.1\n\
+         cmdline = '{words}'\n\
+         vif = ['bridge=xenbr0']\n\
+         on_poweroff = 'destroy'\n\
+         on_reboot = '{on_reboot}'\n\
+         on_crash = 'destroy'\n\
+         {more}"
+    )
+}
