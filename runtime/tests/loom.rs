@@ -100,8 +100,12 @@ impl Event {
         }
     }
     async fn wait(event: Arc<Self>) {
+        let mut asked = false;
         poll_fn(|cx| {
-            *event.waker.lock().unwrap() = Some(cx.waker().clone());
+            // Once: the lock is not to carry across what the wake has to.
+            if !std::mem::replace(&mut asked, true) {
+                *event.waker.lock().unwrap() = Some(cx.waker().clone());
+            }
             if event.happened.load(Ordering::Relaxed) == 1 { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
