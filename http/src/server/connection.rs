@@ -1,7 +1,7 @@
 //! The server's protocol state for one connection: no bytes, no clock, no I/O of its own.
 use crate::{
     Limits, Refusal,
-    server::exchange::Input,
+    input::Input,
     wire::{ChunkDecoder, Decoded, Method, RequestHead, Status, Version, head_length},
 };
 use airglow_device::Instant;

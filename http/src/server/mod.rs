@@ -1,6 +1,5 @@
 //! The server: a core that knows no stream and no clock, and a thin shell around it.
 mod connection;
-pub(crate) mod deadline;
 mod exchange;
 mod response;
 mod shell;

@@ -1,11 +1,12 @@
 //! The async shell: one connection's bytes between a stream and the core.
 use crate::{
     Error, Limits, Refusal,
+    deadline::{TimedOut, before},
+    input::Input,
     server::{
         Statistics,
         connection::Connection,
-        deadline::{TimedOut, before},
-        exchange::{Demand, Exchange, Input, Port, Shared, put_framing},
+        exchange::{Demand, Exchange, Port, Shared, put_framing},
         statistics::{Counters, add},
     },
     wire::{Method, Output, Status},
