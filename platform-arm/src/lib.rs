@@ -9,6 +9,7 @@ pub mod clock;
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 pub mod cortex_m;
 pub mod driver;
+pub mod entropy;
 pub mod interrupt;
 #[cfg(target_os = "none")]
 mod local;
@@ -16,4 +17,14 @@ mod local;
 mod model;
 #[cfg(target_os = "none")]
 mod parameters;
+#[cfg(target_os = "none")]
+mod platform;
 pub mod register;
+
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+use aarch64 as machine;
+#[cfg(all(target_os = "none", target_arch = "arm"))]
+use cortex_m as machine;
+
+#[cfg(target_os = "none")]
+pub use platform::{ArmPlatform, DefaultMemory, NetMemory, NetStack, NoCalendar, start};

@@ -7,10 +7,47 @@ pub use kernel::{Kernel, Line};
 
 use crate::{
     driver::{Serial, pl011::Pl011},
+    entropy::{Generator, Strength},
     local::Local,
+    parameters,
     register::Mmio,
 };
-use core::{cell::RefCell, fmt::Write, panic::PanicInfo};
+use airglow_device::{Clock, WallClock};
+use core::{cell::RefCell, fmt::Write, panic::PanicInfo, time::Duration};
+
+pub use virtio::VirtioNet as Net;
+
+/// The network device, started; once.
+pub(crate) fn net(kernel: &'static Kernel) -> Option<Net> {
+    Net::new(kernel)
+}
+
+/// Seeded by the virtio randomness device where there is one.
+pub(crate) fn generator(kernel: &'static Kernel) -> Generator {
+    let seed = parameters::seed();
+    let timing = kernel.now().as_nanos().to_le_bytes();
+    let mut random = [0; 32];
+    let strength = if virtio::random(&mut random) {
+        Strength::Hardware
+    } else if seed == [0; 32] {
+        Strength::Timing
+    } else {
+        Strength::Image
+    };
+    Generator::new([&seed[..], &random, &timing], strength)
+}
+
+/// The board's clock, a PL031.
+#[derive(Debug, Default)]
+pub struct Calendar(());
+
+impl WallClock for Calendar {
+    fn unix_now(&self) -> Option<Duration> {
+        // SAFETY: the data register of the PL031 of `virt`: seconds since 1970.
+        let seconds = unsafe { (0x0901_0000 as *const u32).read_volatile() };
+        Some(Duration::from_secs(seconds.into()))
+    }
+}
 
 type Console = Pl011<Mmio<0x0900_0000>>;
 

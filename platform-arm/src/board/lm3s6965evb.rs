@@ -4,7 +4,7 @@
 //! Its factory stores the board's MAC address in USER_REG0 and USER_REG1, three bytes each.
 use super::Board;
 use crate::{
-    driver::{gptm::Gptm, pl011::Pl011, stellaris_mac::StellarisMac, watchdog::Watchdog},
+    driver::{Stages, gptm::Gptm, pl011::Pl011, stellaris_mac::StellarisMac, watchdog::Watchdog},
     interrupt::InterruptLine,
     register::{Mmio, Registers},
 };
@@ -54,7 +54,7 @@ impl Board for Lm3s6965Evb {
     type Serial = Pl011<Mmio<0x4000_c000>>;
     type Alarm = Gptm<Mmio<0x4003_0000>>;
     type Watchdog = fn();
-    type Net<L: InterruptLine> = StellarisMac<Mmio<0x4004_8000>, L>;
+    type Net<L: InterruptLine> = StellarisMac<'static, Mmio<0x4004_8000>, L>;
 
     fn start() {
         let mut control = system_control();
@@ -90,7 +90,7 @@ impl Board for Lm3s6965Evb {
         let _ = Watchdog::start(unsafe { Mmio::<0x4000_0000>::new() }, Self::HERTZ * 8);
         || Watchdog::running(unsafe { Mmio::<0x4000_0000>::new() }, Self::HERTZ * 8).feed()
     }
-    fn net<L: InterruptLine>(line: L) -> Option<Self::Net<L>> {
+    fn net<L: InterruptLine>(line: L, stages: &'static mut Stages) -> Option<Self::Net<L>> {
         let mut control = system_control();
         let [a, b, c, _] = control.read(USER_REG0).to_le_bytes();
         let [d, e, f, _] = control.read(USER_REG1).to_le_bytes();
@@ -99,7 +99,7 @@ impl Board for Lm3s6965Evb {
             // A board whose registers were never programmed: a locally administered address.
             mac = MacAddr([2, b'l', b'm', b'3', b's', 1]);
         }
-        Some(StellarisMac::new(unsafe { Mmio::new() }, line, mac, 9))
+        Some(StellarisMac::new(unsafe { Mmio::new() }, line, stages, mac, 9))
     }
     fn identity() -> [u32; 4] {
         let mut control = system_control();

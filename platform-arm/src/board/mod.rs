@@ -7,7 +7,7 @@
 //! 1. Its line in `BOARDS` of `build.rs`: target, start and size of flash and RAM, size of the stack.
 //! 2. A module here that implements [`Board`]: clocks, the serial port, a timer for deadlines, the watchdog, the MAC.
 //! 3. Its line in [`Selected`], and in `cli/src/arm/boards.rs` how QEMU or a probe reaches it.
-use crate::driver::{Alarm, Serial};
+use crate::driver::{Alarm, Serial, Stages};
 use airglow_device::NetDevice;
 
 pub mod lm3s6965evb;
@@ -42,7 +42,7 @@ pub trait Board {
     /// The watchdog, started; calling it feeds it.
     fn watchdog() -> Self::Watchdog;
     /// The network controller, started; `None` when it does not answer.
-    fn net<L: crate::interrupt::InterruptLine>(line: L) -> Option<Self::Net<L>>;
+    fn net<L: crate::interrupt::InterruptLine>(line: L, stages: &'static mut Stages) -> Option<Self::Net<L>>;
     /// Numbers that differ from chip to chip or from boot to boot, as far as the board has any; no secret.
     fn identity() -> [u32; 4];
 }

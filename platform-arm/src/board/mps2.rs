@@ -4,7 +4,7 @@
 //! The images differ in their processor and in where the Ethernet controller is.
 use super::Board;
 use crate::{
-    driver::{cmsdk_timer::CmsdkTimer, cmsdk_uart::CmsdkUart, lan9118::Lan9118, watchdog::Watchdog},
+    driver::{Stages, cmsdk_timer::CmsdkTimer, cmsdk_uart::CmsdkUart, lan9118::Lan9118, watchdog::Watchdog},
     interrupt::InterruptLine,
     register::{Mmio, Registers},
 };
@@ -32,7 +32,7 @@ impl<const ETHERNET: usize> Board for Mps2<ETHERNET> {
     type Serial = CmsdkUart<Mmio<0x4000_4000>>;
     type Alarm = CmsdkTimer<Mmio<0x4000_0000>>;
     type Watchdog = fn();
-    type Net<L: InterruptLine> = Lan9118<Mmio<ETHERNET>, L>;
+    type Net<L: InterruptLine> = Lan9118<'static, Mmio<ETHERNET>, L>;
 
     fn start() {}
     fn serial() -> Self::Serial {
@@ -45,8 +45,8 @@ impl<const ETHERNET: usize> Board for Mps2<ETHERNET> {
         let _ = Watchdog::start(unsafe { Mmio::<0x4000_8000>::new() }, Self::HERTZ * 8);
         || Watchdog::running(unsafe { Mmio::<0x4000_8000>::new() }, Self::HERTZ * 8).feed()
     }
-    fn net<L: InterruptLine>(line: L) -> Option<Self::Net<L>> {
-        Lan9118::new(unsafe { Mmio::new() }, line, None).ok()
+    fn net<L: InterruptLine>(line: L, stages: &'static mut Stages) -> Option<Self::Net<L>> {
+        Lan9118::new(unsafe { Mmio::new() }, line, stages, None).ok()
     }
     fn identity() -> [u32; 4] {
         let mut io = unsafe { FpgaIo::new() };

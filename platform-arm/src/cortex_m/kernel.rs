@@ -90,12 +90,7 @@ impl core::fmt::Debug for Kernel {
 
 impl Clock for Kernel {
     fn now(&self) -> Instant {
-        // SAFETY: reads SysTick, which counts down.
-        let counter = unsafe { SYST_CVR.read_volatile() };
-        let mut clock = self.clock.get();
-        let ticks = clock.read(0u32.wrapping_sub(counter));
-        self.clock.set(clock);
-        Instant::from_nanos(ticks * NANOS)
+        Instant::from_nanos(self.ticks() * NANOS)
     }
 }
 
@@ -140,6 +135,16 @@ impl Park for Kernel {
 }
 
 impl Kernel {
+    /// Cycles of the processor since the start.
+    pub fn ticks(&self) -> u64 {
+        // SAFETY: reads SysTick, which counts down.
+        let counter = unsafe { SYST_CVR.read_volatile() };
+        let mut clock = self.clock.get();
+        let ticks = clock.read(0u32.wrapping_sub(counter));
+        self.clock.set(clock);
+        ticks
+    }
+
     /// Wakes whom the network controller and the clock have something for.
     fn events(&self) -> Instant {
         if pending(Selected::INTERRUPTS[1]) {

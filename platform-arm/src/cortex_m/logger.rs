@@ -15,6 +15,30 @@ static BUSY: Local<Cell<bool>> = Local::new(Cell::new(false));
 
 pub(super) fn start() {
     *PORT.borrow_mut() = Some(Selected::serial());
+    static LOGGER: FromLog = FromLog;
+    // SAFETY: one core, no interrupts: nobody else is at it.
+    if unsafe { log::set_logger_racy(&LOGGER) }.is_ok() {
+        // SAFETY: as above.
+        unsafe { log::set_max_level_racy(log::LevelFilter::Info) };
+    }
+}
+
+/// What libraries say through the crate `log`, as text in a `defmt` frame.
+struct FromLog;
+
+impl log::Log for FromLog {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        let text = defmt::Display2Format(record.args());
+        match record.level() {
+            log::Level::Error => defmt::error!("{}", text),
+            log::Level::Warn => defmt::warn!("{}", text),
+            _ => defmt::info!("{}", text),
+        }
+    }
+    fn flush(&self) {}
 }
 
 fn put(bytes: &[u8]) {

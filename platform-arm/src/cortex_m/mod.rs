@@ -3,11 +3,36 @@ mod kernel;
 mod logger;
 mod stack_use;
 
-pub use kernel::Kernel;
+pub use kernel::{Kernel, NetLine};
 pub use stack_use::stack_use;
 
-use crate::board::{Board, Selected};
+pub(crate) use crate::platform::NoCalendar as Calendar;
+use crate::{
+    board::{Board, Selected},
+    driver::Stages,
+    entropy::{Generator, Strength},
+    local::Once,
+    parameters,
+};
 use core::panic::PanicInfo;
+
+/// The board's network controller.
+pub type Net = <Selected as Board>::Net<NetLine>;
+
+/// The controller, started; once.
+pub(crate) fn net(kernel: &'static Kernel) -> Option<Net> {
+    static STAGES: Once<Stages> = Once::new(Stages::new());
+    Selected::net(kernel.net_line(), STAGES.take()?)
+}
+
+/// The generator of a board that has no hardware for it.
+pub(crate) fn generator(kernel: &'static Kernel) -> Generator {
+    let seed = parameters::seed();
+    let strength = if seed == [0; 32] { Strength::Timing } else { Strength::Image };
+    let identity = Selected::identity().map(u32::to_le_bytes);
+    let timing = kernel.ticks().to_le_bytes();
+    Generator::new([&seed[..], identity.as_flattened(), &timing], strength)
+}
 
 /// Everything that must be done before the application's first line. Called once, by [`entry!`](crate::entry).
 #[doc(hidden)]
@@ -17,6 +42,7 @@ pub fn start() -> &'static Kernel {
     stack_use::paint();
     Selected::start();
     logger::start();
+    defmt::info!("airglow on {=str}", Selected::NAME);
     kernel::start()
 }
 

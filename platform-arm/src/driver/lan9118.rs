@@ -4,6 +4,7 @@
 //! is copied once out of the FIFO and lent from a staging buffer; one to send is written in a staging buffer and
 //! copied once into the FIFO, which takes several. The two buffers make 3 KiB, all the memory that the driver has.
 use crate::{
+    driver::Stages,
     interrupt::InterruptLine,
     register::{Registers, bytes_of},
 };
@@ -54,36 +55,35 @@ const INT_RX_STATUS_FULL: u32 = 1 << 4;
 const INT_RX_DROPPED_HALF: u32 = 1 << 23;
 
 const FRAME: usize = 14 + 1500;
-const WORDS: usize = (FRAME + 4).div_ceil(4) + 1;
 const PATIENCE: u32 = 100_000;
 /// Command words and a frame of the largest size, in the transmit FIFO.
 const TX_ROOM: usize = 8 + FRAME.next_multiple_of(4);
 
 /// The receiving half.
 #[derive(Debug)]
-pub struct Rx<R> {
+pub struct Rx<'b, R> {
     registers: R,
     frames: u32,
     bytes: u64,
     dropped: u32,
-    stage: [u32; WORDS],
+    stage: &'b mut [u32],
 }
 
 /// The sending half.
 #[derive(Debug)]
-pub struct Tx<R> {
+pub struct Tx<'b, R> {
     registers: R,
     frames: u32,
     bytes: u64,
     dropped: u32,
-    stage: [u32; WORDS],
+    stage: &'b mut [u32],
 }
 
 /// The controller.
 #[derive(Debug)]
-pub struct Lan9118<R, I> {
-    rx: Rx<R>,
-    tx: Tx<R>,
+pub struct Lan9118<'b, R, I> {
+    rx: Rx<'b, R>,
+    tx: Tx<'b, R>,
     mac: MacAddr,
     line: I,
 }
@@ -133,12 +133,17 @@ fn phy_write(registers: &mut impl Registers, register: u32, value: u16) {
     }
 }
 
-impl<R: Registers + Clone, I: InterruptLine> Lan9118<R, I> {
+impl<'b, R: Registers + Clone, I: InterruptLine> Lan9118<'b, R, I> {
     /// Resets the controller and starts it under the address that its EEPROM gave it, or under `mac`.
     ///
     /// # Errors
     /// [`NotThere`], when nothing that answers like one is at these registers.
-    pub fn new(mut registers: R, line: I, mac: Option<MacAddr>) -> Result<Self, NotThere> {
+    pub fn new(
+        mut registers: R,
+        line: I,
+        stages: &'b mut Stages,
+        mac: Option<MacAddr>,
+    ) -> Result<Self, NotThere> {
         if registers.read(BYTE_TEST) != 0x8765_4321 {
             // A sleeping chip wakes when BYTE_TEST is written.
             registers.write(BYTE_TEST, 0);
@@ -174,15 +179,15 @@ impl<R: Registers + Clone, I: InterruptLine> Lan9118<R, I> {
         registers.write(IRQ_CFG, 1 << 24 | 1 << 8 | 1 << 4 | 1);
         registers.write(TX_CFG, 1 << 1);
         mac_write(&mut registers, MAC_CR, MAC_CR_FULL_DUPLEX | MAC_CR_TX | MAC_CR_RX);
-        let rx = Rx { registers: registers.clone(), frames: 0, bytes: 0, dropped: 0, stage: [0; WORDS] };
-        let tx = Tx { registers, frames: 0, bytes: 0, dropped: 0, stage: [0; WORDS] };
+        let rx = Rx { registers: registers.clone(), frames: 0, bytes: 0, dropped: 0, stage: &mut stages.rx };
+        let tx = Tx { registers, frames: 0, bytes: 0, dropped: 0, stage: &mut stages.tx };
         Ok(Self { rx, tx, mac, line })
     }
 }
 
-impl<R: Registers + Clone, I: InterruptLine> NetDevice for Lan9118<R, I> {
-    type Rx = Rx<R>;
-    type Tx = Tx<R>;
+impl<'b, R: Registers + Clone, I: InterruptLine> NetDevice for Lan9118<'b, R, I> {
+    type Rx = Rx<'b, R>;
+    type Tx = Tx<'b, R>;
     fn caps(&self) -> Caps {
         Caps::new(1500)
     }
@@ -214,7 +219,7 @@ impl<R: Registers + Clone, I: InterruptLine> NetDevice for Lan9118<R, I> {
         let filter = if groups.is_empty() { 0 } else { MAC_CR_HASH_MULTICAST };
         mac_write(registers, MAC_CR, MAC_CR_FULL_DUPLEX | MAC_CR_TX | MAC_CR_RX | filter);
     }
-    fn split(&mut self) -> (&mut Rx<R>, &mut Tx<R>) {
+    fn split(&mut self) -> (&mut Rx<'b, R>, &mut Tx<'b, R>) {
         (&mut self.rx, &mut self.tx)
     }
     fn poll_ready(&mut self, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
@@ -242,7 +247,7 @@ impl<R: Registers + Clone, I: InterruptLine> NetDevice for Lan9118<R, I> {
     }
 }
 
-impl<R: Registers> Rx<R> {
+impl<R: Registers> Rx<'_, R> {
     fn waiting(&mut self) -> bool {
         self.registers.read(RX_FIFO_INF) >> 16 & 0xff != 0
     }
@@ -274,7 +279,7 @@ impl<R: Registers> Rx<R> {
     }
 }
 
-impl<R: Registers> NetRx for Rx<R> {
+impl<R: Registers> NetRx for Rx<'_, R> {
     fn receive(&mut self, budget: usize, mut frame: impl FnMut(&mut [u8], RxMeta)) -> usize {
         let mut count = 0;
         while count < budget && self.waiting() {
@@ -299,7 +304,7 @@ impl<R: Registers> NetRx for Rx<R> {
     }
 }
 
-impl<R: Registers> Tx<R> {
+impl<R: Registers> Tx<'_, R> {
     /// Takes the status words of frames that have left, so that their FIFO never fills, and counts those that did not.
     fn reap(&mut self) {
         let mut waiting = self.registers.read(TX_FIFO_INF) >> 16 & 0xff;
@@ -312,7 +317,7 @@ impl<R: Registers> Tx<R> {
     }
 }
 
-impl<R: Registers + Clone> NetTx for Tx<R> {
+impl<R: Registers + Clone> NetTx for Tx<'_, R> {
     fn capacity(&self) -> usize {
         (self.registers.clone().read(TX_FIFO_INF) & 0xffff) as usize / TX_ROOM
     }
@@ -321,7 +326,7 @@ impl<R: Registers + Clone> NetTx for Tx<R> {
         if self.capacity() == 0 || !(14..=FRAME).contains(&len) {
             return Err(Full);
         }
-        let stage = bytes_of(&mut self.stage).get_mut(2..2 + len).ok_or(Full)?;
+        let stage = bytes_of(self.stage).get_mut(2..2 + len).ok_or(Full)?;
         let mut slot = TxFrame::new(stage);
         let result = fill(&mut slot);
         let len = slot.len.min(len);

@@ -27,3 +27,26 @@ pub trait Alarm {
     /// Clears its interrupt.
     fn clear(&mut self);
 }
+
+/// Memory for the two frames that a controller without DMA copies through its FIFO: one that was received, one to be sent.
+/// 3,048 bytes.
+#[derive(Debug)]
+pub struct Stages {
+    pub(crate) rx: [u32; Self::WORDS],
+    pub(crate) tx: [u32; Self::WORDS],
+}
+
+impl Stages {
+    /// Two bytes for alignment or a length, a frame of 1,514 bytes, the frame check sequence.
+    const WORDS: usize = (2 + 1514 + 4_usize).next_multiple_of(4) / 4 + 1;
+    /// Zeroed.
+    pub const fn new() -> Self {
+        Self { rx: [0; Self::WORDS], tx: [0; Self::WORDS] }
+    }
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -4,6 +4,7 @@
 //! There is no DMA and no ring: a frame is copied once out of the FIFO into a staging buffer and lent from there, and
 //! once from a staging buffer into the FIFO. The two buffers make 3 KiB, all the memory that the driver has.
 use crate::{
+    driver::Stages,
     interrupt::InterruptLine,
     register::{Registers, bytes_of as bytes},
 };
@@ -49,44 +50,43 @@ const FRAME: usize = 14 + 1500;
 /// In the FIFO a frame has two bytes of length before it and the frame check sequence behind it.
 const FIFO_MIN: usize = 2 + 14 + 4;
 const FIFO_MAX: usize = 2 + FRAME + 4;
-const WORDS: usize = FIFO_MAX.div_ceil(4);
 /// Looks at a status bit before the hardware is given up; more than the time of a frame at 10 Mbit/s.
 const PATIENCE: u32 = 100_000;
 
 /// The receiving half.
 #[derive(Debug)]
-pub struct Rx<R> {
+pub struct Rx<'b, R> {
     registers: R,
     rctl: u32,
     frames: u32,
     bytes: u64,
     dropped: u32,
-    stage: [u32; WORDS],
+    stage: &'b mut [u32],
 }
 
 /// The sending half.
 #[derive(Debug)]
-pub struct Tx<R> {
+pub struct Tx<'b, R> {
     registers: R,
     frames: u32,
     bytes: u64,
     dropped: u32,
-    stage: [u32; WORDS],
+    stage: &'b mut [u32],
 }
 
 /// The controller.
 #[derive(Debug)]
-pub struct StellarisMac<R, I> {
-    rx: Rx<R>,
-    tx: Tx<R>,
+pub struct StellarisMac<'b, R, I> {
+    rx: Rx<'b, R>,
+    tx: Tx<'b, R>,
     mac: MacAddr,
     line: I,
 }
 
-impl<R: Registers + Clone, I: InterruptLine> StellarisMac<R, I> {
+impl<'b, R: Registers + Clone, I: InterruptLine> StellarisMac<'b, R, I> {
     /// Starts the controller under the address `mac`, full duplex. Its clock must be on. `mdio_divider` is the
     /// system clock in MHz divided by 5, less 1 (the PHY's management clock stays below 2.5 MHz).
-    pub fn new(mut registers: R, line: I, mac: MacAddr, mdio_divider: u8) -> Self {
+    pub fn new(mut registers: R, line: I, stages: &'b mut Stages, mac: MacAddr, mdio_divider: u8) -> Self {
         let [a, b, c, d, e, f] = mac.0;
         registers.write(IM, 0);
         registers.write(RCTL, 0);
@@ -102,10 +102,10 @@ impl<R: Registers + Clone, I: InterruptLine> StellarisMac<R, I> {
             frames: 0,
             bytes: 0,
             dropped: 0,
-            stage: [0; WORDS],
+            stage: &mut stages.rx,
         };
         rx.reset();
-        let tx = Tx { registers, frames: 0, bytes: 0, dropped: 0, stage: [0; WORDS] };
+        let tx = Tx { registers, frames: 0, bytes: 0, dropped: 0, stage: &mut stages.tx };
         Self { rx, tx, mac, line }
     }
 
@@ -117,9 +117,9 @@ impl<R: Registers + Clone, I: InterruptLine> StellarisMac<R, I> {
     }
 }
 
-impl<R: Registers + Clone, I: InterruptLine> NetDevice for StellarisMac<R, I> {
-    type Rx = Rx<R>;
-    type Tx = Tx<R>;
+impl<'b, R: Registers + Clone, I: InterruptLine> NetDevice for StellarisMac<'b, R, I> {
+    type Rx = Rx<'b, R>;
+    type Tx = Tx<'b, R>;
     fn caps(&self) -> Caps {
         Caps::new(1500)
     }
@@ -149,7 +149,7 @@ impl<R: Registers + Clone, I: InterruptLine> NetDevice for StellarisMac<R, I> {
         self.rx.rctl = RCTL_ENABLE | RCTL_REJECT_BAD_CRC | if groups.is_empty() { 0 } else { RCTL_MULTICAST };
         self.rx.registers.write(RCTL, self.rx.rctl);
     }
-    fn split(&mut self) -> (&mut Rx<R>, &mut Tx<R>) {
+    fn split(&mut self) -> (&mut Rx<'b, R>, &mut Tx<'b, R>) {
         (&mut self.rx, &mut self.tx)
     }
     fn poll_ready(&mut self, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
@@ -166,7 +166,7 @@ impl<R: Registers + Clone, I: InterruptLine> NetDevice for StellarisMac<R, I> {
     }
 }
 
-impl<R: Registers> Rx<R> {
+impl<R: Registers> Rx<'_, R> {
     fn waiting(&mut self) -> bool {
         self.registers.read(NP) & 0x3f != 0
     }
@@ -191,7 +191,7 @@ impl<R: Registers> Rx<R> {
     }
 }
 
-impl<R: Registers> NetRx for Rx<R> {
+impl<R: Registers> NetRx for Rx<'_, R> {
     fn receive(&mut self, budget: usize, mut frame: impl FnMut(&mut [u8], RxMeta)) -> usize {
         let mut count = 0;
         while count < budget && self.waiting() {
@@ -220,7 +220,7 @@ impl<R: Registers> NetRx for Rx<R> {
     }
 }
 
-impl<R: Registers + Clone> NetTx for Tx<R> {
+impl<R: Registers + Clone> NetTx for Tx<'_, R> {
     fn capacity(&self) -> usize {
         usize::from(self.registers.clone().read(TR) & 1 == 0)
     }
@@ -228,7 +228,7 @@ impl<R: Registers + Clone> NetTx for Tx<R> {
         if self.capacity() == 0 || !(14..=FRAME).contains(&len) {
             return Err(Full);
         }
-        let stage = bytes(&mut self.stage).get_mut(2..2 + len).ok_or(Full)?;
+        let stage = bytes(self.stage).get_mut(2..2 + len).ok_or(Full)?;
         let mut slot = TxFrame::new(stage);
         let result = fill(&mut slot);
         let len = slot.len.min(len);
@@ -237,7 +237,7 @@ impl<R: Registers + Clone> NetTx for Tx<R> {
         }
         // In front of the frame goes the length of its payload.
         let head = ((len - 14) as u16).to_le_bytes();
-        bytes(&mut self.stage)[..2].copy_from_slice(&head);
+        bytes(self.stage)[..2].copy_from_slice(&head);
         let words = self.stage.get(..(2 + len).div_ceil(4)).unwrap_or_default();
         self.registers.write_fifo(DATA, words);
         self.registers.write(TR, 1);
@@ -330,12 +330,12 @@ mod tests {
         }
     }
 
-    type Device = StellarisMac<Shared<Chip>, Line>;
+    type Device = StellarisMac<'static, Shared<Chip>, Line>;
 
     fn device() -> (Device, Rc<RefCell<Chip>>) {
         let chip = Rc::new(RefCell::new(Chip::default()));
         let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-        (StellarisMac::new(Shared(chip.clone()), Line::default(), mac, 9), chip)
+        (StellarisMac::new(Shared(chip.clone()), Line::default(), Box::leak(Box::default()), mac, 9), chip)
     }
 
     fn received(device: &mut Device, budget: usize) -> Vec<Vec<u8>> {

@@ -1,0 +1,222 @@
+//! From the entry point to the application: the stack in statics, the platform it is handed, its end.
+use crate::{
+    entropy::{Generator, Strength},
+    local::Once,
+    machine::{self, Kernel, Net},
+    parameters,
+};
+use airglow_device::{Parameters, Platform, WallClock};
+use airglow_net::{InterfaceConfig, Stack, StackMemory};
+use airglow_runtime::{Either, block_on, select};
+use core::{fmt::Display, mem::MaybeUninit, pin::pin, time::Duration};
+
+/// The memory of a board's stack, in a `static` of the application, which so chooses the sizes.
+///
+/// `CONNECTIONS` TCP connections with `RX` bytes of receive and `TX` bytes of send buffer each; pages that lie in flash
+/// are sent from there and need no send buffer. `SOCKETS` UDP sockets with a queue of `DATAGRAMS` bytes each.
+pub struct NetMemory<
+    const CONNECTIONS: usize,
+    const RX: usize,
+    const TX: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const NEIGHBORS: usize,
+> {
+    tables: Once<StackMemory<1, 4, NEIGHBORS, 5, SOCKETS, DATAGRAMS, 1>>,
+    connections: Once<Connections<CONNECTIONS, RX, TX>>,
+    stack: Once<MaybeUninit<NetStack<CONNECTIONS, RX, TX>>>,
+}
+
+type Connections<const CONNECTIONS: usize, const RX: usize, const TX: usize> =
+    airglow_net::tcp::Fixed<CONNECTIONS, RX, TX, 2>;
+
+/// The stack of a board.
+pub type NetStack<const CONNECTIONS: usize, const RX: usize, const TX: usize> =
+    Stack<'static, Net, &'static Kernel, &'static mut Connections<CONNECTIONS, RX, TX>>;
+
+impl<
+    const CONNECTIONS: usize,
+    const RX: usize,
+    const TX: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const NEIGHBORS: usize,
+> core::fmt::Debug for NetMemory<CONNECTIONS, RX, TX, SOCKETS, DATAGRAMS, NEIGHBORS>
+{
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("NetMemory")
+    }
+}
+
+impl<
+    const CONNECTIONS: usize,
+    const RX: usize,
+    const TX: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const NEIGHBORS: usize,
+> Default for NetMemory<CONNECTIONS, RX, TX, SOCKETS, DATAGRAMS, NEIGHBORS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<
+    const CONNECTIONS: usize,
+    const RX: usize,
+    const TX: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const NEIGHBORS: usize,
+> NetMemory<CONNECTIONS, RX, TX, SOCKETS, DATAGRAMS, NEIGHBORS>
+{
+    /// Unused.
+    pub const fn new() -> Self {
+        Self {
+            tables: Once::new(StackMemory::new()),
+            connections: Once::new(Connections::new()),
+            stack: Once::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
+/// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 64.
+#[cfg(target_arch = "arm")]
+pub type DefaultMemory = NetMemory<4, 1536, 1024, 1, 1024, 8>;
+/// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 64.
+#[cfg(not(target_arch = "arm"))]
+pub type DefaultMemory = NetMemory<64, 65536, 32768, 4, 65536, 64>;
+
+/// What an application is handed.
+#[derive(Debug)]
+pub struct ArmPlatform<const CONNECTIONS: usize, const RX: usize, const TX: usize> {
+    stack: &'static NetStack<CONNECTIONS, RX, TX>,
+    kernel: &'static Kernel,
+    wall_clock: machine::Calendar,
+    generator: Generator,
+    parameters: Parameters<'static>,
+}
+
+impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> Platform
+    for ArmPlatform<CONNECTIONS, RX, TX>
+{
+    type Tcp = NetStack<CONNECTIONS, RX, TX>;
+    type Udp = NetStack<CONNECTIONS, RX, TX>;
+    type Timer = Kernel;
+    type WallClock = machine::Calendar;
+    type Entropy = Generator;
+
+    fn tcp(&self) -> &Self::Tcp {
+        self.stack
+    }
+    fn udp(&self) -> &Self::Udp {
+        self.stack
+    }
+    fn timer(&self) -> &Kernel {
+        self.kernel
+    }
+    fn wall_clock(&self) -> &machine::Calendar {
+        &self.wall_clock
+    }
+    fn entropy(&self) -> &Generator {
+        &self.generator
+    }
+    fn parameters(&self) -> &Parameters<'_> {
+        &self.parameters
+    }
+}
+
+/// A clock that nobody has set.
+#[derive(Debug, Default)]
+pub struct NoCalendar;
+
+impl WallClock for NoCalendar {
+    fn unix_now(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Boots the board and runs `app`; when it ends, the board starts again.
+#[doc(hidden)]
+pub fn start<
+    const CONNECTIONS: usize,
+    const RX: usize,
+    const TX: usize,
+    const SOCKETS: usize,
+    const DATAGRAMS: usize,
+    const NEIGHBORS: usize,
+    E: Display,
+>(
+    memory: &'static NetMemory<CONNECTIONS, RX, TX, SOCKETS, DATAGRAMS, NEIGHBORS>,
+    app: impl AsyncFnOnce(&ArmPlatform<CONNECTIONS, RX, TX>) -> Result<(), E>,
+) -> ! {
+    let kernel = machine::start();
+    let parameters = Parameters::new(parameters::words());
+    let generator = machine::generator(kernel);
+    if generator.strength() == Strength::Timing {
+        log::warn!("the image has no seed: TCP's sequence numbers can be guessed");
+    }
+    let config = match InterfaceConfig::from_parameters(&parameters) {
+        Ok(config) => config,
+        Err(error) => {
+            log::error!("{error}");
+            machine::reset()
+        }
+    };
+    // A board without an address asks for one, unless it was told not to.
+    let dhcp =
+        config.dhcp || config.ipv4.is_none() && parameters.switch("dhcp").ok().flatten() != Some(false);
+    let config = InterfaceConfig { dhcp, ..config };
+    let Some(device) = machine::net(kernel) else {
+        log::error!("no network controller answers");
+        machine::reset()
+    };
+    let (Some(tables), Some(connections), Some(stack)) =
+        (memory.tables.take(), memory.connections.take(), memory.stack.take())
+    else {
+        machine::reset()
+    };
+    let stack: &NetStack<CONNECTIONS, RX, TX> =
+        stack.write(Stack::new([device], kernel, &generator.for_the_stack(), tables, connections));
+    if let Err(error) = stack.configure(0, &config) {
+        log::error!("{error}");
+        machine::reset()
+    }
+    let platform =
+        ArmPlatform { stack, kernel, wall_clock: machine::Calendar::default(), generator, parameters };
+    let app = async {
+        if dhcp {
+            let address = stack.wait_address().await;
+            log::info!("address {address}");
+        }
+        app(&platform).await
+    };
+    let running = pin!(select(stack.run(), app));
+    let Either::Right(ended) = block_on(kernel, running);
+    match ended {
+        Ok(()) => log::info!("the application has ended"),
+        Err(error) => log::error!("{error}"),
+    }
+    machine::reset()
+}
+
+/// Makes `main` of an application: `airglow::main!(|platform| website::run(platform, &website::SITE));`
+///
+/// `platform` is a reference to an [`airglow_device::Platform`]; the body is a future of `Result<(), E>` with an `E` that can be
+/// shown. The sizes of the stack are [`DefaultMemory`]'s, or those of a [`NetMemory`] given in front:
+/// `main!(NetMemory<2, 1024, 512, 1, 256, 4>; |platform| run(platform));`
+#[macro_export]
+macro_rules! main {
+    (|$platform:pat_param| $app:expr) => {
+        $crate::main!($crate::DefaultMemory; |$platform| $app);
+    };
+    ($memory:ty; |$platform:pat_param| $app:expr) => {
+        /// Called by the start-up code.
+        #[unsafe(no_mangle)]
+        extern "C" fn main() -> ! {
+            static MEMORY: $memory = <$memory>::new();
+            $crate::start(&MEMORY, async |$platform| $app.await)
+        }
+    };
+}
