@@ -20,6 +20,7 @@
 //! | target | platform |
 //! |---|---|
 //! | any Unix | `airglow-platform-unix`: host sockets, or airglow's own stack on a tap or AF_PACKET device |
+//! | aarch64 and arm without an operating system | `airglow-platform-arm`: the image of a board |
 //! | x86_64 without an operating system | `airglow-platform-xen`: a kernel that Xen boots |
 #![cfg_attr(not(unix), no_std)]
 #![forbid(unsafe_code)]
@@ -28,11 +29,15 @@
 pub use airglow_device as device;
 pub use airglow_runtime as runtime;
 
+#[cfg(all(target_os = "none", any(target_arch = "arm", target_arch = "aarch64")))]
+pub use airglow_platform_arm as platform;
 #[cfg(unix)]
 pub use airglow_platform_unix as platform;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub use airglow_platform_xen as platform;
 
+#[cfg(all(target_os = "none", any(target_arch = "arm", target_arch = "aarch64")))]
+pub use airglow_platform_arm::main;
 #[cfg(unix)]
 pub use airglow_platform_unix::main;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
