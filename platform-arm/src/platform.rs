@@ -89,7 +89,6 @@ pub type DefaultMemory = NetMemory<4, 1536, 1024, 1, 1024, 8>;
 pub type DefaultMemory = NetMemory<64, 65536, 32768, 4, 65536, 64>;
 
 /// What an application is handed.
-#[derive(Debug)]
 pub struct ArmPlatform<const CONNECTIONS: usize, const RX: usize, const TX: usize> {
     stack: &'static NetStack<CONNECTIONS, RX, TX>,
     kernel: &'static Kernel,
