@@ -1,4 +1,4 @@
 //! An authoritative DNS server appliance.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-airglow::main!(|platform| dns_server::run(platform));
+airglow::main!(|platform| airglow_dns_server::run(platform));
