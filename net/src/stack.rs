@@ -258,15 +258,19 @@ where
     /// Calls `f` with TCP, the time and the way out, then sees to it that what `f` caused is sent.
     pub(crate) fn with_tcp<R>(&self, f: impl FnOnce(&mut Tcp<S>, Instant, &mut Output<'_, 'm>) -> R) -> R {
         let now = self.timer.now();
-        let result = {
+        let (result, output) = {
             let inner = &mut *self.inner.borrow_mut();
             let Inner { devices, core, tcp, unflushed, full, .. } = inner;
+            let deadline = tcp.poll_timeout();
             let mut ports = Ports::<D> { before: devices, lending: None, after: &mut [], unflushed, full };
             let result = f(tcp, now, &mut Output { core, link: &mut ports, now });
             wake_tcp(tcp);
-            result
+            let sooner = tcp.poll_timeout().is_some_and(|at| deadline.is_none_or(|before| at < before));
+            (result, tcp.has_output() || sooner)
         };
-        self.poke();
+        if output {
+            self.poke();
+        }
         result
     }
 

@@ -13,8 +13,40 @@
 //!
 //! User calls ([`Tcp::write`], [`Tcp::close`], ...) only change state; what they cause to be sent goes out with the next
 //! [`Tcp::poll_transmit`], so a batch of writes costs one flush.
-use airglow_device::Full;
-use core::net::IpAddr;
+mod buffer;
+pub mod congestion;
+mod connection;
+mod input;
+mod isn;
+mod listener;
+mod reassembly;
+mod receiver;
+mod rtt;
+mod segments;
+mod sender;
+mod sequence;
+mod storage;
+mod table;
+#[cfg(test)]
+mod tests;
+mod time_wait;
+mod transmit;
+mod user;
+
+pub use connection::{Connection, State};
+pub use listener::{HalfOpen, Listening};
+pub use sequence::Seq;
+pub use storage::{Array, Fixed, Limits, ListenerRecord, Memory, Parts, Pool, Record, Storage};
+#[cfg(feature = "alloc")]
+pub use storage::{Growing, Heap, HeapLimits};
+#[cfg(feature = "alloc")]
+pub use table::VecRows;
+pub use table::{ArrayRows, Inline, Link, Rows, Table};
+pub use time_wait::TimeWait;
+
+pub(crate) use crate::Error;
+use airglow_device::{Full, Instant};
+use core::{net::IpAddr, time::Duration};
 
 /// The way to a destination, as IP sees it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,110 +93,193 @@ pub enum IcmpError {
     TooBig(usize),
 }
 
-/// Where the memory of connections lives.
-pub trait Storage {
-    /// What the caller keeps beside each connection (the async shell: its wakers).
-    type Connection: Default;
-    /// What the caller keeps beside each listener.
-    type Listener: Default;
-}
-
 /// Names a connection that belongs to the caller, from [`Tcp::connect`] or [`Tcp::accept`] to [`Tcp::release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+    index: u32,
+    generation: u32,
 }
 
 /// Names a listener, from [`Tcp::listen`] to [`Tcp::unlisten`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerHandle {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+    index: u32,
+    generation: u32,
 }
 
-/// Times, limits and sizes; every one has a default.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Config {}
+/// A connection's name: both addresses and both ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tuple {
+    pub local: IpAddr,
+    pub remote: IpAddr,
+    pub local_port: u16,
+    pub remote_port: u16,
+}
 
-/// Counters of the whole of TCP.
+/// Times and choices; every one has a default.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How long an acknowledgment may wait for data to travel with: 40 ms (RFC 9293 section 3.8.6.3: below 500 ms).
+    pub delayed_ack: Duration,
+    /// The least retransmission timeout: 200 ms. RFC 6298 section 2.4 says 1 s and allows less where it is found to do better.
+    pub least_timeout: Duration,
+    /// How long unacknowledged data is sent again before the connection is given up (R2): 120 s.
+    pub user_timeout: Duration,
+    /// The same for a SYN: 180 s.
+    pub connect_timeout: Duration,
+    /// How long a connection that the user let go waits in FIN-WAIT-2 for the peer to close: 60 s.
+    pub fin_wait_2: Duration,
+    /// 2 MSL: 60 s. RFC 9293 section 3.4.1 takes MSL as 2 minutes; 30 s is the common choice.
+    pub time_wait: Duration,
+    /// The backlog of a listener opened through `airglow_device::Tcp`: 128.
+    pub backlog: u16,
+    /// How often a SYN,ACK is sent again: 5 times, 63 s in all.
+    pub syn_ack_retries: u8,
+    /// The least time between two answers of one connection to segments that may be forged (RFC 5961 section 7): 50 ms.
+    pub challenge_interval: Duration,
+    /// Offer timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Offer selective acknowledgments (RFC 2018).
+    pub sack: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            delayed_ack: Duration::from_millis(40),
+            least_timeout: Duration::from_millis(200),
+            user_timeout: Duration::from_secs(120),
+            connect_timeout: Duration::from_secs(180),
+            fin_wait_2: Duration::from_secs(60),
+            time_wait: Duration::from_secs(60),
+            backlog: 128,
+            syn_ack_retries: 5,
+            challenge_interval: Duration::from_millis(50),
+            timestamps: true,
+            sack: true,
+        }
+    }
+}
+
+/// Counters of the whole of TCP. They wrap after 2^64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TcpStats {}
+pub struct TcpStats {
+    /// Segments received; several coalesced ones count once.
+    pub segments_received: u64,
+    /// Segments handed to IP; one that the device cuts counts once.
+    pub segments_sent: u64,
+    /// Bytes of data received in order.
+    pub bytes_received: u64,
+    /// Bytes of data sent, retransmissions included.
+    pub bytes_sent: u64,
+    /// Segments that were not a TCP header (dropped).
+    pub malformed: u64,
+    /// Segments outside the window or with an impossible acknowledgment (answered or dropped).
+    pub unacceptable: u64,
+    /// Segments that belong to no connection and no listener (answered with a reset).
+    pub no_connection: u64,
+    /// SYNs dropped because the SYN queue was full.
+    pub syn_queue_full: u64,
+    /// Last acknowledgments of a handshake dropped because the accept queue was full.
+    pub accept_queue_full: u64,
+    /// The same, and connects refused, because there was no place for another connection.
+    pub connections_full: u64,
+    /// Handshakes given up: no answer to our SYN,ACK.
+    pub handshakes_abandoned: u64,
+    /// Connections that reached ESTABLISHED.
+    pub established: u64,
+    /// Retransmission timeouts.
+    pub timeouts: u64,
+    /// Times fast retransmit began.
+    pub fast_retransmits: u64,
+    /// Segments with data sent again.
+    pub retransmitted: u64,
+    /// Probes of a closed window.
+    pub window_probes: u64,
+    /// Keep-alive probes.
+    pub keep_alives: u64,
+    /// Challenge acknowledgments.
+    pub challenge_acks: u64,
+    /// Valid resets received.
+    pub resets_received: u64,
+    /// Resets sent.
+    pub resets_sent: u64,
+    /// Entries of TIME-WAIT that gave way to newer ones.
+    pub time_wait_evicted: u64,
+    /// Connections that gave up: no answer to data.
+    pub timed_out: u64,
+}
 
 /// All of TCP.
 #[derive(Debug)]
 pub struct Tcp<S> {
     storage: S,
+    config: Config,
+    secret: isn::Secret,
     stats: TcpStats,
+    /// Counts ephemeral ports.
+    port_counter: u32,
 }
 
 impl<S: Storage> Tcp<S> {
     /// A TCP without listeners or connections. `secret`: 32 bytes of the platform's entropy, for sequence numbers,
     /// port numbers and hash tables.
     pub fn new(storage: S, config: Config, secret: [u8; 32]) -> Self {
-        let _ = (config, secret);
-        Self { storage, stats: TcpStats::default() }
-    }
-
-    /// Takes one segment (an IP payload of protocol 6 whose checksum is right), or several that the device coalesced
-    /// (`gro_segment` is then the payload size of each, else 0). `src` must be a unicast address and `dst` one of this
-    /// host's own: the IP side drops all else. Resets and challenge ACKs go straight to `out`; all else waits for
-    /// [`poll_transmit`](Self::poll_transmit).
-    #[allow(clippy::too_many_arguments)]
-    pub fn input(
-        &mut self,
-        now: airglow_device::Instant,
-        src: IpAddr,
-        dst: IpAddr,
-        ecn: u8,
-        segment: &[u8],
-        gro_segment: u16,
-        out: &mut impl IpOutput,
-    ) {
-        let _ = (now, src, dst, ecn, segment, gro_segment, out, &mut self.storage);
-    }
-
-    /// An ICMP error that quotes a segment from `src` (ours) to `dst`; `quoted` is what it quotes of the TCP header,
-    /// at least the first 8 bytes. Checked as RFC 5927 says.
-    pub fn unreachable(
-        &mut self,
-        now: airglow_device::Instant,
-        error: IcmpError,
-        src: IpAddr,
-        dst: IpAddr,
-        quoted: &[u8],
-    ) {
-        let _ = (now, error, src, dst, quoted);
-    }
-
-    /// Runs the timers that are due and sends everything that may go now: data, acknowledgments, retransmissions, probes,
-    /// resets. Returns `false` when `out` was full and there is more to send: call again when the device has room.
-    pub fn poll_transmit(&mut self, now: airglow_device::Instant, out: &mut impl IpOutput) -> bool {
-        let _ = (now, out);
-        true
+        Self {
+            storage,
+            config,
+            secret: isn::Secret::new(secret),
+            stats: TcpStats::default(),
+            port_counter: 0,
+        }
     }
 
     /// When [`poll_transmit`](Self::poll_transmit) must be called at the latest; `None`: not before the next event.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<airglow_device::Instant> {
-        None
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.storage.next_deadline()
     }
 
-    /// What the caller keeps beside a connection that became readable, writable, established or failed since it was
-    /// last returned here; `None`: no more.
-    pub fn next_ready(&mut self) -> Option<&mut S::Connection> {
-        None
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
-    /// What the caller keeps beside a listener that has a new connection to accept; `None`: no more.
-    pub fn next_acceptable(&mut self) -> Option<&mut S::Listener> {
-        None
+    /// [`poll_transmit`](Self::poll_transmit) may have something to send.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.storage.has_output()
     }
 
     /// Counters.
     pub fn stats(&self) -> &TcpStats {
         &self.stats
     }
+
+    /// Connections, established or about to be; entries of the SYN queue; entries in TIME-WAIT; bytes of buffers in use.
+    pub fn usage(&mut self) -> Usage {
+        let parts = self.storage.parts();
+        Usage {
+            connections: parts.connections.len(),
+            half_open: parts.half_open.len(),
+            time_wait: parts.time_wait.len(),
+            buffers: parts.pool.used(),
+        }
+    }
+}
+
+/// What is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Connections, also those over but not yet released by their user.
+    pub connections: usize,
+    /// Entries of the SYN queue.
+    pub half_open: usize,
+    /// Entries in TIME-WAIT.
+    pub time_wait: usize,
+    /// Bytes of buffers from a heap.
+    pub buffers: usize,
 }

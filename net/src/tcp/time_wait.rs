@@ -1,0 +1,82 @@
+//! TIME-WAIT (RFC 9293 section 3.10.7.4): what is left of a connection that this side closed first.
+use super::{Tuple, connection::Connection, input::Arrived, sequence::Seq};
+use crate::wire::tcp::{Flags, Header, Options};
+use airglow_device::Instant;
+
+/// A finished connection, in a fraction of its memory.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeWait {
+    pub(crate) tuple: Tuple,
+    send_next: Seq,
+    receive_next: Seq,
+    window: u16,
+    /// TS.Recent and our offset, when timestamps are used.
+    timestamps: Option<(u32, u32)>,
+}
+
+/// What to do with a segment for a connection in TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    Drop,
+    /// Acknowledge again.
+    Acknowledge,
+    /// Acknowledge again and start the wait anew: the peer has not seen our acknowledgment of its FIN.
+    Restart,
+    /// A new connection may begin, with an initial sequence number after this one.
+    Reopen(Seq),
+}
+
+impl TimeWait {
+    pub(crate) fn of(connection: &mut Connection) -> Self {
+        Self {
+            tuple: connection.tuple,
+            send_next: connection.send.next,
+            receive_next: connection.receive.next,
+            window: connection.receive.advertise(),
+            timestamps: connection
+                .timestamps
+                .then_some((connection.receive.timestamp, connection.timestamp_offset)),
+        }
+    }
+
+    pub(crate) fn input(&self, arrived: &Arrived<'_>) -> Verdict {
+        // RFC 1337: a reset must not cut the wait short.
+        if arrived.flags.has(Flags::RST) {
+            return Verdict::Drop;
+        }
+        if arrived.flags.has(Flags::SYN) && !arrived.flags.has(Flags::ACK) {
+            let newer = match (self.timestamps, arrived.options.timestamps) {
+                (Some((recent, _)), Some((value, _))) => (value.wrapping_sub(recent) as i32) > 0,
+                _ => false,
+            };
+            // RFC 9293 section 3.6.1 (MAY-2) and RFC 6191.
+            return if newer || arrived.seq.after(self.receive_next) {
+                Verdict::Reopen(self.send_next + 0x10000)
+            } else {
+                Verdict::Acknowledge
+            };
+        }
+        if arrived.flags.has(Flags::FIN) {
+            return Verdict::Restart;
+        }
+        if arrived.data.is_empty() && arrived.seq == self.receive_next {
+            return Verdict::Drop;
+        }
+        Verdict::Acknowledge
+    }
+
+    pub(crate) fn header(&self, now: Instant) -> Header {
+        let timestamps =
+            self.timestamps.map(|(recent, offset)| ((now.as_millis() as u32).wrapping_add(offset), recent));
+        Header {
+            source_port: self.tuple.local_port,
+            destination_port: self.tuple.remote_port,
+            sequence: self.send_next.0,
+            acknowledgment: self.receive_next.0,
+            flags: Flags::ACK,
+            window: self.window,
+            options: Options { timestamps, ..Options::default() },
+        }
+    }
+}
