@@ -27,4 +27,4 @@ use aarch64 as machine;
 use cortex_m as machine;
 
 #[cfg(target_os = "none")]
-pub use platform::{ArmPlatform, DefaultMemory, NetMemory, NetStack, NoCalendar, start};
+pub use platform::{ArmPlatform, DefaultMemory, NetMemory, NetStack, NoCalendar, start, told};

@@ -145,10 +145,9 @@ pub fn start<
     const SOCKETS: usize,
     const DATAGRAMS: usize,
     const NEIGHBORS: usize,
-    E: Display,
 >(
     memory: &'static NetMemory<CONNECTIONS, RX, TX, SOCKETS, DATAGRAMS, NEIGHBORS>,
-    app: impl AsyncFnOnce(&ArmPlatform<CONNECTIONS, RX, TX>) -> Result<(), E>,
+    app: impl AsyncFnOnce(&ArmPlatform<CONNECTIONS, RX, TX>),
 ) -> ! {
     let kernel = machine::start();
     let parameters = Parameters::new(parameters::words());
@@ -192,12 +191,17 @@ pub fn start<
         app(&platform).await
     };
     let running = pin!(select(stack.run(), app));
-    let Either::Right(ended) = block_on(kernel, running);
+    let Either::Right(()) = block_on(kernel, running);
+    machine::reset()
+}
+
+/// Says how the application ended, while what its error borrows is there.
+#[doc(hidden)]
+pub fn told<E: Display>(ended: Result<(), E>) {
     match ended {
         Ok(()) => log::info!("the application has ended"),
         Err(error) => log::error!("{error}"),
     }
-    machine::reset()
 }
 
 /// Makes `main` of an application: `airglow::main!(|platform| website::run(platform, &website::SITE));`
@@ -215,7 +219,7 @@ macro_rules! main {
         #[unsafe(no_mangle)]
         extern "C" fn main() -> ! {
             static MEMORY: $memory = <$memory>::new();
-            $crate::start(&MEMORY, async |$platform| $app.await)
+            $crate::start(&MEMORY, async |$platform| $crate::told($app.await))
         }
     };
 }
