@@ -7,8 +7,14 @@ use crate::{
 };
 use airglow_device::{Parameters, Platform, WallClock};
 use airglow_net::{InterfaceConfig, Stack, StackMemory};
-use airglow_runtime::{Either, block_on, select};
-use core::{fmt::Display, mem::MaybeUninit, pin::pin, time::Duration};
+use airglow_runtime::block_on;
+use core::{
+    fmt::Display,
+    future::{Future, poll_fn},
+    mem::MaybeUninit,
+    pin::pin,
+    time::Duration,
+};
 
 /// The memory of a board's stack, in a `static` of the application, which so chooses the sizes.
 ///
@@ -190,8 +196,16 @@ pub fn start<
         }
         app(&platform).await
     };
-    let running = pin!(select(stack.run(), app));
-    let Either::Right(()) = block_on(kernel, running);
+    // Pinned where they are made: an application's future is large, and every move of it would be a copy of it.
+    let (mut app, mut run) = (pin!(app), pin!(stack.run()));
+    log::info!("the application's future has {} bytes", size_of_val(&*app));
+    block_on(
+        kernel,
+        poll_fn(|cx| {
+            let _ = run.as_mut().poll(cx);
+            app.as_mut().poll(cx)
+        }),
+    );
     machine::reset()
 }
 
