@@ -47,11 +47,10 @@ pub fn evaluate(head: &RequestHead<'_>, validators: &Validators<'_>, now: Option
         if !head.fields.all("If-Match").any(|value| matches_any(value, tag, true)) {
             return Verdict::PreconditionFailed;
         }
-    } else if let Some((since, modified)) = date("If-Unmodified-Since").zip(modified) {
-        if modified > since {
+    } else if let Some((since, modified)) = date("If-Unmodified-Since").zip(modified)
+        && modified > since {
             return Verdict::PreconditionFailed;
         }
-    }
     //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
     //# A recipient MUST use the weak comparison function when comparing
     //# entity tags for If-None-Match (Section 8.8.3.2), since weak entity tags
@@ -68,11 +67,10 @@ pub fn evaluate(head: &RequestHead<'_>, validators: &Validators<'_>, now: Option
         //# to be a more accurate replacement for the condition in If-Modified-
         //# Since, and the two are only combined for the sake of interoperating
         //# with older intermediaries that might not implement If-None-Match.
-        if let Some((since, modified)) = date("If-Modified-Since").zip(modified) {
-            if modified <= since {
+        if let Some((since, modified)) = date("If-Modified-Since").zip(modified)
+            && modified <= since {
                 return Verdict::NotModified;
             }
-        }
     }
     let range = match head.field("If-Range") {
         None => true,

@@ -124,7 +124,7 @@ impl KeyValue for Folder {
 
     async fn read(&self, key: &str, offset: u64, buf: &mut [u8]) -> Result<usize, FolderError> {
         let mut last = self.last.borrow_mut();
-        if !last.as_ref().is_some_and(|open| open.key == key) {
+        if last.as_ref().is_none_or(|open| open.key != key) {
             let (path, _) = self.locate(key)?.ok_or(io::Error::from(io::ErrorKind::NotFound))?;
             let file = fs::File::open(path)?;
             *last = Some(Open { key: key.to_owned(), identity: identity(&file.metadata()?), file });

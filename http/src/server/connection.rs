@@ -322,11 +322,10 @@ impl Connection {
 
     /// Input has come after a wait that [`deadline`](Self::deadline) began.
     pub fn resumed(&mut self, now: Instant) {
-        if let Phase::Request { waited, since } = &mut self.phase {
-            if let Some(since) = since.take() {
+        if let Phase::Request { waited, since } = &mut self.phase
+            && let Some(since) = since.take() {
                 *waited = waited.saturating_add(now.since(since));
             }
-        }
     }
 
     /// What it means that [`deadline`](Self::deadline) has passed: a refusal to send, or nothing to say and just a close.

@@ -82,11 +82,10 @@ impl<'e, 'x> Response<'e, 'x> {
 
     fn settle(&mut self, length: Option<u64>) -> Result<Framing, Error> {
         if let Some(error) = self.error.take() {
-            if let Ok(mut shared) = self.exchange.port.shared() {
-                if self.exchange.port.status.get().is_none() {
+            if let Ok(mut shared) = self.exchange.port.shared()
+                && self.exchange.port.status.get().is_none() {
                     shared.output.truncate(self.mark);
                 }
-            }
             return Err(error);
         }
         let mut shared = self.exchange.port.shared()?;
@@ -303,7 +302,8 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// The output's free space, for a store to read into; `advance` with what was read.
+    /// Reads `left` octets of a store's value from `offset` on straight into the output.
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     pub(crate) async fn fill_from<K: airglow_device::KeyValue>(
         &mut self,
         store: &K,
@@ -314,7 +314,6 @@ impl Writer<'_, '_> {
         while left > 0 {
             let (n, full) = {
                 // The connection touches the shared state only to carry out a demand, and there is none while this waits.
-                #[allow(clippy::await_holding_refcell_ref)]
                 let mut shared = self.exchange.port.shared()?;
                 let room = shared.output.spare();
                 let most = usize::try_from(left).unwrap_or(usize::MAX).min(room.len());

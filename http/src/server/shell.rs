@@ -410,6 +410,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         }
     }
 
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     async fn carry_out<S: Stream>(
         &self,
         stream: &mut S,
@@ -419,7 +420,6 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         pace: &mut Pace,
     ) -> Result<(), Error> {
         // Handlers are not polled while this is held, and hold it themselves only while there is no demand.
-        #[allow(clippy::await_holding_refcell_ref)]
         let mut shared = port.shared()?;
         let shared = &mut *shared;
         if demand == Demand::Read {

@@ -179,8 +179,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Parts = (Vec<u8>, Vec<u8>);
+
     /// Decodes `input` in pieces of `step`; the content and what is left behind the body.
-    fn decode(input: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, BadChunk> {
+    fn decode(input: &[u8], step: usize) -> Result<Option<Parts>, BadChunk> {
         let mut decoder = ChunkDecoder::new(100);
         let mut content = Vec::new();
         let mut at = 0;

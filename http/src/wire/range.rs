@@ -40,6 +40,7 @@ impl SelectedRanges {
 
 /// What a `Range` field asks of a representation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // There is no allocator to put it anywhere else.
 pub enum Ranges {
     /// The field is not to be heeded: another unit, bad grammar, more than sixteen ranges, or ranges that together are
     /// the whole. Answer as if it were not there.
@@ -89,12 +90,11 @@ impl Ranges {
                     _ => return Self::Whole,
                 },
             };
-            if range.start < range.end {
-                if let Some(place) = selected.ranges.get_mut(selected.len) {
+            if range.start < range.end
+                && let Some(place) = selected.ranges.get_mut(selected.len) {
                     *place = range;
                     selected.len += 1;
                 }
-            }
         }
         if specs == 0 {
             return Self::Whole;

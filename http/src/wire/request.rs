@@ -194,11 +194,10 @@ fn split_target(target: &[u8], method: Method) -> Result<Target<'_>, Refusal> {
 
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     for scheme in [&b"http://"[..], b"https://"] {
-        if let Some((start, rest)) = target.split_at_checked(scheme.len()) {
-            if start.eq_ignore_ascii_case(scheme) {
+        if let Some((start, rest)) = target.split_at_checked(scheme.len())
+            && start.eq_ignore_ascii_case(scheme) {
                 return Some(rest);
             }
-        }
     }
     None
 }

@@ -1,11 +1,11 @@
 //! The build-time half of [`airglow_store`]: a folder becomes static data with digests and compressed variants.
 //!
+//! In a `build.rs`:
+//!
 //! ```no_run
-//! // build.rs
-//! fn main() {
-//!     airglow_store_build::Folder::new("site").embed();
-//! }
+//! airglow_store_build::Folder::new("site").embed();
 //! ```
+//!
 //! and in the program `static SITE: airglow_store::Store = airglow_store::embedded!("site");`.
 //!
 //! What is embedded:

@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The generated text, each key's bytes, and what was left out.
+type Generated = (String, BTreeMap<String, Vec<u8>>, Vec<(String, u64)>);
+
 struct Scratch(PathBuf);
 impl Scratch {
     fn new(name: &str) -> Self {
@@ -19,7 +22,7 @@ impl Scratch {
         fs::write(self.0.join("site").join(name), text).unwrap();
     }
     /// The generated text and each key's bytes.
-    fn generate(&self, folder: Folder) -> (String, BTreeMap<String, Vec<u8>>, Vec<(String, u64)>) {
+    fn generate(&self, folder: Folder) -> Generated {
         let out = self.0.join("out");
         let left_out = folder.generate(&self.0.join("site"), &out).unwrap();
         let text = fs::read_to_string(out.join("site.rs")).unwrap();
