@@ -18,6 +18,8 @@ mod signals;
 mod source;
 mod start;
 mod sys;
+#[cfg(target_os = "linux")]
+mod turns;
 
 #[cfg(target_os = "linux")]
 pub use card::{OpenError, Packet, Tap};
@@ -26,6 +28,8 @@ pub use disk::FileDisk;
 pub use entropy::SystemEntropy;
 pub use host::{HostListener, HostStream, HostTcp, HostUdp, HostUdpSocket};
 pub use logger::log_to_stderr;
+#[cfg(target_os = "linux")]
+pub use platform::{CardPlatform, CardStack};
 pub use platform::{HostPlatform, Unix};
 pub use reactor::Reactor;
 #[doc(hidden)]

@@ -2,7 +2,7 @@
 use crate::{HostTcp, HostUdp, Reactor, SystemClock, SystemEntropy};
 use airglow_device::{Parameters, Platform, Tcp, Udp};
 
-/// Everything this platform gives, over any stack.
+/// Everything this platform gives, over any network.
 pub struct Unix<'a, T, U> {
     tcp: &'a T,
     udp: &'a U,
@@ -12,6 +12,14 @@ pub struct Unix<'a, T, U> {
 
 /// The platform whose network is the host's sockets.
 pub type HostPlatform<'a> = Unix<'a, HostTcp, HostUdp>;
+
+/// Airglow's own stack over one card of this platform.
+#[cfg(target_os = "linux")]
+pub type CardStack<D> = airglow_net::Stack<'static, D, Reactor, airglow_net::tcp::Heap>;
+
+/// The platform whose network is airglow's own stack over a card.
+#[cfg(target_os = "linux")]
+pub type CardPlatform<'a, D> = Unix<'a, CardStack<D>, CardStack<D>>;
 
 impl<'a, T: Tcp, U: Udp> Unix<'a, T, U> {
     /// The platform over this network.

@@ -3,11 +3,36 @@ use crate::{HostPlatform, HostTcp, HostUdp, Reactor, logger, network::Network, s
 use airglow_device::Parameters;
 use airglow_runtime::{Either, block_on, select};
 use std::{fmt::Display, future::poll_fn, io, pin::pin, process::ExitCode, task::Poll};
+#[cfg(target_os = "linux")]
+use {
+    crate::{CardPlatform, Packet, SystemEntropy, Tap, network::Own, turns::in_turns},
+    airglow_device::NetDevice,
+    airglow_net::{Limits, Stack, tcp::Heap},
+};
 
 /// Makes `main` of an application: `airglow::main!(|platform| website::run(platform, &website::SITE));`
 ///
 /// `platform` is a reference to an [`airglow_device::Platform`]; the body is a future of `Result<(), E>` with an `E`
 /// that can be shown. It is compiled once for each kind of network, since the boot parameter `net=` chooses at run time.
+#[cfg(target_os = "linux")]
+#[macro_export]
+macro_rules! main {
+    (|$platform:pat_param| $app:expr) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::start(
+                async |$platform: &$crate::HostPlatform<'_>| $crate::told($app.await),
+                async |$platform: &$crate::CardPlatform<'_, $crate::Tap>| $crate::told($app.await),
+                async |$platform: &$crate::CardPlatform<'_, $crate::Packet>| $crate::told($app.await),
+            )
+        }
+    };
+}
+
+/// Makes `main` of an application: `airglow::main!(|platform| website::run(platform, &website::SITE));`
+///
+/// `platform` is a reference to an [`airglow_device::Platform`]; the body is a future of `Result<(), E>` with an `E`
+/// that can be shown.
+#[cfg(not(target_os = "linux"))]
 #[macro_export]
 macro_rules! main {
     (|$platform:pat_param| $app:expr) => {
@@ -17,9 +42,12 @@ macro_rules! main {
     };
 }
 
-/// The application's error in words, so that it may borrow from the platform.
+/// How an application ends, its error in words so that it may borrow from the platform.
+type Outcome = Result<(), String>;
+
+/// The application's error in words.
 #[doc(hidden)]
-pub fn told<E: Display>(result: Result<(), E>) -> Result<(), String> {
+pub fn told<E: Display>(result: Result<(), E>) -> Outcome {
     result.map_err(|error| error.to_string())
 }
 
@@ -29,11 +57,30 @@ pub fn told<E: Display>(result: Result<(), E>) -> Result<(), String> {
 /// The application reads its boot parameters before it first waits; words that nobody has asked for by then
 /// are refused.
 #[doc(hidden)]
-pub fn start(host: impl AsyncFnOnce(&HostPlatform<'_>) -> Result<(), String>) -> ExitCode {
+pub fn start(
+    host: impl AsyncFnOnce(&HostPlatform<'_>) -> Outcome,
+    #[cfg(target_os = "linux")] tap: impl AsyncFnOnce(&CardPlatform<'_, Tap>) -> Outcome,
+    #[cfg(target_os = "linux")] packet: impl AsyncFnOnce(&CardPlatform<'_, Packet>) -> Outcome,
+) -> ExitCode {
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();
     let words: Vec<String> = arguments.collect();
-    match boot(words.join(" ").leak(), host) {
+    let ended = Boot::new(words.join(" ").leak()).and_then(|(boot, network)| match network {
+        Network::Host => boot.on_host(host),
+        #[cfg(target_os = "linux")]
+        Network::Tap(own) => {
+            let card = Tap::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
+            boot.on_card(card, &own, tap)
+        }
+        #[cfg(target_os = "linux")]
+        Network::Packet(own) => {
+            let card = Packet::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
+            boot.on_card(card, &own, packet)
+        }
+        #[cfg(not(target_os = "linux"))]
+        Network::Never(never, _) => match never {},
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let name = program.rsplit('/').next().unwrap_or_default();
@@ -43,30 +90,65 @@ pub fn start(host: impl AsyncFnOnce(&HostPlatform<'_>) -> Result<(), String>) ->
     }
 }
 
-fn boot(
-    words: &'static str,
-    host: impl AsyncFnOnce(&HostPlatform<'_>) -> Result<(), String>,
-) -> Result<(), String> {
-    let parameters = Parameters::new(words);
-    logger::log_to_stderr(&parameters).map_err(|error| error.to_string())?;
-    let network = Network::read(&parameters).map_err(|error| error.to_string())?;
-    let reactor = Reactor::new().map_err(system)?;
-    let termination = Termination::listen(&reactor).map_err(system)?;
-    let outcome = match network {
-        Network::Host => {
-            let (tcp, udp) = (HostTcp::new(&reactor), HostUdp::new(&reactor));
-            let platform = HostPlatform::new(&tcp, &udp, &reactor, &parameters);
-            let app = refuse_unknown(host(&platform), &parameters);
-            block_on(&reactor, select(app, termination.requested()))
+/// What every kind of network needs.
+struct Boot {
+    parameters: Parameters<'static>,
+    reactor: Reactor,
+    termination: Termination,
+}
+
+impl Boot {
+    fn new(words: &'static str) -> Result<(Self, Network<'static>), String> {
+        let parameters = Parameters::new(words);
+        logger::log_to_stderr(&parameters).map_err(|error| error.to_string())?;
+        let network = Network::read(&parameters).map_err(|error| error.to_string())?;
+        let reactor = Reactor::new().map_err(system)?;
+        let termination = Termination::listen(&reactor).map_err(system)?;
+        Ok((Self { parameters, reactor, termination }, network))
+    }
+
+    fn on_host(&self, app: impl AsyncFnOnce(&HostPlatform<'_>) -> Outcome) -> Outcome {
+        let (tcp, udp) = (HostTcp::new(&self.reactor), HostUdp::new(&self.reactor));
+        let platform = HostPlatform::new(&tcp, &udp, &self.reactor, &self.parameters);
+        self.run(refuse_unknown(app(&platform), &self.parameters))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn on_card<D: NetDevice>(
+        &self,
+        card: D,
+        own: &Own<'_>,
+        app: impl AsyncFnOnce(&CardPlatform<'_, D>) -> Outcome,
+    ) -> Outcome {
+        let mac = card.mac();
+        let stack = Stack::new([card], self.reactor.clone(), &SystemEntropy, Limits::default(), Heap::default());
+        stack.configure(0, &own.addresses).map_err(|error| format!("{}: {error}", own.device))?;
+        if own.addresses.ipv4.is_none() && !own.addresses.dhcp {
+            log::warn!("neither `ipv4=` nor `dhcp` is given: IPv6 only");
         }
-    };
-    // What the application wrote in its last turn.
-    reactor.end_of_turn();
-    match outcome {
-        Either::Left(result) => result,
-        Either::Right(signal) => {
-            log::info!("{signal}: shutting down");
-            Ok(())
+        let platform = CardPlatform::new(&stack, &stack, &self.reactor, &self.parameters);
+        let app = async {
+            if own.addresses.dhcp {
+                log::info!("{}: {mac}, asking for an address", own.device);
+                stack.wait_address().await;
+            }
+            stack.with_addresses(|address| log::info!("{}: {mac}, {}", own.device, address.cidr));
+            refuse_unknown(app(&platform), &self.parameters).await
+        };
+        self.run(in_turns(&self.reactor, stack.run(), app))
+    }
+
+    /// Runs `app` until it ends or a signal arrives.
+    fn run(&self, app: impl Future<Output = Outcome>) -> Outcome {
+        let outcome = block_on(&self.reactor, select(app, self.termination.requested()));
+        // What the application wrote in its last turn.
+        self.reactor.end_of_turn();
+        match outcome {
+            Either::Left(outcome) => outcome,
+            Either::Right(signal) => {
+                log::info!("{signal}: shutting down");
+                Ok(())
+            }
         }
     }
 }
@@ -76,10 +158,7 @@ fn system(error: io::Error) -> String {
 }
 
 /// `app`; after its first poll, by which it has read its parameters, it fails if a word is left over.
-async fn refuse_unknown(
-    app: impl Future<Output = Result<(), String>>,
-    parameters: &Parameters<'_>,
-) -> Result<(), String> {
+async fn refuse_unknown(app: impl Future<Output = Outcome>, parameters: &Parameters<'_>) -> Outcome {
     let mut app = pin!(app);
     let mut checked = false;
     poll_fn(|cx| {

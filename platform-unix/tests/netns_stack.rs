@@ -1,0 +1,202 @@
+//! The same program on airglow's own stack, over a tap device and over AF_PACKET, with the kernel as its peer.
+//! Needs root and the programs `ping` and `arping`; fails without.
+#![cfg(target_os = "linux")]
+use airglow_testbed::{Namespace, Process, veth};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The example `echo`, built beside the tests.
+fn echo() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push("examples/echo");
+    assert!(path.exists(), "{} is not built: run the tests with `cargo test -p airglow-platform-unix`", path.display());
+    path
+}
+
+/// A host at 10.0.0.1 and fd00::1 on its interface `h0`, and the program at 10.0.0.2 and fd00::2.
+struct Network {
+    host: Namespace,
+    // Where the program is, when that is another machine than the host.
+    _other: Option<Namespace>,
+    program: Process,
+}
+
+impl Network {
+    fn tap(words: &[&str]) -> Self {
+        let host = Namespace::new("host");
+        host.tap("h0");
+        host.address("h0", "10.0.0.1/24");
+        host.address("h0", "fd00::1/64");
+        let words = [&["net=tap", "device=h0"], words].concat();
+        let program = host.start(echo(), &words);
+        Self { host, _other: None, program }.started()
+    }
+
+    fn packet(words: &[&str]) -> Self {
+        let (host, other) = (Namespace::new("host"), Namespace::new("other"));
+        veth(&host, "h0", &other, "v0");
+        host.address("h0", "10.0.0.1/24");
+        host.address("h0", "fd00::1/64");
+        let words = [&["net=packet", "device=v0"], words].concat();
+        let program = other.start(echo(), &words);
+        Self { host, _other: Some(other), program }.started()
+    }
+
+    fn started(mut self) -> Self {
+        self.program.wait_for("echo on port 7", LIMIT);
+        self
+    }
+
+    /// SIGTERM, and what it said until then.
+    fn end(self) -> String {
+        self.program.signal("TERM");
+        let said = self.program.wait(LIMIT);
+        assert!(said.success(), "{said}");
+        said.stderr
+    }
+}
+
+const ADDRESSES: [&str; 3] = ["port=7", "ipv4=10.0.0.2/24", "ipv6=fd00::2/64"];
+
+fn answers_pings(network: &Network) {
+    for to in ["10.0.0.2", "fd00::2"] {
+        // IPv6 waits for the end of duplicate address detection on both sides.
+        let said = network.host.run("ping", &["-c", "5", "-i", "0.3", "-W", "2", to]);
+        assert!(said.success(), "{said}");
+        // Up to one frame of IPv4, and what needs two.
+        let said = network.host.run("ping", &["-c", "2", "-i", "0.2", "-W", "2", "-s", "1400", to]);
+        assert!(said.stdout.contains(" 0% packet loss"), "{said}");
+    }
+    let said = network.host.run("arping", &["-c", "2", "-w", "5", "-I", "h0", "10.0.0.2"]);
+    assert!(said.success() && said.stdout.contains("Received 2 response"), "{said}");
+}
+
+fn answers_datagrams(network: &Network) {
+    network.host.enter(|| {
+        for (from, to) in [("10.0.0.1:0", "10.0.0.2:7"), ("[fd00::1]:0", "[fd00::2]:7")] {
+            let socket = UdpSocket::bind(from).unwrap();
+            socket.set_read_timeout(Some(LIMIT)).unwrap();
+            socket.connect(to).unwrap();
+            let mut buf = [0; 2000];
+            for len in [1, 2, 7, 100, 999, 1400] {
+                let question: Vec<u8> = (0..len).map(|i| i as u8).collect();
+                socket.send(&question).unwrap();
+                let count = socket.recv(&mut buf).unwrap();
+                assert_eq!(buf[..count], question, "{to}, {len} bytes");
+            }
+        }
+    });
+}
+
+/// Sends `size` bytes there and back again and compares.
+fn there_and_back(to: &str, size: usize) {
+    let to: SocketAddr = to.parse().unwrap();
+    let mut stream = TcpStream::connect_timeout(&to, LIMIT).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    let pattern: Vec<u8> = (0..size).map(|i| (i * 31 / 7) as u8).collect();
+    let mut writer = stream.try_clone().unwrap();
+    let sent = pattern.clone();
+    let sender = thread::spawn(move || {
+        writer.write_all(&sent).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut back = Vec::with_capacity(size);
+    stream.read_to_end(&mut back).unwrap();
+    sender.join().unwrap();
+    assert!(back == pattern, "{} of {size} bytes", back.len());
+}
+
+fn carries_streams(network: &Network) {
+    network.host.enter(|| {
+        for to in ["10.0.0.2:7", "[fd00::2]:7"] {
+            for size in [0, 1, 1460, 100_000, 20_000_000] {
+                there_and_back(to, size);
+            }
+            thread::scope(|scope| {
+                for _ in 0..50 {
+                    scope.spawn(|| there_and_back(to, 50_000));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn over_a_tap_device() {
+    let network = Network::tap(&ADDRESSES);
+    answers_pings(&network);
+    answers_datagrams(&network);
+    carries_streams(&network);
+    let said = network.end();
+    assert!(said.contains("SIGTERM: shutting down"), "{said}");
+}
+
+#[test]
+fn over_a_packet_socket() {
+    let network = Network::packet(&ADDRESSES);
+    answers_pings(&network);
+    answers_datagrams(&network);
+    carries_streams(&network);
+    let said = network.end();
+    assert!(said.contains("SIGTERM: shutting down"), "{said}");
+}
+
+#[test]
+fn without_offload_too() {
+    let words = [&ADDRESSES[..], &["offload=off"]].concat();
+    let network = Network::tap(&words);
+    answers_datagrams(&network);
+    carries_streams(&network);
+    network.end();
+
+    let network = Network::packet(&words);
+    // The kernel at the other end must cut its segments itself.
+    let said = network.host.run("ethtool", &["-K", "h0", "tso", "off", "gso", "off"]);
+    assert!(said.success(), "{said}");
+    answers_datagrams(&network);
+    carries_streams(&network);
+    network.end();
+}
+
+#[test]
+fn an_idle_program_uses_no_processor_time() {
+    for network in [Network::tap(&ADDRESSES), Network::packet(&ADDRESSES)] {
+        answers_datagrams(&network);
+        thread::sleep(Duration::from_secs(1));
+        let before = network.program.cpu_seconds();
+        thread::sleep(Duration::from_secs(2));
+        let used = network.program.cpu_seconds() - before;
+        assert!(used < 0.1, "{used} s of 2 s");
+        network.end();
+    }
+}
+
+#[test]
+fn a_tap_device_that_needs_rights_says_what_to_type() {
+    let host = Namespace::new("rights");
+    let mut words = vec!["--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
+    // The build folder may be closed to others: a copy is not.
+    let copy = std::env::temp_dir().join(format!("airglow-echo-{}", std::process::id()));
+    std::fs::copy(echo(), &copy).unwrap();
+    let path = copy.to_string_lossy().into_owned();
+    words.extend([path.as_str(), "net=tap", "device=tap7", "ipv4=10.0.0.2/24"]);
+    let said = host.run("setpriv", &words);
+    words.truncate(5);
+    words.extend(["net=packet", "device=lo", "ipv4=10.0.0.2/24"]);
+    let packet = host.run("setpriv", &words);
+    std::fs::remove_file(&copy).unwrap();
+    assert_eq!(said.status.and_then(|status| status.code()), Some(1), "{said}");
+    assert!(said.stderr.contains("as root, type: ip tuntap add dev tap7 mode tap vnet_hdr user"), "{said}");
+    assert_eq!(said.stderr.lines().count(), 1, "{said}");
+    assert_eq!(packet.status.and_then(|status| status.code()), Some(1), "{packet}");
+}
