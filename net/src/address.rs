@@ -114,7 +114,9 @@ pub(crate) fn choose_source(
 /// The solicited-node multicast address of `addr` (RFC 4291 section 2.7.1).
 pub(crate) fn solicited_node(addr: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = addr.octets();
-    Ipv6Addr::from_bits(0xff02_0000_0000_0000_0000_0001_ff00_0000 | u128::from(u32::from_be_bytes([0, a, b, c])))
+    Ipv6Addr::from_bits(
+        0xff02_0000_0000_0000_0000_0001_ff00_0000 | u128::from(u32::from_be_bytes([0, a, b, c])),
+    )
 }
 
 #[cfg(test)]
@@ -142,7 +144,8 @@ mod tests {
     fn the_source_has_the_scope_and_the_longest_prefix() {
         let all = ["fe80::1/64", "2001:db8:1::1/64", "2001:db8:2::1/64", "10.0.0.1/24", "192.168.1.1/24"];
         let table = table(&all);
-        let from = |dst: &str| choose_source(&table, 0, dst.parse().unwrap(), Instant::ZERO).unwrap().to_string();
+        let from =
+            |dst: &str| choose_source(&table, 0, dst.parse().unwrap(), Instant::ZERO).unwrap().to_string();
         assert_eq!(from("fe80::9"), "fe80::1");
         assert_eq!(from("ff02::1"), "fe80::1");
         assert_eq!(from("2001:db8:2::9"), "2001:db8:2::1");

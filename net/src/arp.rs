@@ -39,10 +39,18 @@ impl Core<'_> {
         }
     }
 
-    fn arp_request(&mut self, link: &mut dyn Link, interface: usize, sender_ip: Ipv4Addr, target_ip: Ipv4Addr, dst: MacAddr) {
+    fn arp_request(
+        &mut self,
+        link: &mut dyn Link,
+        interface: usize,
+        sender_ip: Ipv4Addr,
+        target_ip: Ipv4Addr,
+        dst: MacAddr,
+    ) {
         let Some(sender_mac) = self.interfaces.get(interface).map(|i| i.mac) else { return };
         let target_mac = if dst.is_broadcast() { MacAddr::UNSPECIFIED } else { dst };
-        let packet = arp::Repr { operation: Operation::Request, sender_mac, sender_ip, target_mac, target_ip };
+        let packet =
+            arp::Repr { operation: Operation::Request, sender_mac, sender_ip, target_mac, target_ip };
         self.send_arp(link, interface, dst, packet);
     }
 
@@ -61,22 +69,29 @@ impl Core<'_> {
     }
 
     /// Takes in a packet: conflicts with our addresses, the cache, an answer.
-    pub(crate) fn receive_arp(&mut self, now: Instant, interface: usize, packet: &arp::Repr, link: &mut dyn Link) {
+    pub(crate) fn receive_arp(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        packet: &arp::Repr,
+        link: &mut dyn Link,
+    ) {
         let Some(card) = self.interfaces.get(interface) else { return };
         let (own_mac, reachable) = (card.mac, card.reachable);
         if packet.sender_mac == own_mac {
             // Our own, come back.
             return;
         }
-        if !packet.sender_mac.is_unicast() || packet.sender_ip.is_multicast() || packet.sender_ip.is_broadcast() {
+        if !packet.sender_mac.is_unicast()
+            || packet.sender_ip.is_multicast()
+            || packet.sender_ip.is_broadcast()
+        {
             self.stats.bad_neighbor += 1;
             return;
         }
         self.check_conflict(now, interface, packet, link);
 
-        //= https://www.rfc-editor.org/rfc/rfc5227#section-1.1
-        //# An ARP Probe with an all-zero
-        //# 'sender IP address' may ostensibly be merely asking an innocent question
+        // RFC 5227 section 1.1: a probe says nothing of its sender's address, so that no cache is polluted.
         let is_probe = packet.sender_ip.is_unspecified();
         let for_us = self.is_own(interface, packet.target_ip.into());
         if !is_probe && !self.is_own(interface, packet.sender_ip.into()) {
@@ -141,11 +156,11 @@ impl Core<'_> {
             return;
         }
         //= https://www.rfc-editor.org/rfc/rfc5227#section-2.4
-        //# if the host has not
-        //# seen any other conflicting ARP packets within the last DEFEND_INTERVAL
-        //# seconds, MAY elect to attempt to defend its address by recording the time
-        //# that the conflicting ARP packet was received, and then broadcasting
-        //# one single ARP Announcement
+        //# and it
+        //# has not seen any other conflicting ARP packets within the last
+        //# DEFEND_INTERVAL seconds, then it MAY elect to attempt to defend
+        //# its address by recording the time that the conflicting ARP packet
+        //# was received, and then broadcasting one single ARP Announcement
         let recent = address.conflict.is_some_and(|at| now.since(at) < DEFEND_INTERVAL);
         address.conflict = Some(now);
         let origin = address.origin;

@@ -150,6 +150,9 @@ pub struct InterfaceConfig {
     pub ipv6: Option<Ipv6Config>,
     /// Ask a DHCP server for an IPv4 address, a router and name servers.
     pub dhcp: bool,
+    /// Probe the address that a server gives before it is used (RFC 2131 section 4.4.1, RFC 5227), and decline it when another
+    /// host has it. That takes 4 to 7 seconds.
+    pub dhcp_probe: bool,
     /// Take IPv6 addresses and routers from router advertisements (RFC 4862).
     pub slaac: bool,
     /// Speak IPv6 at all: a link-local address, neighbour discovery.
@@ -162,7 +165,15 @@ pub struct InterfaceConfig {
 impl Default for InterfaceConfig {
     /// No IPv4; IPv6 with a link-local address and what routers advertise.
     fn default() -> Self {
-        Self { ipv4: None, ipv6: None, dhcp: false, slaac: true, ipv6_enabled: true, dad_transmits: 1 }
+        Self {
+            ipv4: None,
+            ipv6: None,
+            dhcp: false,
+            dhcp_probe: true,
+            slaac: true,
+            ipv6_enabled: true,
+            dad_transmits: 1,
+        }
     }
 }
 
@@ -183,18 +194,22 @@ impl InterfaceConfig {
     }
 
     /// From boot parameters: `ipv4=10.0.0.2/24`, `gateway=10.0.0.1`, `dhcp`, `ipv6=2001:db8::2/64` (or `ipv6=off`, `ipv6=auto`),
-    /// `gateway6=2001:db8::1`. With `ipv6=ADDRESS/LENGTH` router advertisements are heeded too unless `slaac=off`.
+    /// `gateway6=2001:db8::1`, `probe` (look for another owner of an IPv4 address before it is used; on by default for
+    /// `dhcp`, off for `ipv4=`). With `ipv6=ADDRESS/LENGTH` router advertisements are heeded too unless `slaac=off`.
     ///
     /// # Errors
     /// The word that is wrong, and what it should be.
     pub fn from_parameters<'a>(parameters: &Parameters<'a>) -> Result<Self, ParameterError<'a>> {
-        let gateway: Option<Ipv4Addr> = parameters.get("gateway", "the router's IPv4 address, as in gateway=10.0.0.1")?;
+        let gateway: Option<Ipv4Addr> =
+            parameters.get("gateway", "the router's IPv4 address, as in gateway=10.0.0.1")?;
         let gateway6: Option<Ipv6Addr> =
             parameters.get("gateway6", "the router's IPv6 address, as in gateway6=2001:db8::1")?;
         let ipv4: Option<Ipv4Cidr> =
             parameters.get("ipv4", "an IPv4 address and its prefix length, as in ipv4=10.0.0.2/24")?;
         let mut config = Self { dhcp: parameters.switch("dhcp")?.unwrap_or(false), ..Self::default() };
-        config.ipv4 = ipv4.map(|address| Ipv4Config { address, gateway, probe: false });
+        let probe = parameters.switch("probe")?;
+        config.ipv4 = ipv4.map(|address| Ipv4Config { address, gateway, probe: probe.unwrap_or(false) });
+        config.dhcp_probe = probe.unwrap_or(true);
         match parameters.text("ipv6") {
             None | Some("auto" | "on" | "") => {}
             Some("off") => {
@@ -202,7 +217,8 @@ impl InterfaceConfig {
                 config.slaac = false;
             }
             Some(_) => {
-                let expected = "`auto`, `off`, or an IPv6 address and its prefix length, as in ipv6=2001:db8::2/64";
+                let expected =
+                    "`auto`, `off`, or an IPv6 address and its prefix length, as in ipv6=2001:db8::2/64";
                 config.ipv6 = parameters
                     .get("ipv6", expected)?
                     .map(|address| Ipv6Config { address, gateway: gateway6 });
@@ -238,12 +254,15 @@ mod tests {
         let read = |words| InterfaceConfig::from_parameters(&Parameters::new(words));
         assert_eq!(read("").unwrap(), InterfaceConfig::default());
         assert!(read("dhcp").unwrap().dhcp);
-        let both = read("ipv4=10.0.0.2/24 gateway=10.0.0.1 ipv6=2001:db8::2/64 gateway6=2001:db8::1").unwrap();
+        let both =
+            read("ipv4=10.0.0.2/24 gateway=10.0.0.1 ipv6=2001:db8::2/64 gateway6=2001:db8::1").unwrap();
         assert_eq!(both.ipv4.unwrap().gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
         assert_eq!(both.ipv6.unwrap().gateway, Some("2001:db8::1".parse().unwrap()));
         let off = read("ipv6=off").unwrap();
         assert!(!off.ipv6_enabled && !off.slaac);
-        for (words, wrong) in [("ipv4=1.2.3.4", "ipv4=1.2.3.4"), ("dhcp=perhaps", "dhcp=perhaps"), ("ipv6=::1", "ipv6=::1")] {
+        for (words, wrong) in
+            [("ipv4=1.2.3.4", "ipv4=1.2.3.4"), ("dhcp=perhaps", "dhcp=perhaps"), ("ipv6=::1", "ipv6=::1")]
+        {
             assert_eq!(read(words).unwrap_err().word, wrong);
         }
     }

@@ -132,7 +132,12 @@ impl Core<'_> {
         allowed
     }
 
-    pub(crate) fn send_port_unreachable(&mut self, now: Instant, received: &Received<'_>, link: &mut dyn Link) {
+    pub(crate) fn send_port_unreachable(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        link: &mut dyn Link,
+    ) {
         if received.src.is_ipv4() {
             self.send_unreachable_v4(now, received, unreachable::PORT, link);
         } else {
@@ -141,7 +146,12 @@ impl Core<'_> {
         }
     }
 
-    pub(crate) fn send_protocol_unreachable(&mut self, now: Instant, received: &Received<'_>, link: &mut dyn Link) {
+    pub(crate) fn send_protocol_unreachable(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        link: &mut dyn Link,
+    ) {
         // Over IPv6 this is a parameter problem that `ipv6.rs` reports, since it knows where the octet is.
         if received.src.is_ipv4() {
             self.send_unreachable_v4(now, received, unreachable::PROTOCOL, link);

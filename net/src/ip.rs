@@ -164,7 +164,12 @@ impl<'m> Core<'m> {
     }
 
     /// Gives an interface its configuration; call once for each. More addresses and routes may follow.
-    pub fn configure(&mut self, now: Instant, interface: usize, config: &InterfaceConfig) -> Result<(), Error> {
+    pub fn configure(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        config: &InterfaceConfig,
+    ) -> Result<(), Error> {
         let slot = self.interfaces.get_mut(interface).filter(|i| i.active).ok_or(Error::NoInterface)?;
         slot.config = Some(*config);
         if let Some(ipv4) = config.ipv4 {
@@ -196,7 +201,9 @@ impl<'m> Core<'m> {
         if cidr.addr.is_unspecified() || cidr.addr.is_multicast() || cidr.prefix_len > bits {
             return Err(Error::InvalidInput);
         }
-        let same = |a: &Address| a.cidr.addr == cidr.addr && (a.interface == interface || origin != Origin::LinkLocal);
+        let same = |a: &Address| {
+            a.cidr.addr == cidr.addr && (a.interface == interface || origin != Origin::LinkLocal)
+        };
         if self.addresses.iter().flatten().any(same) {
             return Err(Error::AddrInUse);
         }
@@ -268,12 +275,17 @@ impl<'m> Core<'m> {
 
     /// `addr` is ours, in use, and on `interface` (the strong host model of RFC 1122 section 3.3.4.2).
     pub(crate) fn is_own(&self, interface: usize, addr: IpAddr) -> bool {
-        self.addresses.iter().flatten().any(|a| a.cidr.addr == addr && a.interface == interface && a.is_usable())
+        self.addresses
+            .iter()
+            .flatten()
+            .any(|a| a.cidr.addr == addr && a.interface == interface && a.is_usable())
     }
 
     /// The link of an interface came up or went away.
     pub fn link_changed(&mut self, now: Instant, interface: usize, up: bool) {
-        let Some(slot) = self.interfaces.get_mut(interface).filter(|i| i.active && i.up != up) else { return };
+        let Some(slot) = self.interfaces.get_mut(interface).filter(|i| i.active && i.up != up) else {
+            return;
+        };
         slot.up = up;
         let config = slot.config;
         self.last_path = None;

@@ -64,9 +64,9 @@ impl Core<'_> {
             || self.is_directed_broadcast(interface, src)
             || self.is_own(interface, src.into());
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.6
-        //# When a host sends a datagram to a link-layer broadcast address,
-        //# the IP destination address MUST be a legal IP broadcast or IP
-        //# multicast address.
+        //# A host SHOULD silently discard a datagram that is received via
+        //# a link-layer broadcast (see Section 2.4) but does not specify
+        //# an IP multicast or broadcast destination address.
         let bad_frame = own && group_frame;
         if bad_source || bad_frame || !(own || broadcast || group || for_dhcp) {
             self.stats.bad_address += 1;
@@ -102,7 +102,8 @@ impl Core<'_> {
         let Received { src, dst, payload, .. } = *received;
         if !meta.checksum_ok && checksum_offset(protocol).is_some() {
             // RFC 768: over IPv4 a sender may go without.
-            let none = protocol == protocol::UDP && src.is_ipv4() && matches!(payload, [_, _, _, _, _, _, 0, 0, ..]);
+            let none =
+                protocol == protocol::UDP && src.is_ipv4() && matches!(payload, [_, _, _, _, _, _, 0, 0, ..]);
             let sum = Sum::pseudo_header(src, dst, protocol, payload.len());
             if !none && !sum.bytes(payload).is_correct() {
                 self.stats.bad_checksum += 1;

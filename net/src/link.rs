@@ -7,7 +7,12 @@ use airglow_device::{Full, NetDevice, NetTx, TxFrame};
 /// [`Stack`](crate::Stack) puts its devices behind it, a test or a simulation may collect the frames.
 pub trait Link {
     /// As [`NetTx::transmit`], on interface number `interface`. [`Full`] also when there is no such interface.
-    fn transmit(&mut self, interface: usize, len: usize, fill: &mut dyn FnMut(&mut TxFrame<'_>)) -> Result<(), Full>;
+    fn transmit(
+        &mut self,
+        interface: usize,
+        len: usize,
+        fill: &mut dyn FnMut(&mut TxFrame<'_>),
+    ) -> Result<(), Full>;
 }
 
 /// The devices of a stack, one of which may just be lending a received frame and so is there only by its transmit half.
@@ -35,7 +40,12 @@ impl<D: NetDevice> Ports<'_, D> {
 }
 
 impl<D: NetDevice> Link for Ports<'_, D> {
-    fn transmit(&mut self, interface: usize, len: usize, fill: &mut dyn FnMut(&mut TxFrame<'_>)) -> Result<(), Full> {
+    fn transmit(
+        &mut self,
+        interface: usize,
+        len: usize,
+        fill: &mut dyn FnMut(&mut TxFrame<'_>),
+    ) -> Result<(), Full> {
         let bit = 1u32.checked_shl(interface as u32).unwrap_or(0);
         let sent = self.tx(interface).ok_or(Full)?.transmit(len, |frame| fill(frame));
         match sent {

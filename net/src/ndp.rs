@@ -115,7 +115,13 @@ impl Core<'_> {
         }
     }
 
-    fn receive_ndp(&mut self, now: Instant, received: &Received<'_>, message: &ndp::Repr<'_>, link: &mut dyn Link) {
+    fn receive_ndp(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        message: &ndp::Repr<'_>,
+        link: &mut dyn Link,
+    ) {
         let (IpAddr::V6(src), IpAddr::V6(dst)) = (received.src, received.dst) else { return };
         match *message {
             ndp::Repr::NeighborSolicitation { target, options } => {
@@ -175,7 +181,8 @@ impl Core<'_> {
         mac: Option<MacAddr>,
         link: &mut dyn Link,
     ) {
-        let mine = |a: &&mut crate::address::Address| a.cidr.addr == IpAddr::V6(target) && a.interface == interface;
+        let mine =
+            |a: &&mut crate::address::Address| a.cidr.addr == IpAddr::V6(target) && a.interface == interface;
         let Some(address) = self.addresses.iter_mut().flatten().find(mine) else { return };
         match address.state {
             AddressState::Tentative => {
@@ -224,7 +231,8 @@ impl Core<'_> {
         evidence: Evidence,
         link: &mut dyn Link,
     ) {
-        let mine = |a: &&mut crate::address::Address| a.cidr.addr == IpAddr::V6(target) && a.interface == interface;
+        let mine =
+            |a: &&mut crate::address::Address| a.cidr.addr == IpAddr::V6(target) && a.interface == interface;
         if let Some(address) = self.addresses.iter_mut().flatten().find(mine) {
             self.stats.conflicts += 1;
             //= https://www.rfc-editor.org/rfc/rfc4862#section-5.4.4
@@ -307,7 +315,10 @@ impl Core<'_> {
         let expires = now + REDIRECT_LIFETIME;
         let destination = IpCidr::new(destination.into(), 128);
         // The new way replaces one that an earlier redirect gave.
-        self.routes.iter_mut().filter(|r| r.is_some_and(|r| r.destination == destination)).for_each(|r| *r = None);
+        self.routes
+            .iter_mut()
+            .filter(|r| r.is_some_and(|r| r.destination == destination))
+            .for_each(|r| *r = None);
         let _ = self.add_route(RouteEntry { destination, gateway, interface, metric: 0, expires });
         let mac = ndp::options(options).find_map(|option| match option {
             NdpOption::TargetLinkLayer(mac) if mac.is_unicast() => Some(mac),
@@ -328,8 +339,7 @@ impl Core<'_> {
         dst: Ipv6Addr,
         message: &ndp::Repr<'_>,
     ) {
-        let mut packet =
-            Outgoing::new(src.into(), dst.into(), protocol::ICMPV6, message.len()).on(interface);
+        let mut packet = Outgoing::new(src.into(), dst.into(), protocol::ICMPV6, message.len()).on(interface);
         packet.hop_limit = Some(255);
         self.answer(now, link, &packet, &mut |room| message.emit(room).map_or(0, |()| message.len()));
     }

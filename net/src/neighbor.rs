@@ -76,7 +76,8 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// What a packet says of its own sender in passing (RFC 4861 section 7.2.3).
-    pub const STALE: Self = Self { mac: None, solicited: false, overrides: true, is_router: None, create: true };
+    pub const STALE: Self =
+        Self { mac: None, solicited: false, overrides: true, is_router: None, create: true };
 }
 
 /// What [`NeighborCache::learn`] changed.
@@ -123,11 +124,13 @@ impl<'m> NeighborCache<'m> {
 
     fn index(&self, interface: usize, addr: IpAddr) -> Option<usize> {
         let range = self.bucket(interface, addr);
-        let is = |n: &Option<Neighbor>| n.as_ref().is_some_and(|n| n.addr == addr && n.interface == interface);
+        let is =
+            |n: &Option<Neighbor>| n.as_ref().is_some_and(|n| n.addr == addr && n.interface == interface);
         let start = range.start;
         self.entries.get(range)?.iter().position(is).map(|i| start + i)
     }
 
+    #[cfg(test)]
     pub fn get(&self, interface: usize, addr: IpAddr) -> Option<&Neighbor> {
         self.entries.get(self.index(interface, addr)?)?.as_ref()
     }
@@ -147,7 +150,13 @@ impl<'m> NeighborCache<'m> {
     }
 
     /// Where to send a packet for `addr` now.
-    pub fn resolve(&mut self, now: Instant, interface: usize, addr: IpAddr, retransmit: Duration) -> Resolution {
+    pub fn resolve(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        addr: IpAddr,
+        retransmit: Duration,
+    ) -> Resolution {
         let Some(index) = self.index(interface, addr) else {
             self.insert(Neighbor {
                 interface,
@@ -331,12 +340,18 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(cache.due(now, RETRANSMIT), None);
             now = cache.poll_timeout();
-            assert_eq!(cache.due(now, RETRANSMIT), Some(Due::Solicit { interface: 0, addr: ip(1), mac: None }));
+            assert_eq!(
+                cache.due(now, RETRANSMIT),
+                Some(Due::Solicit { interface: 0, addr: ip(1), mac: None })
+            );
             assert_eq!(cache.due(now, RETRANSMIT), None);
         }
         now = cache.poll_timeout();
         assert_eq!(now, Instant::from_secs(103));
-        assert_eq!(cache.due(now, RETRANSMIT), Some(Due::Failed { interface: 0, addr: ip(1), was_router: false }));
+        assert_eq!(
+            cache.due(now, RETRANSMIT),
+            Some(Due::Failed { interface: 0, addr: ip(1), was_router: false })
+        );
         assert_eq!((cache.due(now, RETRANSMIT), cache.poll_timeout()), (None, Instant::MAX));
         assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Ask, "it starts over");
     }
@@ -355,7 +370,11 @@ mod tests {
         now = cache.poll_timeout();
         let probe = Due::Solicit { interface: 0, addr: ip(1), mac: Some(MAC) };
         assert_eq!(cache.due(now, RETRANSMIT), Some(probe));
-        assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Known(MAC), "used while it is probed");
+        assert_eq!(
+            cache.resolve(now, 0, ip(1), RETRANSMIT),
+            Resolution::Known(MAC),
+            "used while it is probed"
+        );
         cache.learn(now, 0, ip(1), Evidence { mac: None, ..ANSWER }, REACHABLE);
         assert_eq!(cache.get(0, ip(1)).unwrap().state, Reachability::Reachable);
         assert_eq!(cache.due(now + REACHABLE * 2, RETRANSMIT), None, "nothing asks while nobody uses it");

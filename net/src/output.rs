@@ -225,7 +225,11 @@ impl Core<'_> {
     }
 
     fn interface_with(&self, ipv4: bool) -> Option<usize> {
-        self.addresses.iter().flatten().find(|a| a.is_usable() && a.cidr.addr.is_ipv4() == ipv4).map(|a| a.interface)
+        self.addresses
+            .iter()
+            .flatten()
+            .find(|a| a.is_usable() && a.cidr.addr.is_ipv4() == ipv4)
+            .map(|a| a.interface)
     }
 
     /// The address to send from to `dst`.
@@ -257,7 +261,8 @@ impl Core<'_> {
         let path = self.path(now, packet.dst, packet.interface).ok_or(SendError::NoRoute)?;
         let interface = self.interfaces.get(path.interface).ok_or(SendError::NoRoute)?;
         let ipv4 = packet.dst.is_ipv4();
-        let (caps, own_mac, hop_limit) = (interface.caps, interface.mac, packet.hop_limit.unwrap_or(interface.hop_limit));
+        let (caps, own_mac, hop_limit) =
+            (interface.caps, interface.mac, packet.hop_limit.unwrap_or(interface.hop_limit));
         let retransmit = interface.retransmit;
         let ip_len = ip_header_len(packet.dst) + packet.len;
         let limit = match packet.tso_segment {
@@ -326,7 +331,13 @@ impl Core<'_> {
     }
 
     /// The next hop's address is known: what waited for it goes.
-    pub(crate) fn send_pending(&mut self, link: &mut dyn Link, interface: usize, next_hop: IpAddr, mac: MacAddr) {
+    pub(crate) fn send_pending(
+        &mut self,
+        link: &mut dyn Link,
+        interface: usize,
+        next_hop: IpAddr,
+        mac: MacAddr,
+    ) {
         for pending in self.pending.iter_mut() {
             if pending.next_hop != Some(next_hop) || pending.interface != interface {
                 continue;

@@ -23,11 +23,6 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
-
-    /// A keyed hash that stays the same for this stack's life.
-    pub fn hash(&self, value: u64) -> u64 {
-        siphash([!self.key[0], self.key[1]], value)
-    }
 }
 
 fn round(v: &mut [u64; 4]) {

@@ -76,12 +76,19 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let mut routes = [None; 4];
         assert!(insert(&mut routes, RouteEntry::new(cidr("0.0.0.0/0"), ip("10.0.0.1"), 0)));
-        assert!(insert(&mut routes, RouteEntry { metric: 9, ..RouteEntry::new(cidr("10.1.0.0/16"), ip("10.0.0.2"), 0) }));
-        assert!(insert(&mut routes, RouteEntry { metric: 1, ..RouteEntry::new(cidr("10.1.0.0/16"), ip("10.0.0.3"), 1) }));
+        assert!(insert(
+            &mut routes,
+            RouteEntry { metric: 9, ..RouteEntry::new(cidr("10.1.0.0/16"), ip("10.0.0.2"), 0) }
+        ));
+        assert!(insert(
+            &mut routes,
+            RouteEntry { metric: 1, ..RouteEntry::new(cidr("10.1.0.0/16"), ip("10.0.0.3"), 1) }
+        ));
         assert!(insert(&mut routes, RouteEntry::on_link(cidr("10.1.2.0/24"), 1)));
         assert!(!insert(&mut routes, RouteEntry::on_link(cidr("10.9.0.0/24"), 1)), "full");
         assert!(insert(&mut routes, RouteEntry::on_link(cidr("10.1.2.0/24"), 1)), "renewed in place");
-        let via = |dst: &str| find(&routes, ip(dst), Instant::ZERO, |_| true).map(|r| (r.gateway, r.interface));
+        let via =
+            |dst: &str| find(&routes, ip(dst), Instant::ZERO, |_| true).map(|r| (r.gateway, r.interface));
         assert_eq!(via("8.8.8.8"), Some((Some(ip("10.0.0.1")), 0)));
         assert_eq!(via("10.1.9.9"), Some((Some(ip("10.0.0.3")), 1)));
         assert_eq!(via("10.1.2.9"), Some((None, 1)));

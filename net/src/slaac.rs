@@ -95,7 +95,9 @@ impl Core<'_> {
                 continue;
             }
             let pending = |a: &crate::address::Address| {
-                a.interface == interface && a.origin == Origin::LinkLocal && a.state == AddressState::Tentative
+                a.interface == interface
+                    && a.origin == Origin::LinkLocal
+                    && a.state == AddressState::Tentative
             };
             if self.addresses.iter().flatten().any(pending) {
                 // With an address to answer to the router need not tell everyone.
@@ -128,8 +130,14 @@ impl Core<'_> {
         message: &ndp::Repr<'_>,
         link: &mut dyn Link,
     ) {
-        let ndp::Repr::RouterAdvertisement { hop_limit, lifetime: router_lifetime, reachable_time: base, retransmit_timer, options, .. } =
-            *message
+        let ndp::Repr::RouterAdvertisement {
+            hop_limit,
+            lifetime: router_lifetime,
+            reachable_time: base,
+            retransmit_timer,
+            options,
+            ..
+        } = *message
         else {
             return;
         };
@@ -162,20 +170,25 @@ impl Core<'_> {
         let default = IpCidr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
         let expires = now + Duration::from_secs(router_lifetime.into());
         // Behind one that was configured by hand.
-        let route = RouteEntry { metric: 1024, expires, ..RouteEntry::new(default, router.into(), interface) };
+        let route =
+            RouteEntry { metric: 1024, expires, ..RouteEntry::new(default, router.into(), interface) };
         self.learned_route(now, route);
 
         for option in ndp::options(options) {
             match option {
                 NdpOption::Prefix { prefix_len, on_link, autonomous, valid, preferred, prefix } => {
-                    let unusable = prefix.is_unicast_link_local() || prefix.is_multicast() || prefix_len > 128;
+                    let unusable =
+                        prefix.is_unicast_link_local() || prefix.is_multicast() || prefix_len > 128;
                     if unusable {
                         continue;
                     }
                     let cidr = IpCidr::new(prefix.into(), prefix_len);
                     if on_link {
                         let route = RouteEntry::on_link(cidr, interface);
-                        self.learned_route(now, RouteEntry { metric: 256, expires: now + lifetime(valid), ..route });
+                        self.learned_route(
+                            now,
+                            RouteEntry { metric: 256, expires: now + lifetime(valid), ..route },
+                        );
                     }
                     if autonomous && preferred <= valid {
                         self.autoconfigure(now, interface, prefix, prefix_len, valid, preferred);

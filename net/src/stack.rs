@@ -200,7 +200,8 @@ where
     pub async fn wait_address(&self) -> IpAddr {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
-            let found = inner.core.addresses().find(|a| a.is_usable() && a.origin != crate::Origin::LinkLocal);
+            let found =
+                inner.core.addresses().find(|a| a.is_usable() && a.origin != crate::Origin::LinkLocal);
             match found.map(|a| a.cidr.addr) {
                 Some(addr) => Poll::Ready(addr),
                 None => {
@@ -284,7 +285,12 @@ where
     }
 
     /// One turn of the stack, by the run task or by a responder.
-    fn drive(&self, inner: &mut Inner<'m, D, S, N>, cx: &mut Context<'_>, mut responder: Option<Responder<'_>>) {
+    fn drive(
+        &self,
+        inner: &mut Inner<'m, D, S, N>,
+        cx: &mut Context<'_>,
+        mut responder: Option<Responder<'_>>,
+    ) {
         set_waker(&mut inner.driver, cx);
         inner.poked = false;
         let now = self.timer.now();

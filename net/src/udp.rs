@@ -138,7 +138,9 @@ fn peer(received: &Received<'_>, port: u16) -> SocketAddr {
 /// The interface that the scope of a link-local address names.
 fn scope_interface(addr: SocketAddr) -> Option<usize> {
     match addr {
-        SocketAddr::V6(addr) if addr.ip().is_unicast_link_local() => (addr.scope_id() as usize).checked_sub(1),
+        SocketAddr::V6(addr) if addr.ip().is_unicast_link_local() => {
+            (addr.scope_id() as usize).checked_sub(1)
+        }
         _ => None,
     }
 }
@@ -172,7 +174,9 @@ impl Core<'_> {
             // RFC 6056 section 3.3.1: a random port of the dynamic range, then the next ones.
             const RANGE: u16 = 16_384;
             let start = self.random.below(u64::from(RANGE)) as u16;
-            (0..RANGE).map(|n| 49_152 + start.wrapping_add(n) % RANGE).find(|port| !taken(&self.sockets, *port))
+            (0..RANGE)
+                .map(|n| 49_152 + start.wrapping_add(n) % RANGE)
+                .find(|port| !taken(&self.sockets, *port))
         };
         let port = port.ok_or(Error::AddrInUse)?;
         let index = self.sockets.iter().position(|s| !s.open).ok_or(Error::TableFull)?;
@@ -275,7 +279,16 @@ impl Core<'_> {
         match responder {
             Some(responder) if responder.socket == index => {
                 let source = if received.unicast { Some(dst) } else { None };
-                self.udp_respond(now, source, port, from, datagram.payload(), received.interface, link, responder);
+                self.udp_respond(
+                    now,
+                    source,
+                    port,
+                    from,
+                    datagram.payload(),
+                    received.interface,
+                    link,
+                    responder,
+                );
             }
             _ => {
                 let Some((queue, buffer)) = self.queue_buffer(index) else { return };
@@ -324,7 +337,12 @@ impl Core<'_> {
     }
 
     /// Answers what was queued for a service while another one drove the stack.
-    pub(crate) fn udp_respond_queued(&mut self, now: Instant, link: &mut dyn Link, responder: &mut Responder<'_>) {
+    pub(crate) fn udp_respond_queued(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        responder: &mut Responder<'_>,
+    ) {
         let socket = responder.socket;
         loop {
             // The queue's buffer is lent to the answer while the packet is built, so it leaves its place for that long.

@@ -128,7 +128,11 @@ fn probes_then_announcements_unless_another_host_has_the_address() {
     host.nothing_else();
     assert_eq!(state(&host), AddressState::Ready);
 
-    let conflicts = [arp_request(PEER, OUR_IP, PEER_IP), arp_reply(PEER, OUR_IP, US, NOBODY), arp_request(PEER, NOBODY, OUR_IP)];
+    let conflicts = [
+        arp_request(PEER, OUR_IP, PEER_IP),
+        arp_reply(PEER, OUR_IP, US, NOBODY),
+        arp_request(PEER, NOBODY, OUR_IP),
+    ];
     for conflict in conflicts {
         let mut host = Host::with(Caps::new(1500), &config);
         host.run_for(Duration::from_secs(2));

@@ -83,7 +83,15 @@ fn what_is_not_for_us_or_is_damaged_is_counted_and_dropped() {
         ("half a header", good[..13].to_vec(), other),
         ("another station", change(5, 9), other),
         ("an unknown type", change(12, 0x09), other),
-        ("a length field", { let mut f = good.clone(); f[12..14].copy_from_slice(&[0, 46]); f }, other),
+        (
+            "a length field",
+            {
+                let mut f = good.clone();
+                f[12..14].copy_from_slice(&[0, 46]);
+                f
+            },
+            other,
+        ),
         ("version 5", change(14, 0x55), malformed),
         ("a short header", change(14, 0x44), malformed),
         ("cut off", good[..30].to_vec(), malformed),
@@ -147,7 +155,10 @@ fn ports_are_bound_once() {
     let mut host = Host::ipv4();
     host.bind(53);
     assert_eq!(host.core.udp_bind(53.into()), Err(crate::Error::AddrInUse));
-    assert_eq!(host.core.udp_bind(Endpoint { addr: Some(OUR_IP.into()), port: 53 }), Err(crate::Error::AddrInUse));
+    assert_eq!(
+        host.core.udp_bind(Endpoint { addr: Some(OUR_IP.into()), port: 53 }),
+        Err(crate::Error::AddrInUse)
+    );
     let elsewhere = Endpoint { addr: Some(PEER_IP.into()), port: 54 };
     assert_eq!(host.core.udp_bind(elsewhere), Err(crate::Error::AddrNotAvailable));
     let mut ports = std::collections::HashSet::new();
@@ -178,7 +189,9 @@ fn a_closed_port_and_an_unknown_protocol_are_reported_within_the_rate() {
 
     host.receive(&ip_frame(PEER_IP.into(), OUR_IP.into(), 132, 64, &[0; 600]));
     let payload = open_ipv4(&host.next(), PEER).3;
-    let Ok(icmpv4::Repr::Unreachable { code: 2, quoted, .. }) = icmpv4::Repr::parse(&payload) else { panic!() };
+    let Ok(icmpv4::Repr::Unreachable { code: 2, quoted, .. }) = icmpv4::Repr::parse(&payload) else {
+        panic!()
+    };
     assert_eq!(quoted.len() + 28, 576, "no more than the minimum datagram");
     host.nothing_else();
 
@@ -269,9 +282,8 @@ fn what_cannot_be_sent_is_said() {
     let mut host = Host::ipv4();
     host.meet_peer();
     let socket = host.bind(7);
-    let mut send = |payload: &[u8], to: SocketAddr| {
-        host.core.udp_send(host.now, socket, payload, to, &mut host.sent)
-    };
+    let mut send =
+        |payload: &[u8], to: SocketAddr| host.core.udp_send(host.now, socket, payload, to, &mut host.sent);
     use crate::{Error, udp::UdpSendError::Failed};
     assert_eq!(send(&[0; 1472], (PEER_IP, 9).into()), Ok(()));
     assert_eq!(send(&[0; 1473], (PEER_IP, 9).into()), Err(Failed(Error::MessageTooLong)));

@@ -1,6 +1,10 @@
 //! Packet tables and scenarios for the IP core in virtual time. Every check ends with "and nothing else was sent".
+mod any_bytes;
 mod arp;
+mod codecs;
+mod dhcp;
 mod ipv4;
+mod ipv6;
 
 use crate::{
     Core, Delivery, InterfaceConfig, Ipv4Config, Limits, Link,
@@ -33,7 +37,12 @@ pub(crate) struct Sent {
 }
 
 impl Link for Sent {
-    fn transmit(&mut self, interface: usize, len: usize, fill: &mut dyn FnMut(&mut TxFrame<'_>)) -> Result<(), Full> {
+    fn transmit(
+        &mut self,
+        interface: usize,
+        len: usize,
+        fill: &mut dyn FnMut(&mut TxFrame<'_>),
+    ) -> Result<(), Full> {
         if self.full {
             return Err(Full);
         }
@@ -207,7 +216,13 @@ pub(crate) fn ip_frame(src: IpAddr, dst: IpAddr, protocol: u8, hop_limit: u8, pa
 }
 
 /// Fills in the checksum at `offset` of a transport's bytes.
-pub(crate) fn with_checksum(src: IpAddr, dst: IpAddr, protocol: u8, offset: usize, mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn with_checksum(
+    src: IpAddr,
+    dst: IpAddr,
+    protocol: u8,
+    offset: usize,
+    mut bytes: Vec<u8>,
+) -> Vec<u8> {
     bytes[offset..offset + 2].fill(0);
     let checksum = Sum::pseudo_header(src, dst, protocol, bytes.len()).bytes(&bytes).finish();
     bytes[offset..offset + 2].copy_from_slice(&checksum.to_be_bytes());

@@ -49,7 +49,8 @@ impl<'a> Packet<'a> {
         if header[0] >> 4 != 4 || header_len < HEADER_LEN {
             return Err(WireError::Malformed);
         }
-        let (options, payload) = rest.split_at_checked(header_len - HEADER_LEN).ok_or(WireError::Truncated)?;
+        let (options, payload) =
+            rest.split_at_checked(header_len - HEADER_LEN).ok_or(WireError::Truncated)?;
         Ok(Self { header, options, payload, whole: bytes })
     }
 

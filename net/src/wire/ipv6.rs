@@ -265,18 +265,33 @@ mod tests {
                 Upper::Protocol(protocol, rest, _) => Ok((protocol, rest.to_vec())),
                 Upper::Fragment => Err(Upper::Fragment),
                 Upper::Drop => Err(Upper::Drop),
-                Upper::Problem { code, pointer, multicast } => Err(Upper::Problem { code, pointer, multicast }),
+                Upper::Problem { code, pointer, multicast } => {
+                    Err(Upper::Problem { code, pointer, multicast })
+                }
             }
         };
         assert_eq!(upper(17, b"udp"), Ok((17, b"udp".to_vec())));
         // Hop-by-hop with PadN, then destination options with an option to skip, then UDP.
         let chain = [60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0x1e, 2, 9, 9, 0, 0, 42];
         assert_eq!(upper(0, &chain), Ok((17, vec![42])));
-        assert_eq!(upper(60, &[17, 0, 0x80, 0, 0, 0, 0, 0]), Err(Upper::Problem { code: 2, pointer: 42, multicast: true }));
-        assert_eq!(upper(60, &[17, 0, 0xc0, 0, 0, 0, 0, 0]), Err(Upper::Problem { code: 2, pointer: 42, multicast: false }));
+        assert_eq!(
+            upper(60, &[17, 0, 0x80, 0, 0, 0, 0, 0]),
+            Err(Upper::Problem { code: 2, pointer: 42, multicast: true })
+        );
+        assert_eq!(
+            upper(60, &[17, 0, 0xc0, 0, 0, 0, 0, 0]),
+            Err(Upper::Problem { code: 2, pointer: 42, multicast: false })
+        );
         assert_eq!(upper(60, &[17, 0, 0x40, 0, 0, 0, 0, 0]), Err(Upper::Drop));
-        assert_eq!(upper(60, &[17, 0, 1, 9, 0, 0, 0, 0]), Err(Upper::Drop), "an option longer than its header");
-        assert_eq!(upper(43, &[17, 0, 0, 1, 0, 0, 0, 0]), Err(Upper::Problem { code: 0, pointer: 42, multicast: false }));
+        assert_eq!(
+            upper(60, &[17, 0, 1, 9, 0, 0, 0, 0]),
+            Err(Upper::Drop),
+            "an option longer than its header"
+        );
+        assert_eq!(
+            upper(43, &[17, 0, 0, 1, 0, 0, 0, 0]),
+            Err(Upper::Problem { code: 0, pointer: 42, multicast: false })
+        );
         assert_eq!(upper(43, &[17, 0, 0, 0, 0, 0, 0, 0, 7]), Ok((17, vec![7])));
         assert_eq!(upper(44, &[17, 0, 0, 1, 0, 0, 0, 0, 7]), Err(Upper::Fragment));
         assert_eq!(upper(44, &[17, 0, 0, 0, 0, 0, 0, 0, 7]), Ok((17, vec![7])), "an atomic fragment");

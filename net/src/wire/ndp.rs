@@ -141,7 +141,9 @@ impl<'a> NdpOption<'a> {
             (1, &[a, b, c, d, e, f]) => Self::SourceLinkLayer(MacAddr([a, b, c, d, e, f])),
             (2, &[a, b, c, d, e, f]) => Self::TargetLinkLayer(MacAddr([a, b, c, d, e, f])),
             (3, &[prefix_len, flags, a, b, c, d, e, f, g, h, _, _, _, _, ref prefix @ ..]) => {
-                let Some(prefix) = prefix.first_chunk::<16>().filter(|_| prefix.len() == 16) else { return other };
+                let Some(prefix) = prefix.first_chunk::<16>().filter(|_| prefix.len() == 16) else {
+                    return other;
+                };
                 Self::Prefix {
                     prefix_len,
                     on_link: flags & 0x80 != 0,
@@ -152,7 +154,9 @@ impl<'a> NdpOption<'a> {
                 }
             }
             (5, &[_, _, a, b, c, d]) => Self::Mtu(u32::from_be_bytes([a, b, c, d])),
-            (25, &[_, _, a, b, c, d, ref addresses @ ..]) if !addresses.is_empty() && addresses.len() % 16 == 0 => {
+            (25, &[_, _, a, b, c, d, ref addresses @ ..])
+                if !addresses.is_empty() && addresses.len() % 16 == 0 =>
+            {
                 Self::NameServers { lifetime: u32::from_be_bytes([a, b, c, d]), addresses }
             }
             _ => other,
@@ -201,7 +205,9 @@ impl<'a> NdpOption<'a> {
                 put(3, &[&head, &valid.to_be_bytes(), &preferred.to_be_bytes(), &[0; 4], &prefix.octets()]);
             }
             Self::Mtu(mtu) => put(5, &[&[0; 2], &mtu.to_be_bytes()]),
-            Self::NameServers { lifetime, addresses } => put(25, &[&[0; 2], &lifetime.to_be_bytes(), addresses]),
+            Self::NameServers { lifetime, addresses } => {
+                put(25, &[&[0; 2], &lifetime.to_be_bytes(), addresses])
+            }
             Self::Other { kind, data } => put(kind, &[data]),
         }
         Ok(rest)
@@ -292,7 +298,8 @@ impl<'a> Repr<'a> {
     pub fn emit(&self, bytes: &mut [u8]) -> Result<(), WireError> {
         let options = self.options();
         let bytes = bytes.get_mut(..self.len()).ok_or(WireError::Truncated)?;
-        let (body, tail) = bytes.split_at_mut_checked(bytes.len() - options.len()).ok_or(WireError::Truncated)?;
+        let (body, tail) =
+            bytes.split_at_mut_checked(bytes.len() - options.len()).ok_or(WireError::Truncated)?;
         tail.copy_from_slice(options);
         let (head, rest) = split_mut::<8>(body)?;
         let mut put = |at: usize, part: &[u8]| {
@@ -302,7 +309,15 @@ impl<'a> Repr<'a> {
         };
         *head = match *self {
             Self::RouterSolicitation { .. } => [133, 0, 0, 0, 0, 0, 0, 0],
-            Self::RouterAdvertisement { hop_limit, managed, other, lifetime, reachable_time, retransmit_timer, .. } => {
+            Self::RouterAdvertisement {
+                hop_limit,
+                managed,
+                other,
+                lifetime,
+                reachable_time,
+                retransmit_timer,
+                ..
+            } => {
                 put(0, &reachable_time.to_be_bytes());
                 put(4, &retransmit_timer.to_be_bytes());
                 let [c, d] = lifetime.to_be_bytes();
