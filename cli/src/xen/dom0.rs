@@ -79,8 +79,6 @@ pub struct Dom0 {
     pub initrd: PathBuf,
     /// Changes whenever one of them does.
     pub stamp: String,
-    /// The packages' files.
-    pub root: PathBuf,
 }
 
 /// `$AIRGLOW_CACHE`, else `airglow` in the user's cache folder.
@@ -131,7 +129,7 @@ pub fn prepare() -> Result<Dom0> {
         fs::rename(&fresh, &initrd).context(initrd.display())?;
         step.end("made");
     }
-    Ok(Dom0 { xen: parts.join("xen"), kernel: parts.join("vmlinux"), initrd, stamp, root })
+    Ok(Dom0 { xen: parts.join("xen"), kernel: parts.join("vmlinux"), initrd, stamp })
 }
 
 fn fetch(cache: &Path, parts: &Path) -> Result {

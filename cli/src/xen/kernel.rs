@@ -1,6 +1,6 @@
 //! Kernels: an application compiled for a processor without an operating system, linked where Xen puts it.
 use crate::{
-    arm::toolchain::Toolchain,
+    arm::{elf::Elf, toolchain::Toolchain},
     failure::{Context, Failure, Result},
     packages,
     workspace::{App, Workspace},
@@ -51,6 +51,33 @@ fn source() -> Option<Source> {
 
 /// Compiles `app` and returns the kernel; beside it lies a configuration for `xl create`.
 pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
+    let built = compile(workspace, &app.package.name, "--bin", &app.binary)?;
+    let name = app
+        .package
+        .folder
+        .file_name()
+        .map_or_else(|| app.binary.clone(), |n| n.to_string_lossy().into_owned());
+    let folder = workspace.target.join("xen");
+    let kernel = folder.join(format!("{name}.elf"));
+    fs::copy(&built, &kernel).context(kernel.display())?;
+    let configuration = folder.join(format!("{name}.cfg"));
+    fs::write(&configuration, xl(&name, &kernel.display().to_string(), 32, "", "", "destroy"))
+        .context(configuration.display())?;
+    Ok(kernel)
+}
+
+/// Compiles an example of `package`.
+pub fn example(workspace: &Workspace, package: &str, name: &str) -> Result<PathBuf> {
+    compile(workspace, package, "--example", name)
+}
+
+/// Bytes of a kernel that are loaded into memory from the file.
+pub fn loaded(kernel: &Path) -> Result<u64> {
+    let elf = Elf::read(&fs::read(kernel).context(kernel.display())?)?;
+    Ok(elf.sections.iter().filter(|s| s.loaded && !s.empty).map(|s| s.size).sum())
+}
+
+fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str) -> Result<PathBuf> {
     let folder = workspace.target.join("xen");
     fs::create_dir_all(&folder).context(folder.display())?;
     let mut cargo = match source() {
@@ -64,12 +91,11 @@ pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
                  or on Debian: apt-get install {}",
                 DEBIAN.join(" ")
             );
-
             Toolchain::find(PLAIN)?.cargo("build", &[])
         }
     };
     let output = cargo
-        .args(["--release", "--package", &app.package.name, "--bin", &app.binary])
+        .args(["--release", "--package", package, kind, name])
         .arg("--message-format=json-render-diagnostics")
         .env("CARGO_TARGET_DIR", &folder)
         .current_dir(&workspace.root)
@@ -77,26 +103,15 @@ pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
         .output()
         .context("cargo build")?;
     if !output.status.success() {
-        return Err(Failure::new(format!("`{}` does not compile for Xen; see above", app.package.name)));
+        return Err(Failure::new(format!("`{package}` does not compile for Xen; see above")));
     }
-    let built = String::from_utf8_lossy(&output.stdout)
+    String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == *app.binary)
+        .filter(|message| message["target"]["name"] == *name)
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
         .next_back()
-        .context("cargo build named no executable")?;
-    let name = app
-        .package
-        .folder
-        .file_name()
-        .map_or_else(|| app.binary.clone(), |n| n.to_string_lossy().into_owned());
-    let kernel = folder.join(format!("{name}.elf"));
-    fs::copy(&built, &kernel).context(kernel.display())?;
-    let configuration = folder.join(format!("{name}.cfg"));
-    fs::write(&configuration, xl(&name, &kernel.display().to_string(), 32, "", "", "destroy"))
-        .context(configuration.display())?;
-    Ok(kernel)
+        .context("cargo build named no executable")
 }
 
 fn hard_float(source: &Source, folder: &Path) -> Result<Command> {

@@ -211,11 +211,6 @@ impl Machine {
     pub fn xen_log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.join("xen.log")).unwrap_or_default()).into_owned()
     }
-
-    /// The process number of the emulator.
-    pub fn process(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 impl Drop for Machine {

@@ -4,13 +4,15 @@ mod dom0;
 mod kernel;
 mod machine;
 mod run;
+mod test;
 
 use crate::{
     failure::{Context, Result},
-    test::Tests,
     workspace::{App, Workspace},
 };
 use std::{fs, path::PathBuf};
+
+pub use test::test;
 
 /// Builds `app` as a kernel and returns its path.
 pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
@@ -26,11 +28,6 @@ pub fn run(workspace: &Workspace, app: &App, parameters: &[String]) -> Result {
 pub fn size(workspace: &Workspace, app: &App) -> Result {
     let kernel = kernel::build(workspace, app)?;
     let bytes = fs::metadata(&kernel).context(kernel.display())?.len();
-    println!("{} {bytes} bytes", kernel.display());
-    Ok(())
-}
-
-/// The tests of the area `xen`.
-pub fn test(_tests: &mut Tests) -> Result {
+    println!("{} {bytes} bytes, {} of them loaded", kernel.display(), kernel::loaded(&kernel)?);
     Ok(())
 }

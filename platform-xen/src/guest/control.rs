@@ -17,9 +17,13 @@ const SYSRQ: &str = "control/sysrq";
 /// # Errors
 /// What xenstore says.
 pub async fn requests(store: &Xenstore, mut sysrq: impl FnMut(char)) -> Result<Request, Error> {
-    store.write("control/feature-poweroff", 1).await?;
-    store.write("control/feature-reboot", 1).await?;
-    store.write("control/feature-sysrq", 1).await?;
+    // The toolstack makes these nodes writable, each since some version of it; where it has not, it does not ask either.
+    for feature in ["feature-poweroff", "feature-reboot", "feature-sysrq"] {
+        match store.write(&alloc::format!("control/{feature}"), 1).await {
+            Ok(()) | Err(Error::PermissionDenied) => {}
+            Err(error) => return Err(error),
+        }
+    }
     // One watch over both nodes.
     let watch = store.watch("control").await?;
     loop {

@@ -1,0 +1,264 @@
+//! `cargo airglow test xen`: kernels in the real hypervisor, under emulation, with Linux's own backends in dom0.
+use super::{
+    dom0, kernel,
+    machine::{self, Forward, Machine},
+    run,
+};
+use crate::{
+    failure::{Context, Failure, Result},
+    test::Tests,
+    workspace::Workspace,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Under emulation on a loaded machine everything takes long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The area `xen`.
+pub fn test(tests: &mut Tests) -> Result {
+    tests.need(run::PACKAGES)?;
+    tests.need(&["curl"])?;
+    tests.cargo("Xen: rings and protocols, on this machine", "test --package airglow-platform-xen");
+    let mut kernels = None;
+    tests.check("Xen: kernels", |workspace| {
+        kernels = Some(build(workspace)?);
+        Ok(())
+    });
+    let Some((website, faults)) = kernels else { return Ok(()) };
+    let mut dom0 = None;
+    tests.check("Xen: dom0", |_| {
+        dom0 = Some(dom0::prepare()?);
+        Ok(())
+    });
+    let Some(dom0) = dom0 else { return Ok(()) };
+    tests.check("Xen: the website", |workspace| serves(workspace, &dom0, &website));
+    tests.check("Xen: how faults end", |_| faults_end(&dom0, &faults));
+    Ok(())
+}
+
+/// Builds the kernels and prints their sizes.
+fn build(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
+    let website = kernel::build(workspace, &workspace.app(Some("website"))?)?;
+    let faults = kernel::example(workspace, "airglow-platform-xen", "faults")?;
+    for (name, path) in [("website", &website), ("faults (no content)", &faults)] {
+        let bytes = fs::metadata(path).context(path.display())?.len();
+        println!("   {name}: {bytes} bytes, {} of them loaded", kernel::loaded(path)?);
+    }
+    Ok((website, faults))
+}
+
+/// A guest's configuration and, once it runs, its console in a file of dom0.
+struct Guest<'a> {
+    machine: &'a mut Machine,
+}
+
+impl Guest<'_> {
+    /// Starts what `/job/NAME.cfg` describes.
+    fn start(&mut self, name: &str) -> Result {
+        self.machine.must(&format!(
+            "rm -f /var/log/xen/xl-guest.log /job/console; xl create -p -q /job/{name}.cfg && id=$(xl domid guest) && \
+             {{ xenconsole --type pv --num 0 $id </dev/null >/job/console 2>/dev/null & }} && usleep 100000 && xl unpause guest"
+        ))?;
+        Ok(())
+    }
+
+    fn console(&mut self) -> Result<String> {
+        Ok(self.machine.command("cat /job/console")?.1)
+    }
+
+    /// Waits for the end and returns the reason code.
+    fn ended(&mut self) -> Result<i32> {
+        let (status, output) = self.machine.command(
+            "n=0; while xl domid guest >/dev/null 2>&1; do n=$((n+1)); [ $n -gt 400 ] && exit 1; usleep 100000; done; \
+             sed -n 's/.*has shut down, reason code \\([0-9]*\\).*/\\1/p' /var/log/xen/xl-guest.log | tail -n 1",
+        )?;
+        if status != 0 {
+            return Err(Failure::new(format!("the guest does not end; its console:\n{}", self.console()?)));
+        }
+        output.trim().parse().context("xl's log")
+    }
+
+    /// Seconds of processor time, as `xl list` has them.
+    fn processor_time(&mut self) -> Result<f64> {
+        let list = self.machine.must("xl list guest")?;
+        list.split_whitespace().next_back().and_then(|t| t.parse().ok()).context("xl list")
+    }
+}
+
+fn configuration(kernel: &str, memory: u32, words: &str, on_reboot: &str) -> String {
+    kernel::xl(run::NAME, &format!("/job/{kernel}"), memory, words, "", on_reboot)
+}
+
+fn that(holds: bool, what: impl FnOnce() -> String) -> Result {
+    if holds { Ok(()) } else { Err(Failure::new(what())) }
+}
+
+/// The website under Xen: pages, ping, idleness, statistics, reboot, shutdown.
+fn serves(workspace: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
+    let elf = fs::read(kernel).context(kernel.display())?;
+    let port = run::free("tcp", 0).context("no free port")?;
+    let words = format!("ipv4={}/24 gateway=10.0.2.2", machine::GUEST);
+    let guest_configuration = configuration("website.elf", 32, &words, "restart");
+    let files = [("website.elf", elf.as_slice()), ("website.cfg", guest_configuration.as_bytes())];
+    let forward = Forward { protocol: "tcp", here: port, there: 80 };
+    let mut machine = Machine::start(dom0, &files, &[], &[forward])?;
+    let mut guest = Guest { machine: &mut machine };
+    guest.start("website")?;
+
+    let site = workspace.app(Some("website"))?.package.folder.join("site");
+    let started = Instant::now();
+    let pages = pages(&site)?;
+    that(!pages.is_empty(), || "the site has no pages".to_owned())?;
+    let first = fetch(port, "", PATIENCE);
+    if let Err(why) = first {
+        return Err(Failure::new(format!(
+            "{why}; the guest's console:\n{}\n{}",
+            guest.console()?,
+            guest.machine.xen_log()
+        )));
+    }
+    println!("   first page after {:.2} s", started.elapsed().as_secs_f64());
+    let mut bytes = 0;
+    for page in &pages {
+        let content = fs::read(site.join(page)).context(page)?;
+        let got = fetch(port, page, PATIENCE)?;
+        bytes += got.len();
+        that(got == content, || {
+            format!("/{page}: {} bytes came, which are not the file's {}", got.len(), content.len())
+        })?;
+    }
+    println!("   {} files, {bytes} bytes, all as on the disk", pages.len());
+
+    let ping = guest.machine.must(&format!("ping -c 5 -W 10 {}", machine::GUEST))?;
+    that(ping.contains(" 0% packet loss"), || ping.clone())?;
+
+    // Two seconds for connections to end, then ten in which nothing happens.
+    thread::sleep(Duration::from_secs(2));
+    let before = guest.processor_time()?;
+    thread::sleep(Duration::from_secs(10));
+    let used = guest.processor_time()? - before;
+    println!("   idle: {used:.1} s of processor time in 10 s");
+    that(used < 0.2, || format!("an idle guest used {used} s of processor time in 10 s"))?;
+
+    guest.machine.must("xl sysrq guest s")?;
+    wait("the counters that xl sysrq asks for", || Ok(guest.console()?.contains("TCP: ")))?;
+
+    let old = guest.machine.must("xl domid guest")?;
+    guest.machine.must("xl reboot guest")?;
+    wait("the guest to start again", || {
+        let now = guest.machine.command("xl domid guest")?;
+        Ok(now.0 == 0 && now.1 != old)
+    })?;
+    let index = fetch(port, "", PATIENCE)?;
+    that(index == fs::read(site.join("index.html")).context("index.html")?, || {
+        "after a reboot the page is another".into()
+    })?;
+
+    guest.machine.must("xl shutdown guest")?;
+    let reason = guest.ended()?;
+    that(reason == 0, || format!("xl shutdown ended the guest with reason {reason} and not 0"))
+}
+
+/// The files of the site, by their paths.
+fn pages(site: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut folders = vec![site.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).context(folder.display())?.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(name) = path.strip_prefix(site) {
+                found.push(name.display().to_string());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What `curl` gets for a path, tried again until the guest answers.
+fn fetch(port: u16, path: &str, limit: Duration) -> Result<Vec<u8>> {
+    let deadline = Instant::now() + limit;
+    let url = format!("http://127.0.0.1:{port}/{path}");
+    loop {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "20", &url])
+            .stdin(Stdio::null())
+            .output()
+            .context("curl")?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let why = String::from_utf8_lossy(&output.stderr);
+        // 22 is an answer: an HTTP error.
+        if output.status.code() == Some(22) || Instant::now() > deadline {
+            return Err(Failure::new(format!("{url}: {}", why.trim())));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn wait(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result {
+    let deadline = Instant::now() + PATIENCE;
+    while !done()? {
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("waited {} s in vain for {what}", PATIENCE.as_secs())));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+/// What each fault prints, and the reason with which the domain ends.
+const FAULTS: &[(&str, i32, &[&str])] = &[
+    ("", 0, &[]),
+    ("error", 3, &["airglow: the application's own words"]),
+    ("panic", 3, &["as the boot parameters ask", "faults.rs", "backtrace", "the domain ends: crash"]),
+    ("null", 3, &["page fault", "writing address 0x0000000000000018", "a null pointer", "rip", "backtrace"]),
+    ("text", 3, &["page fault", "writing address"]),
+    ("constant", 3, &["page fault", "writing address"]),
+    ("execute", 3, &["page fault", "executing address"]),
+    ("divide", 3, &["divide error", "rax", "backtrace"]),
+    ("memory", 3, &["memory allocation of 65536 bytes failed"]),
+    // The stack's guard page leaves no room even for the exception: Xen itself ends the domain.
+    ("stack", 3, &[]),
+];
+
+/// Kernels that go wrong: each ends in its way, and says why.
+fn faults_end(dom0: &dom0::Dom0, kernel: &Path) -> Result {
+    let elf = fs::read(kernel).context(kernel.display())?;
+    let mut files = vec![("faults.elf".to_owned(), elf)];
+    for (fault, ..) in FAULTS {
+        let words = format!("ipv4={}/24 fault={fault}", machine::GUEST);
+        files.push((
+            format!("faults-{fault}.cfg"),
+            configuration("faults.elf", 16, &words, "destroy").into_bytes(),
+        ));
+    }
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+    let mut machine = Machine::start(dom0, &files, &[], &[])?;
+    let mut guest = Guest { machine: &mut machine };
+    for (fault, reason, words) in FAULTS {
+        guest.start(&format!("faults-{fault}"))?;
+        let ended = guest.ended()?;
+        let console = guest.console()?;
+        that(ended == *reason, || {
+            format!("fault={fault} ended with reason {ended} and not {reason}:\n{console}")
+        })?;
+        for word in *words {
+            that(console.contains(word), || {
+                format!("fault={fault}: no `{word}` on the console:\n{console}")
+            })?;
+        }
+    }
+    let log = guest.machine.xen_log();
+    that(log.contains("domain_crash_sync"), || format!("Xen did not see the stack run over:\n{log}"))
+}
