@@ -1,10 +1,11 @@
 //! The contract of datagram sockets and responders, with the standard library's blocking sockets as peers.
 use airglow_device::{Udp, UdpSocket as _};
 use airglow_platform_unix::{HostUdp, Reactor};
-use airglow_runtime::{block_on, select, timeout, yield_now};
+use airglow_runtime::{Either, block_on, select, timeout, yield_now};
 use std::{
     cell::Cell,
     collections::HashSet,
+    convert::Infallible,
     io::ErrorKind,
     net::{IpAddr, SocketAddr, UdpSocket},
     thread,
@@ -23,6 +24,19 @@ fn peer(addr: &str) -> UdpSocket {
     let peer = UdpSocket::bind(addr).unwrap();
     peer.set_read_timeout(Some(LIMIT)).unwrap();
     peer
+}
+
+/// Runs `respond` until `peers`, on a thread of their own that starts when the port is open, have ended.
+async fn beside(respond: impl Future<Output = std::io::Result<Infallible>>, peers: impl FnOnce() + Send + 'static) {
+    let peers = async {
+        let peers = thread::spawn(peers);
+        while !peers.is_finished() {
+            yield_now().await;
+        }
+        peers.join().unwrap();
+    };
+    // The responder is polled first.
+    assert!(matches!(select(respond, peers).await, Either::Right(())));
 }
 
 /// A free port for a responder, which cannot say which one it chose.
@@ -113,7 +127,7 @@ fn a_dropped_receive_loses_nothing_and_strands_no_other() {
             })
             .await;
             let got = match first {
-                airglow_runtime::Either::Left(Ok(Ok((len, _)))) => one[..len].to_vec(),
+                Either::Left(Ok(Ok((len, _)))) => one[..len].to_vec(),
                 _ => second.await,
             };
             assert_eq!(got, [round]);
@@ -138,7 +152,7 @@ fn a_responder_answers_every_question_in_a_flood_of_many_peers() {
             reply[question.len()..question.len() + 2].copy_from_slice(b"ok");
             Some(question.len() + 2)
         });
-        let peers = thread::spawn(move || {
+        let peers = move || {
             let all: Vec<_> = (0..PEERS)
                 .map(|number| {
                     thread::spawn(move || {
@@ -163,14 +177,8 @@ fn a_responder_answers_every_question_in_a_flood_of_many_peers() {
                 })
                 .collect();
             all.into_iter().for_each(|thread| thread.join().unwrap());
-        });
-        let done = async {
-            while !peers.is_finished() {
-                yield_now().await;
-            }
         };
-        assert!(matches!(select(respond, done).await, airglow_runtime::Either::Right(())));
-        peers.join().unwrap();
+        beside(respond, peers).await;
         assert_eq!(asked.get(), PEERS * (QUESTIONS + QUESTIONS / 10));
     });
 }
@@ -183,7 +191,7 @@ fn a_responder_answers_from_the_address_it_was_asked_at() {
             reply[..question.len()].copy_from_slice(question);
             Some(question.len())
         });
-        let asking = thread::spawn(move || {
+        let asking = move || {
             // Linux answers on the whole of 127/8; a reply from 127.0.0.1 would not come from who was asked.
             for to in ["127.0.0.1", "127.0.0.9", "127.1.2.3"] {
                 let to: IpAddr = to.parse().unwrap();
@@ -192,14 +200,8 @@ fn a_responder_answers_from_the_address_it_was_asked_at() {
                 let (_, from) = peer.recv_from(&mut [0; 10]).unwrap();
                 assert_eq!(from, (to, port).into());
             }
-        });
-        let done = async {
-            while !asking.is_finished() {
-                yield_now().await;
-            }
         };
-        let _ = select(respond, done).await;
-        asking.join().unwrap();
+        beside(respond, asking).await;
     });
 }
 
@@ -212,7 +214,7 @@ fn a_responder_survives_peers_that_go_and_replies_that_are_too_long() {
             reply.fill(b'x');
             Some(1_000_000)
         });
-        let asking = thread::spawn(move || {
+        let asking = move || {
             for _ in 0..100 {
                 // Gone before the answer comes.
                 peer("127.0.0.1:0").send_to(b"?", ("127.0.0.1", port)).unwrap();
@@ -222,13 +224,7 @@ fn a_responder_survives_peers_that_go_and_replies_that_are_too_long() {
             let mut buf = [0; 3000];
             let (len, _) = peer.recv_from(&mut buf).unwrap();
             assert!((1232..=1500).contains(&len) && buf[..len].iter().all(|byte| *byte == b'x'));
-        });
-        let done = async {
-            while !asking.is_finished() {
-                yield_now().await;
-            }
         };
-        let _ = select(respond, done).await;
-        asking.join().unwrap();
+        beside(respond, asking).await;
     });
 }

@@ -28,7 +28,7 @@ pub(super) fn open(family: AddressFamily, kind: SocketType) -> Result<OwnedFd, E
 #[cfg(not(target_os = "linux"))]
 pub(super) fn prepare(fd: &OwnedFd) -> Result<(), Errno> {
     rustix::io::ioctl_fionbio(fd, true)?;
-    rustix::io::ioctl_fioclex(fd)?;
+    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
     #[cfg(target_vendor = "apple")]
     sockopt::set_socket_nosigpipe(fd, true)?;
     Ok(())

@@ -3,14 +3,14 @@
 //! A descriptor is added once and reports every change in either direction until it is closed; there is no
 //! re-arming and no removal, so a connection costs one call to add and none to take away.
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 mod epoll;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 pub(crate) use epoll::Poller;
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 mod kqueue;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(crate) use kqueue::Poller;
 
 /// One report of a descriptor.

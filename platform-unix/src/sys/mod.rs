@@ -8,11 +8,11 @@ pub(crate) mod datagrams;
 pub(crate) mod frames;
 #[cfg(target_os = "linux")]
 pub(crate) mod interface;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 mod kevent;
 pub(crate) mod signals;
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(crate) use kevent::kevent;
 
 use std::io;

@@ -24,9 +24,9 @@ extern "C" fn leave_a_byte(signal: libc::c_int) {
 fn errno() -> *mut libc::c_int {
     // SAFETY: both calls return the address of a variable of this thread, for as long as the thread lives.
     unsafe {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(target_os = "linux")]
         return libc::__errno_location();
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(target_os = "linux"))]
         return libc::__error();
     }
 }
