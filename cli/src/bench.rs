@@ -21,7 +21,7 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
     ("http", &["iproute2", "nginx", "util-linux", "wrk"]),
     ("dns", &["bind9", "dnsperf", "knot", "nsd", "util-linux"]),
     ("tcp", &["iproute2", "util-linux"]),
-    ("idle", &["iproute2"]),
+    ("idle", &["iproute2", "nginx", "util-linux"]),
 ];
 
 /// Runs it as a process of its own and passes its exit status on.

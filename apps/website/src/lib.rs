@@ -7,7 +7,10 @@
 #![cfg_attr(not(unix), no_std)]
 #![forbid(unsafe_code)]
 
-use airglow::device::{KeyValue, Listener, ParameterError, Parameters, Platform, Tcp};
+use airglow::{
+    device::{KeyValue, Listener, ParameterError, Parameters, Platform, Tcp},
+    runtime::yield_now,
+};
 use airglow_http::{Limits, Server, files};
 use airglow_store::Store;
 use core::fmt;
@@ -78,6 +81,8 @@ fn port<'p>(parameters: &Parameters<'p>) -> Result<u16, ParameterError<'p>> {
 
 async fn serve<'p, P: Platform, K: KeyValue>(platform: &'p P, port: u16, site: &K) -> Result<(), Failed<'p>> {
     let listener = platform.tcp().listen(port).await.map_err(|_| Failed::Port(port))?;
+    // Every parameter is read: here the platform refuses words that nobody asked for, before we say that we serve.
+    yield_now().await;
     let address = platform.parameters().text("ipv4").and_then(|network| network.split('/').next());
     let port = listener.local().map_or(port, |local| local.port());
     log::info!("serving at http://{}:{port}/", address.unwrap_or("localhost"));

@@ -72,6 +72,12 @@ fn conversation(said: &Said) -> String {
     text.join("\n")
 }
 
+/// As much of a conversation as one wants to read, and how long it is.
+fn start(conversation: &str) -> String {
+    let some: String = conversation.chars().take(800).collect();
+    format!("{some}\n({} bytes)", conversation.len())
+}
+
 const REQUESTS: &[&[&str]] = &[
     &["http://10.0.0.2/"],
     &["http://10.0.0.2/index.html", "http://10.0.0.2/style.css", "http://10.0.0.2/crates.svg"],
