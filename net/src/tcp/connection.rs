@@ -1,6 +1,7 @@
 //! One connection: RFC 9293's transmission control block without the memory of its buffers.
 use super::{
     Config, Error, Tuple,
+    congestion::Congestion,
     receiver::Receiver,
     sender::{Fired, Plan, Sender},
     sequence::Seq,
@@ -108,16 +109,16 @@ const LEAST_MSS: u32 = 64;
 impl Connection {
     pub(crate) fn new(
         tuple: Tuple,
-        initial: Seq,
-        timestamp_offset: u32,
+        (initial, timestamp_offset): (Seq, u32),
         path: (u32, u32),
         most: usize,
+        congestion: Congestion,
     ) -> Self {
         let (path_mss, tso) = path;
         Self {
             tuple,
             state: State::Closed,
-            send: Sender::new(initial, path_mss),
+            send: Sender::new(initial, path_mss, congestion),
             receive: Receiver::new(most, window_scale(most)),
             error: None,
             owned: true,

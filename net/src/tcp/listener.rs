@@ -1,5 +1,5 @@
 //! Passive opens: who listens, the SYN queue, the accept queue.
-use super::{Tuple, connection, input::Arrived, sequence::Seq, table::NONE};
+use super::{Config, Tuple, connection, input::Arrived, sequence::Seq, table::NONE};
 use crate::wire::tcp::{Flags, Header, Options};
 use airglow_device::{Endpoint, Instant};
 use core::net::IpAddr;
@@ -86,18 +86,23 @@ impl HalfOpen {
         &self,
         now: Instant,
         most: usize,
-        floor: core::time::Duration,
+        config: &Config,
         arrived: &Arrived<'_>,
     ) -> connection::Connection {
-        let mut connection =
-            connection::Connection::new(self.tuple, self.iss, self.timestamp_offset, self.path, most);
+        let mut connection = connection::Connection::new(
+            self.tuple,
+            (self.iss, self.timestamp_offset),
+            self.path,
+            most,
+            config.congestion,
+        );
         connection.receive.synchronize(self.irs, self.window.into());
         connection.negotiated(self.mss, self.scale, self.sack, self.timestamp.is_some());
         if let Some(recent) = self.timestamp {
             (connection.receive.timestamp, connection.receive.timestamp_at) = (recent, now);
         }
         let round_trip = (self.retries == 0).then(|| now.since(self.sent));
-        connection.send.handshake_done(now, round_trip, floor);
+        connection.send.handshake_done(now, round_trip, config.least_timeout);
         connection.send.window_from = (arrived.seq, arrived.ack);
         connection.send.set_window(u32::from(arrived.window) << connection.send.scale);
         connection.state = connection::State::Established;

@@ -138,6 +138,8 @@ pub struct Config {
     pub syn_ack_retries: u8,
     /// The least time between two answers of one connection to segments that may be forged (RFC 5961 section 7): 50 ms.
     pub challenge_interval: Duration,
+    /// How new connections answer congestion.
+    pub congestion: congestion::Congestion,
     /// Offer timestamps (RFC 7323).
     pub timestamps: bool,
     /// Offer selective acknowledgments (RFC 2018).
@@ -156,6 +158,7 @@ impl Default for Config {
             backlog: 128,
             syn_ack_retries: 5,
             challenge_interval: Duration::from_millis(50),
+            congestion: congestion::Congestion::default(),
             timestamps: true,
             sack: true,
         }

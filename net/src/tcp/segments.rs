@@ -323,7 +323,7 @@ impl<S: Storage> Tcp<S> {
             self.stats.accept_queue_full += 1;
             return None;
         }
-        let mut connection = half.connection(now, limits.receive, self.config.least_timeout, arrived);
+        let mut connection = half.connection(now, limits.receive, &self.config, arrived);
         connection.listener = Some(half.listener);
         let record = Record {
             connection,

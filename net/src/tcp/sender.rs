@@ -5,7 +5,7 @@
 //! SACK recovery and recovery after a timeout are so one piece of code that differs in how `lost` moves.
 use super::{
     buffer::SendQueue,
-    congestion::{Ack, Algorithm, CongestionControl},
+    congestion::{Ack, Algorithm, Congestion, CongestionControl},
     reassembly::Ranges,
     rtt::RoundTrip,
     sequence::Seq,
@@ -66,6 +66,8 @@ pub(crate) struct Sender {
     resent_mark: Seq,
     probe: bool,
     probed: bool,
+    /// The most that was in flight since the last loss or pause.
+    peak: u32,
     pub congestion: Algorithm,
     pub round_trip: RoundTrip,
     /// The end of a segment that is being timed, and when it was sent.
@@ -113,7 +115,7 @@ const DUPLICATE_THRESHOLD: u32 = 3;
 
 impl Sender {
     /// A sender whose SYN will have, or had, sequence number `initial`.
-    pub fn new(initial: Seq, mss: u32) -> Self {
+    pub fn new(initial: Seq, mss: u32, congestion: Congestion) -> Self {
         Self {
             initial,
             unacknowledged: initial,
@@ -143,7 +145,8 @@ impl Sender {
             resent_mark: initial,
             probe: false,
             probed: false,
-            congestion: Algorithm::new(mss),
+            peak: 0,
+            congestion: Algorithm::new(congestion, mss),
             round_trip: RoundTrip::new(),
             timed: None,
             timer: Instant::MAX,
@@ -169,6 +172,13 @@ impl Sender {
     /// Bytes between SND.UNA and SND.NXT.
     pub fn in_flight(&self) -> u32 {
         self.next.since(self.unacknowledged)
+    }
+    /// RFC 5681's FlightSize for the answer to a loss. A batch of acknowledgments is processed before anything is sent for the
+    /// first of them, so what is in flight at this moment may be less than the sender had the habit of.
+    fn flight_size(&mut self) -> u32 {
+        let now = self.in_flight();
+        let habit = core::mem::replace(&mut self.peak, now);
+        now.max(habit).min(self.congestion.window().max(self.mss))
     }
     fn queue_end(&self) -> Seq {
         self.unacknowledged + self.queue.len() as u32
@@ -219,7 +229,7 @@ impl Sender {
     pub fn set_mss(&mut self, mss: u32) {
         if mss != self.mss {
             self.mss = mss;
-            self.congestion.get_mut().set_segment(mss);
+            self.congestion.set_segment(mss);
         }
     }
 
@@ -241,7 +251,7 @@ impl Sender {
         if self.probe {
             return Some(self.plan_probe());
         }
-        let window = self.congestion.get().window();
+        let window = self.congestion.window();
         if self.resent.before(self.unacknowledged) {
             self.resent = self.unacknowledged;
         }
@@ -261,10 +271,11 @@ impl Sender {
         }
         let in_flight = self.in_flight();
         if in_flight == 0 && now.since(self.last_sent) > self.round_trip.timeout() {
-            self.congestion.get_mut().idle();
+            self.congestion.idle();
+            self.peak = 0;
         }
         let pipe = self.pipe();
-        let window = self.congestion.get().window();
+        let window = self.congestion.window();
         let room = (self.unacknowledged + self.window).since(self.next);
         let plan = self.plan_new(room, window.saturating_sub(pipe), most.max(self.mss));
         if plan.is_none() && in_flight == 0 && self.timer == Instant::MAX {
@@ -369,6 +380,7 @@ impl Sender {
             self.progress = now;
         }
         self.next = self.next.max(end);
+        self.peak = self.peak.max(self.in_flight());
         self.last_sent = now;
         if self.timer == Instant::MAX {
             self.timer = now + self.round_trip.timeout();
@@ -408,6 +420,7 @@ impl Sender {
         floor: Duration,
         memory: usize,
     ) -> Acknowledged {
+        let before = self.unacknowledged + self.sacked_bytes;
         let news = self.sack && !sack.is_empty() && self.update_scoreboard(ack, sack);
         let mut result = Acknowledged::default();
         if ack.after(self.unacknowledged) {
@@ -415,6 +428,11 @@ impl Sender {
             self.advance(now, ack, echoed, floor, memory);
         } else if duplicate && self.window > 0 && (!self.sack || news) {
             self.duplicates = self.duplicates.saturating_add(1);
+        }
+        let delivered = (self.unacknowledged + self.sacked_bytes).since(before);
+        if delivered > 0 {
+            let (smoothed, least) = (self.round_trip.smoothed(), self.round_trip.least());
+            self.congestion.delivered(now, delivered, smoothed, least);
         }
         if self.in_flight() > 0 {
             result.lost = self.detect_loss(now);
@@ -470,26 +488,19 @@ impl Sender {
         self.sacked_bytes = self.sacked.bytes();
         self.progress = now;
         self.probed = false;
-        let report = Ack {
-            now,
-            bytes: acknowledged,
-            in_flight,
-            smoothed: self.round_trip.smoothed(),
-            least: self.round_trip.least(),
-        };
+        let report = Ack { now, bytes: acknowledged, in_flight };
         match self.phase {
             Phase::Open => {
                 self.duplicates = 0;
-                self.congestion.get_mut().acknowledged(&report);
+                self.congestion.acknowledged(&report);
             }
             Phase::Recovery if self.recover.up_to(ack) => {
                 self.phase = Phase::Open;
                 self.duplicates = 0;
                 let left = self.in_flight();
-                self.congestion.get_mut().recovered(left);
+                self.congestion.recovered(left);
             }
             Phase::Recovery => {
-                self.congestion.get_mut().acknowledged_in_recovery(&report);
                 if !self.sack {
                     //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
                     //# Partial acknowledgments:
@@ -505,7 +516,7 @@ impl Sender {
             }
             Phase::Loss => {
                 self.duplicates = 0;
-                self.congestion.get_mut().acknowledged(&report);
+                self.congestion.acknowledged(&report);
                 if self.recover.up_to(ack) {
                     self.phase = Phase::Open;
                 }
@@ -537,8 +548,8 @@ impl Sender {
                 //# Acknowledgment field covers more than recover.
                 self.phase = Phase::Recovery;
                 self.recover = self.next;
-                let in_flight = self.in_flight();
-                self.congestion.get_mut().lost(now, in_flight);
+                let in_flight = self.flight_size();
+                self.congestion.lost(now, in_flight);
                 self.lost = lost.max((self.unacknowledged + self.mss).min(self.next));
                 self.resent = self.unacknowledged;
                 self.force = true;
@@ -594,8 +605,8 @@ impl Sender {
             return Fired::Probe;
         }
         if self.phase != Phase::Loss || self.round_trip.backoff() == 0 {
-            let in_flight = self.in_flight();
-            self.congestion.get_mut().timed_out(now, in_flight);
+            let in_flight = self.flight_size();
+            self.congestion.timed_out(now, in_flight);
         }
         self.round_trip.back_off();
         self.phase = Phase::Loss;

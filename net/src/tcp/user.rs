@@ -127,7 +127,13 @@ impl<S: Storage> Tcp<S> {
         let tuple = Tuple { local: route.source, remote: to.ip(), local_port: 0, remote_port: to.port() };
         let tuple = self.choose_port(tuple).ok_or(Error::AddrInUse)?;
         let (iss, offset) = self.secret.initial(&tuple, now);
-        let mut connection = Connection::new(tuple, Seq(iss), offset, path, self.storage.limits().receive);
+        let mut connection = Connection::new(
+            tuple,
+            (Seq(iss), offset),
+            path,
+            self.storage.limits().receive,
+            self.config.congestion,
+        );
         connection.state = State::SynSent;
         connection.active = true;
         connection.send.syn_due = true;

@@ -1,6 +1,8 @@
 //! Congestion control: how much may be in flight.
 mod newreno;
+mod westwood;
 pub use newreno::NewReno;
+pub use westwood::Westwood;
 
 use airglow_device::Instant;
 use core::time::Duration;
@@ -14,10 +16,6 @@ pub struct Ack {
     pub bytes: u32,
     /// Bytes in flight before it.
     pub in_flight: u32,
-    /// Smoothed round-trip time, once known.
-    pub smoothed: Option<Duration>,
-    /// Least round-trip time seen.
-    pub least: Option<Duration>,
 }
 
 /// A congestion-control algorithm. All amounts are in bytes.
@@ -32,9 +30,9 @@ pub trait CongestionControl {
     fn slow_start_threshold(&self) -> u32;
     /// New data was acknowledged, outside fast recovery.
     fn acknowledged(&mut self, ack: &Ack);
-    /// Data was acknowledged during fast recovery. For algorithms that measure.
-    fn acknowledged_in_recovery(&mut self, ack: &Ack) {
-        let _ = ack;
+    /// `bytes` have reached the peer that were not known to, cumulatively or selectively, in any phase. For algorithms that measure.
+    fn delivered(&mut self, now: Instant, bytes: u32, smoothed: Option<Duration>, least: Option<Duration>) {
+        let _ = (now, bytes, smoothed, least);
     }
     /// Fast retransmit: a loss was detected with `in_flight` outstanding.
     fn lost(&mut self, now: Instant, in_flight: u32);
@@ -48,22 +46,69 @@ pub trait CongestionControl {
     fn set_segment(&mut self, mss: u32);
 }
 
+/// Which algorithm new connections use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Congestion {
+    /// Halves on every loss (RFC 5681, RFC 6582).
+    NewReno,
+    /// The same, but a loss does not bring the window below what the path was measured to carry: for paths that lose
+    /// packets without being full. The default.
+    #[default]
+    Westwood,
+}
+
 /// The algorithms there are, without dynamic dispatch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Algorithm {
     NewReno(NewReno),
+    Westwood(Westwood),
 }
 
 impl Algorithm {
-    pub fn new(mss: u32) -> Self {
-        Self::NewReno(NewReno::new(mss))
+    pub fn new(choice: Congestion, mss: u32) -> Self {
+        match choice {
+            Congestion::NewReno => Self::NewReno(NewReno::new(mss)),
+            Congestion::Westwood => Self::Westwood(Westwood::new(mss)),
+        }
     }
-    pub fn get(&self) -> &impl CongestionControl {
-        let Self::NewReno(algorithm) = self;
-        algorithm
+}
+
+macro_rules! either {
+    ($self:ident, $algorithm:ident => $call:expr) => {
+        match $self {
+            Self::NewReno($algorithm) => $call,
+            Self::Westwood($algorithm) => $call,
+        }
+    };
+}
+
+impl CongestionControl for Algorithm {
+    fn window(&self) -> u32 {
+        either!(self, algorithm => algorithm.window())
     }
-    pub fn get_mut(&mut self) -> &mut impl CongestionControl {
-        let Self::NewReno(algorithm) = self;
-        algorithm
+    fn slow_start_threshold(&self) -> u32 {
+        either!(self, algorithm => algorithm.slow_start_threshold())
+    }
+    fn acknowledged(&mut self, ack: &Ack) {
+        either!(self, algorithm => algorithm.acknowledged(ack));
+    }
+    fn delivered(&mut self, now: Instant, bytes: u32, smoothed: Option<Duration>, least: Option<Duration>) {
+        either!(self, algorithm => algorithm.delivered(now, bytes, smoothed, least));
+    }
+    fn lost(&mut self, now: Instant, in_flight: u32) {
+        either!(self, algorithm => algorithm.lost(now, in_flight));
+    }
+    fn recovered(&mut self, in_flight: u32) {
+        either!(self, algorithm => algorithm.recovered(in_flight));
+    }
+    fn timed_out(&mut self, now: Instant, in_flight: u32) {
+        either!(self, algorithm => algorithm.timed_out(now, in_flight));
+    }
+    fn idle(&mut self) {
+        either!(self, algorithm => algorithm.idle());
+    }
+    fn set_segment(&mut self, mss: u32) {
+        either!(self, algorithm => algorithm.set_segment(mss));
     }
 }

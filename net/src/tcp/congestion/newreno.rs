@@ -5,9 +5,9 @@ use airglow_device::Instant;
 /// NewReno.
 #[derive(Clone, Copy, Debug)]
 pub struct NewReno {
-    window: u32,
-    threshold: u32,
-    mss: u32,
+    pub(super) window: u32,
+    pub(super) threshold: u32,
+    pub(super) mss: u32,
     /// Bytes acknowledged towards the next segment's worth of window in congestion avoidance.
     counted: u32,
 }
@@ -61,9 +61,9 @@ impl CongestionControl for NewReno {
         self.window = self.threshold;
     }
     fn recovered(&mut self, in_flight: u32) {
-        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# (1) min (ssthresh, max(FlightSize, SMSS) + SMSS)
-        self.window = self.threshold.min(in_flight.max(self.mss) + self.mss);
+        // RFC 6582 section 3.2, step 3, option (2).
+        let _ = in_flight;
+        self.window = self.threshold;
     }
     fn timed_out(&mut self, _now: Instant, in_flight: u32) {
         self.halve(in_flight);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn ack(bytes: u32, in_flight: u32) -> Ack {
-        Ack { now: Instant::ZERO, bytes, in_flight, smoothed: None, least: None }
+        Ack { now: Instant::ZERO, bytes, in_flight }
     }
 
     #[test]

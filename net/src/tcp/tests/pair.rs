@@ -191,12 +191,20 @@ fn seeds(default: u64) -> u64 {
     std::env::var("AIRGLOW_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
+/// Through a fifth of loss each way 120 s can pass without progress.
+const PATIENT: Duration = Duration::from_secs(1500);
+
 #[test]
 fn any_wire_delivers_every_byte_or_an_error_on_both_sides() {
     for seed in 0..seeds(300) {
         let mut random = Random::new(seed ^ 0xabc);
         let link = random_link(&mut random);
-        let config = Config { timestamps: random.chance(500), sack: random.chance(500), ..Config::default() };
+        let config = Config {
+            timestamps: random.chance(500),
+            sack: random.chance(500),
+            user_timeout: PATIENT,
+            ..Config::default()
+        };
         let buffers = [1000, 4096, 20_000, 200_000][random.below(4) as usize];
         let most = if link.mtu < 500 { 10_000 } else { 60_000 };
         let sizes = (random.below(most), random.below(most));
@@ -208,6 +216,35 @@ fn any_wire_delivers_every_byte_or_an_error_on_both_sides() {
         if let Err(panic) = outcome {
             eprintln!("seed {seed}: {link:?} {config:?} buffers {buffers} sizes {sizes:?}");
             std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Prints what 2 % loss with 20 ms delay and reordering lets through.
+#[test]
+fn goodput_through_loss() {
+    for sack in [true, false] {
+        for (loss, reorder) in [(0, 0), (20, 0), (20, 100)] {
+            let link = Link {
+                loss,
+                reorder,
+                delay: Duration::from_millis(20),
+                jitter: Duration::from_millis(5),
+                ..Link::default()
+            };
+            let config = Config { sack, ..Config::default() };
+            let mut pair = Pair::new(5, link, 512 << 10, config);
+            let bytes = 10_000_000;
+            let elapsed = transfer(&mut pair, (bytes, 0), Duration::from_secs(6000));
+            let stats = pair.hosts[0].stats();
+            println!(
+                "sack {sack} loss {loss} reorder {reorder}: {:.0} kB/s, {} timeouts, {} fast, {} again of {}",
+                bytes as f64 / elapsed.as_secs_f64() / 1e3,
+                stats.timeouts,
+                stats.fast_retransmits,
+                stats.retransmitted,
+                stats.segments_sent
+            );
         }
     }
 }
