@@ -68,8 +68,7 @@ impl<D: NetDevice, T: Timer> Impaired<D, T> {
     /// `device` behind a wire that treats both directions as `impairments` say. The two draw different random
     /// numbers from the one seed.
     pub fn new(device: D, timer: T, impairments: Impairments) -> Self {
-        let back = Impairments { seed: !impairments.seed, ..impairments };
-        Self::with_directions(device, timer, impairments, back)
+        Self::with_directions(device, timer, impairments, impairments.reverse())
     }
 
     /// `device` behind a wire with different directions: `outbound` for what this side sends.
@@ -170,9 +169,8 @@ impl<D: NetDevice, T: Timer> NetDevice for Impaired<D, T> {
             }
             return Poll::Pending;
         }
-        // A device that never runs dry leaves the others a turn.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        // A device that stays ready wants more looked at than frames: its link.
+        Poll::Ready(())
     }
 }
 

@@ -188,6 +188,11 @@ impl Impairments {
         }
     }
 
+    /// The same for the other direction: other random numbers from the same seed.
+    pub const fn reverse(self) -> Self {
+        Self { seed: !self.seed, ..self }
+    }
+
     /// Reads the words of the table above from among others.
     ///
     /// # Errors

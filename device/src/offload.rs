@@ -50,6 +50,50 @@ pub fn complete_checksum(frame: &mut [u8], meta: TxMeta) -> bool {
     put16(frame, field, checksum).is_some()
 }
 
+/// Describes the transport checksum of a frame that came with [`checksum_ok`](crate::RxMeta::checksum_ok) and may so hold
+/// only part of it: finds TCP or UDP over IPv4 or IPv6, puts the pseudo-header's sum into the field, and returns what
+/// [`complete_checksum`], [`cut_segments`] or a device with offload needs to finish it.
+///
+/// `None`, and an unchanged frame, where there is nothing to finish: another protocol, a fragment, an extension header,
+/// UDP without a checksum.
+pub fn describe_checksum(frame: &mut [u8]) -> Option<TxMeta> {
+    let (transport, protocol, addresses) = match frame.get(12..ETHERNET)? {
+        [0x08, 0x00] => {
+            let header = usize::from(frame.get(ETHERNET)? & 0x0f) * 4;
+            // More fragments, or an offset.
+            let fragment =
+                u16::from_be_bytes(frame.get(ETHERNET + 6..ETHERNET + 8)?.try_into().ok()?) & 0x3fff;
+            if header < 20 || fragment != 0 {
+                return None;
+            }
+            (ETHERNET + header, *frame.get(ETHERNET + 9)?, ETHERNET + 12..ETHERNET + 20)
+        }
+        [0x86, 0xdd] => (ETHERNET + 40, *frame.get(ETHERNET + 6)?, ETHERNET + 8..ETHERNET + 40),
+        _ => return None,
+    };
+    let offset = match protocol {
+        6 => 16,
+        17 => 6,
+        _ => return None,
+    };
+    // The packet may be shorter than the frame, which is padded to 60 bytes: those are zeros and sum to nothing.
+    let len = match frame.get(12)? {
+        0x08 => {
+            let total = u16::from_be_bytes(frame.get(ETHERNET + 2..ETHERNET + 4)?.try_into().ok()?);
+            usize::from(total).checked_sub(transport - ETHERNET)?
+        }
+        _ => usize::from(u16::from_be_bytes(frame.get(ETHERNET + 4..ETHERNET + 6)?.try_into().ok()?)),
+    };
+    let field = transport + offset;
+    let old = frame.get(field..field + 2)?;
+    if protocol == 17 && old == [0, 0] {
+        return None;
+    }
+    let pseudo = sum(sum(0, frame.get(addresses)?), &[0, protocol]);
+    put16(frame, field, sum(pseudo, &u32::try_from(len).ok()?.to_be_bytes()) as u16)?;
+    Some(TxMeta::checksum(u16::try_from(transport).ok()?, offset as u16))
+}
+
 const ETHERNET: usize = 14;
 const FIN_PSH: u8 = 0x09;
 const CWR: u8 = 0x80;
@@ -213,6 +257,28 @@ mod tests {
                 back.extend(&segment[tcp + 20..]);
             }
             assert_eq!(back, payload);
+        }
+    }
+
+    #[test]
+    fn a_partial_checksum_is_described_and_a_whole_one_stays() {
+        for v6 in [false, true] {
+            let (partial, meta) = frame(v6, &[0xcd; 333], 0x18);
+            let mut whole = partial.clone();
+            assert!(complete_checksum(&mut whole, meta));
+            // Either way, and with the padding of a short frame, the same comes out.
+            for mut frame in [partial, whole.clone()] {
+                assert_eq!(describe_checksum(&mut frame), Some(meta));
+                assert!(complete_checksum(&mut frame, meta));
+                assert_eq!(frame, whole);
+            }
+            whole[if v6 { 20 } else { 23 }] = 58;
+            let before = whole.clone();
+            assert_eq!((describe_checksum(&mut whole), whole), (None, before));
+        }
+        for len in 0..60 {
+            let (mut frame, _) = frame(false, &[1; 6], 0x10);
+            describe_checksum(&mut frame[..len]);
         }
     }
 

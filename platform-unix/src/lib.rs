@@ -20,6 +20,8 @@ mod start;
 mod sys;
 #[cfg(target_os = "linux")]
 mod turns;
+#[cfg(target_os = "linux")]
+mod wire;
 
 #[cfg(target_os = "linux")]
 pub use card::{OpenError, Packet, Tap};
@@ -32,5 +34,7 @@ pub use logger::log_to_stderr;
 pub use platform::{CardPlatform, CardStack};
 pub use platform::{HostPlatform, Unix};
 pub use reactor::Reactor;
+#[cfg(target_os = "linux")]
+pub use wire::{Wire, WireError};
 #[doc(hidden)]
 pub use start::{start, told};
