@@ -209,9 +209,8 @@ async fn relay<A: NetDevice, B: NetDevice>(
             }
             // What is due and still here waits for room, not for its time.
             let next = [forth.link.next_at(), back.link.next_at()];
-            match next.into_iter().flatten().filter(|at| *at > now).min() {
-                Some(at) => timer.wake_at(at, cx.waker()),
-                None => {}
+            if let Some(at) = next.into_iter().flatten().filter(|at| *at > now).min() {
+                timer.wake_at(at, cx.waker());
             }
             return Poll::Pending;
         }
