@@ -41,7 +41,9 @@ impl Write for Memory {
 }
 impl Stream for &mut Memory {
     async fn read_with<R>(&mut self, mut f: impl FnMut(&mut [u8]) -> (usize, R)) -> Result<R, Infallible> {
-        Ok(f(&mut []).1)
+        let mut buf = [0; 1024];
+        let n = self.read(&mut buf).await?;
+        Ok(f(&mut buf[..n]).1)
     }
     async fn close(&mut self) -> Result<(), Infallible> {
         Ok(())

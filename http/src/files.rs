@@ -56,25 +56,25 @@ impl<K: KeyValue> Handler for Files<K> {
             Method::Other | Method::Connect => return message(exchange, Status::NOT_IMPLEMENTED).await,
             _ => return allow(exchange, Status::METHOD_NOT_ALLOWED, METHODS).await,
         }
-        let mut space = [0; KEY];
+        let mut key = Key { space: [0; KEY], length: 0 };
         let path = match head.path.strip_prefix(self.prefix) {
             Some(path) if path.starts_with('/') || self.prefix.is_empty() => path,
             Some("") => return self.redirect(exchange, "").await,
             _ => return message(exchange, Status::NOT_FOUND).await,
         };
-        let room = space.get_mut(..KEY - LONGEST_ENDING).unwrap_or(&mut []);
+        let room = key.space.get_mut(..KEY - LONGEST_ENDING).unwrap_or(&mut []);
         let length = match decode_path(path, room) {
             Ok(key) => key.len(),
             Err(crate::wire::BadPath::Encoding) => return message(exchange, Status::BAD_REQUEST).await,
             Err(_) => return message(exchange, Status::NOT_FOUND).await,
         };
-        let mut key = Key { space, length };
+        key.length = length;
         if key.text(length).is_empty() || key.text(length).ends_with('/') {
             key.append("index.html");
         }
         let plain_length = key.length;
         if let Some(found) = self.find(&mut key).await? {
-            return self.answer(exchange, key, found).await;
+            return self.answer(exchange, &mut key, found).await;
         }
         if plain_length == length {
             key.append("/index.html");
@@ -110,27 +110,27 @@ impl<K: KeyValue> Files<K> {
 
     /// To the folder with its slash, so that relative links on its page work.
     async fn redirect(&self, exchange: &mut Exchange<'_>, folder: &str) -> Result<(), Error> {
-        let mut space = [0; 3 * KEY + 128];
-        let mut location = Output::new(&mut space);
-        location.put(self.prefix.as_bytes());
-        // The key never begins with a slash: "//host" would be another site.
-        location.put(b"/");
-        if !folder.is_empty() {
-            encode_path(folder, &mut location);
-            location.put(b"/");
-        }
-        if let Some(query) = exchange.head().query {
-            let before = location.len();
-            location.put(b"?");
-            location.put(query.as_bytes());
-            if location.overflowed() {
-                location.truncate(before);
+        let query = exchange.head().query;
+        let response = exchange.respond(Status::MOVED_PERMANENTLY).fields(|out| {
+            out.put(b"Location: ");
+            out.put(self.prefix.as_bytes());
+            // The key never begins with a slash: "//host" would be another site.
+            out.put(b"/");
+            if !folder.is_empty() {
+                encode_path(folder, out);
+                out.put(b"/");
             }
-        }
-        exchange.respond(Status::MOVED_PERMANENTLY).header("Location", location.bytes()).empty().await
+            // A query is visible ASCII, or the request would have been refused.
+            if let Some(query) = query {
+                out.put(b"?");
+                out.put(query.as_bytes());
+            }
+            out.put(b"\r\n");
+        });
+        response.empty().await
     }
 
-    async fn answer(&self, exchange: &mut Exchange<'_>, mut key: Key, found: Found) -> Result<(), Error> {
+    async fn answer(&self, exchange: &mut Exchange<'_>, key: &mut Key, found: Found) -> Result<(), Error> {
         let head = *exchange.head();
         let media = media_type(key.text(key.length));
         // 1. Which representation (RFC 9110 section 12.5.3).

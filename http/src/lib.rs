@@ -39,6 +39,9 @@
 #![warn(missing_docs)]
 #![allow(async_fn_in_trait)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 pub mod client;
 pub mod conditional;
 mod deadline;

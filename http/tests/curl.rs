@@ -48,7 +48,7 @@ impl Write for Socket {
 }
 impl Stream for Socket {
     async fn read_with<R>(&mut self, mut f: impl FnMut(&mut [u8]) -> (usize, R)) -> Result<R, Failed> {
-        let mut byte = [0; 1];
+        let mut byte = [0; 200];
         let n = self.read(&mut byte).await?;
         Ok(f(&mut byte[..n]).1)
     }

@@ -643,3 +643,14 @@ fn piece() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
         1 => prop::collection::vec(any::<u8>(), 0..6),
     ]
 }
+
+/// What an idle connection costs: the future that a task set keeps, without buffers.
+#[test]
+#[cfg(feature = "alloc")]
+fn an_idle_connection_is_small() {
+    let (_ours, theirs) = duplex();
+    let clock = HandClock::default();
+    let (server, site) = (Server::new(Limits::default()), site());
+    let serving = server.serve_connection(theirs, &site, &clock);
+    assert!(size_of_val(&serving) < 5_120, "{} octets", size_of_val(&serving));
+}

@@ -1,4 +1,5 @@
 //! The server: a core that knows no stream and no clock, and a thin shell around it.
+mod buffers;
 mod connection;
 mod exchange;
 mod response;

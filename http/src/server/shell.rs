@@ -5,6 +5,7 @@ use crate::{
     input::Input,
     server::{
         Statistics,
+        buffers::{Buffers, Lease, Pool},
         connection::Connection,
         exchange::{Demand, Exchange, Port, Shared, put_framing},
         statistics::{Counters, add},
@@ -66,13 +67,15 @@ struct Now {
 
 /// A server: limits, the buffer sizes of each connection, and counters. `HEAD` octets hold a request's head and
 /// whatever follows it, at least 256; `OUT` octets gather the answer, at least 256. The defaults suit hosts; a board might
-/// take `Server::<1024, 1024>::sized(..)`. A connection holds both buffers and a few hundred octets of state for as long as it is open.
+/// take `Server::<1024, 1024>::sized(..)`. With the feature `alloc` a connection holds its buffers only while it has a request, and up to 32 pairs
+/// are kept for the next ones; without it each connection has its own for as long as it is open.
 pub struct Server<'s, const HEAD: usize = 4096, const OUT: usize = 8192> {
     limits: Limits,
     wall_clock: Option<&'s dyn WallClock>,
     log: Option<&'s dyn Fn(&Access<'_>)>,
     counters: Counters,
     now: Cell<Now>,
+    pool: Pool<HEAD, OUT>,
 }
 
 impl<'s> Server<'s> {
@@ -86,6 +89,8 @@ impl<'s> Server<'s> {
 enum Ending {
     /// Everything is said and the peer has nothing more to say.
     Close,
+    /// Everything is said, and another request may come.
+    Idle,
     /// The peer may still be sending.
     Linger,
     /// The stream failed, or an answer was cut short: no orderly end.
@@ -102,6 +107,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             wall_clock: None,
             log: None,
             counters: Counters::default(),
+            pool: Pool::new(),
             now: Cell::new(Now { line, len: 0, unix: None, good_until: Instant::ZERO }),
         }
     }
@@ -148,19 +154,62 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         add(&self.counters.open, 1);
         let open = Open(&self.counters);
         stream.set_nodelay(true);
-        let mut head = [0; HEAD];
-        match self.requests(&mut stream, handler, timer, &mut head).await {
-            Ending::Close => {
+        let mut connection = Connection::new(self.limits);
+        let mut lease = Lease::new();
+        let ending = loop {
+            match self.idle(&mut stream, timer, &mut connection, &mut lease).await {
+                Err(ending) => break ending,
+                Ok(received) => {
+                    let buffers = lease.take(&self.pool);
+                    let ending =
+                        self.requests(&mut stream, handler, timer, &mut connection, buffers, received).await;
+                    lease.release(&self.pool);
+                    if !matches!(ending, Ending::Idle) {
+                        break ending;
+                    }
+                }
+            }
+        };
+        match ending {
+            Ending::Idle | Ending::Close => {
                 let _ = self.within(timer, stream.close()).await;
             }
             Ending::Linger => {
                 if matches!(self.within(timer, stream.close()).await, Ok(Ok(()))) {
-                    self.linger(&mut stream, timer, &mut head).await;
+                    self.linger(&mut stream, timer).await;
                 }
             }
             Ending::Abort => add(&self.counters.aborted, 1),
         }
         drop(open);
+    }
+
+    /// Waits, without any buffer, for the first octets of a request; they are then at the front of the head buffer.
+    async fn idle<S: Stream>(
+        &self,
+        stream: &mut S,
+        timer: &dyn Timer,
+        connection: &mut Connection,
+        lease: &mut Lease<HEAD, OUT>,
+    ) -> Result<usize, Ending> {
+        let receiving = stream.read_with(|octets| {
+            if octets.is_empty() {
+                return (0, 0);
+            }
+            let head = &mut lease.take(&self.pool).head;
+            let n = octets.len().min(HEAD);
+            if let Some((octets, place)) = octets.get(..n).zip(head.get_mut(..n)) {
+                place.copy_from_slice(octets);
+            }
+            (n, n)
+        });
+        match before(timer, |now| connection.deadline(now, false), receiving).await {
+            Ok((Ok(n @ 1..), _)) => {
+                add(&self.counters.octets_in, n as u64);
+                Ok(n)
+            }
+            _ => Err(Ending::Close),
+        }
     }
 
     /// Serves every connection of `listener`, at most `N` at once; further ones wait in the listener's backlog. Runs until it is
@@ -188,10 +237,10 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
     //# certain that its own TCP stack has received the client's
     //# acknowledgement of the packet(s) containing the server's last
     //# response.
-    async fn linger<S: Stream>(&self, stream: &mut S, timer: &dyn Timer, scratch: &mut [u8]) {
+    async fn linger<S: Stream>(&self, stream: &mut S, timer: &dyn Timer) {
         let until = timer.now() + self.limits.linger;
         let mut left = self.limits.discard.saturating_mul(4).max(64 << 10);
-        while let Ok((Ok(n @ 1..), _)) = before(timer, |_| until, stream.read(scratch)).await {
+        while let Ok((Ok(n @ 1..), _)) = before(timer, |_| until, stream.read_with(|octets| (octets.len(), octets.len()))).await {
             add(&self.counters.octets_in, n as u64);
             left = left.saturating_sub(n as u64);
             if left == 0 || timer.now() >= until {
@@ -205,13 +254,15 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         stream: &mut S,
         handler: &H,
         timer: &dyn Timer,
-        buf: &mut [u8; HEAD],
+        state: &mut Connection,
+        buffers: &mut Buffers<HEAD, OUT>,
+        received: usize,
     ) -> Ending {
         let peer = stream.peer();
-        let mut out = [0; OUT];
+        let Buffers { head: buf, out } = buffers;
         let mut out_len = 0;
-        let mut connection = Connection::new(self.limits);
-        let (mut start, mut end) = (0, 0);
+        let mut connection = *state;
+        let (mut start, mut end) = (0, received);
         loop {
             // 1. A whole head.
             let found = loop {
@@ -237,23 +288,21 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
                     }
                     out_len = 0;
                 }
-                let begun = end > start;
+                if start == end {
+                    *state = connection;
+                    return Ending::Idle;
+                }
                 let room = buf.get_mut(end..).unwrap_or(&mut []);
-                match before(timer, |now| connection.deadline(now, begun), stream.read(room)).await {
-                    Ok((Ok(0), _)) if begun => {
+                match before(timer, |now| connection.deadline(now, true), stream.read(room)).await {
+                    Ok((Ok(0), _)) => {
                         break Err(connection.head_truncated(buf.get(start..end).unwrap_or(&[])));
                     }
-                    Ok((Ok(0), _)) => return Ending::Close,
                     Ok((Ok(n), _)) => {
                         add(&self.counters.octets_in, n as u64);
                         end = (end + n).min(HEAD);
                     }
-                    Ok((Err(_), _)) if begun => return Ending::Abort,
-                    Ok((Err(_), _)) => return Ending::Close,
-                    Err(TimedOut) => match connection.timed_out() {
-                        Some(refusal) => break Err(refusal),
-                        None => return Ending::Close,
-                    },
+                    Ok((Err(_), _)) => return Ending::Abort,
+                    Err(TimedOut) => break Err(connection.timed_out().unwrap_or(Refusal::HeadTimeout)),
                 }
             };
             let received_at = timer.now();
@@ -280,17 +329,17 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             let (head, front, input) = match begun {
                 Ok((head, _, input)) if !connection.content_is_complete() && input.buf.len() < LEAST_INPUT => {
                     let _ = head;
-                    let mut output = Output::resume(&mut out, out_len);
+                    let mut output = Output::resume(&mut *out, out_len);
                     return self.refuse(stream, timer, &mut output, Refusal::HeadTooLarge, date_line, peer).await;
                 }
                 Ok(begun) => begun,
                 Err(refusal) => {
-                    let mut output = Output::resume(&mut out, out_len);
+                    let mut output = Output::resume(&mut *out, out_len);
                     return self.refuse(stream, timer, &mut output, refusal, date_line, peer).await;
                 }
             };
             // 3. The handler's turn and the stream's, one after the other.
-            let output = Output::resume(&mut out, out_len);
+            let output = Output::resume(&mut *out, out_len);
             let port = Port::new(Shared { connection, input, output, input_ended: false, sent: 0 });
             let mut exchange = Exchange {
                 head,

@@ -103,9 +103,25 @@ impl Write for End {
 }
 impl Stream for End {
     async fn read_with<R>(&mut self, mut f: impl FnMut(&mut [u8]) -> (usize, R)) -> Result<R, Reset> {
-        let mut byte = [0; 1];
-        let n = self.read(&mut byte).await?;
-        Ok(f(&mut byte[..n]).1)
+        core::future::poll_fn(|cx| {
+            let mut pipe = self.incoming.borrow_mut();
+            if pipe.aborted {
+                return Poll::Ready(Err(Reset));
+            }
+            if pipe.bytes.is_empty() && !pipe.closed {
+                pipe.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let step = if pipe.step == 0 { usize::MAX } else { pipe.step };
+            let n = pipe.bytes.len().min(step);
+            let (used, result) = f(&mut pipe.bytes.make_contiguous()[..n]);
+            pipe.bytes.drain(..used);
+            if let Some(waker) = pipe.waker.take() {
+                waker.wake();
+            }
+            Poll::Ready(Ok(result))
+        })
+        .await
     }
     async fn close(&mut self) -> Result<(), Reset> {
         let mut pipe = self.outgoing.borrow_mut();
