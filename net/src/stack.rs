@@ -9,7 +9,7 @@ use crate::{
     route::RouteEntry,
     socket::tcp::{ListenerWakers, StreamWakers},
     tcp::{self, IpOutput, Storage, Tcp, TcpStats},
-    udp::Responder,
+    udp::{Answer, Responder},
     wire::protocol,
 };
 use airglow_device::{Entropy, Full, Instant, LinkState, NetDevice, NetRx, NetTx, Timer};
@@ -358,12 +358,7 @@ where
     }
 
     /// Serves a bound socket in place; polled again and again by the `respond` future.
-    pub(crate) fn poll_respond(
-        &self,
-        cx: &mut Context<'_>,
-        socket: usize,
-        answer: &mut dyn FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize>,
-    ) {
+    pub(crate) fn poll_respond(&self, cx: &mut Context<'_>, socket: usize, answer: &mut Answer<'_>) {
         let mut inner = self.inner.borrow_mut();
         if let Some(wakers) = inner.wakers.get_mut(socket) {
             set_waker(&mut wakers.receive, cx);

@@ -63,7 +63,7 @@ impl MessageType {
         Self::Release,
         Self::Inform,
     ];
-    fn from_server(self) -> bool {
+    fn is_from_server(self) -> bool {
         matches!(self, Self::Offer | Self::Ack | Self::Nak)
     }
 }
@@ -211,7 +211,7 @@ impl<'a> Repr<'a> {
             }
         }
         repr.message_type = message_type.ok_or(WireError::Unsupported)?;
-        let op = if repr.message_type.from_server() { 2 } else { 1 };
+        let op = if repr.message_type.is_from_server() { 2 } else { 1 };
         if fixed[0] == op { Ok(repr) } else { Err(WireError::Malformed) }
     }
 
@@ -313,7 +313,7 @@ impl<'a> Repr<'a> {
         let bytes = bytes.get_mut(..self.len()).ok_or(WireError::Truncated)?;
         bytes.fill(0);
         let (fixed, rest) = split_mut::<FIXED_LEN>(bytes)?;
-        let op = if self.message_type.from_server() { 2 } else { 1 };
+        let op = if self.message_type.is_from_server() { 2 } else { 1 };
         fixed[..4].copy_from_slice(&[op, 1, 6, 0]);
         fixed[4..8].copy_from_slice(&self.xid.to_be_bytes());
         fixed[8..10].copy_from_slice(&self.secs.to_be_bytes());

@@ -45,9 +45,9 @@ pub enum Repr<'a> {
     },
     /// A packet could not be delivered.
     Unreachable {
-        /// Why, as in [`unreachable`].
+        /// Why, as in [`mod@unreachable`].
         code: u8,
-        /// With [`unreachable::FRAGMENTATION_NEEDED`]: the next hop's MTU (RFC 1191 section 4), else 0.
+        /// With [`FRAGMENTATION_NEEDED`](mod@unreachable): the next hop's MTU (RFC 1191 section 4), else 0.
         mtu: u16,
         /// The start of the packet, from its IP header on.
         quoted: &'a [u8],

@@ -23,7 +23,7 @@ pub mod unreachable {
 pub enum Repr<'a> {
     /// A packet could not be delivered.
     Unreachable {
-        /// Why, as in [`unreachable`].
+        /// Why, as in [`mod@unreachable`].
         code: u8,
         /// The start of the packet, from its IPv6 header on.
         quoted: &'a [u8],

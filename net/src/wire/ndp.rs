@@ -181,7 +181,7 @@ impl<'a> NdpOption<'a> {
     pub fn emit<'b>(&self, bytes: &'b mut [u8]) -> Result<&'b mut [u8], WireError> {
         let len = self.len();
         let units = u8::try_from(len / 8).map_err(|_| WireError::Malformed)?;
-        if len % 8 != 0 || units == 0 {
+        if !len.is_multiple_of(8) || units == 0 {
             return Err(WireError::Malformed);
         }
         let (option, rest) = bytes.split_at_mut_checked(len).ok_or(WireError::Truncated)?;
