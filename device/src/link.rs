@@ -248,6 +248,23 @@ pub struct LinkStats {
     pub corrupted: u64,
 }
 
+impl fmt::Display for LinkStats {
+    /// In a line, without what did not happen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} frames in, {} out", self.offered, self.delivered)?;
+        let rest = [
+            ("lost", self.lost),
+            ("dropped by a full queue", self.overflowed),
+            ("too big", self.too_big),
+            ("cut off", self.partitioned),
+            ("reordered", self.reordered),
+            ("duplicated", self.duplicated),
+            ("corrupted", self.corrupted),
+        ];
+        rest.iter().filter(|(_, count)| *count > 0).try_for_each(|(what, count)| write!(f, ", {count} {what}"))
+    }
+}
+
 /// A frame that comes out of a [`LinkModel`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkFrame<M = ()> {
