@@ -42,3 +42,7 @@ pub use airglow_platform_arm::main;
 pub use airglow_platform_unix::main;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub use airglow_platform_xen::main;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,13 +4,14 @@ use airglow_runtime::{Either, for_each_connection, select};
 use core::future::pending;
 
 async fn run<P: Platform>(platform: &P) -> Result<(), String> {
-    let port = platform.parameters().get("port", "a port number (0 to 65535)").map_err(|error| error.to_string())?;
+    let port =
+        platform.parameters().get("port", "a port number (0 to 65535)").map_err(|error| error.to_string())?;
     let port: u16 = port.unwrap_or(7777);
     let failed = |what: &str, error: &dyn Error| format!("{what} on port {port}: {error}");
     let listener = platform.tcp().listen(port).await.map_err(|error| failed("TCP", &error))?;
     let port = listener.local().map_or(port, |local| local.port());
-    let tcp = for_each_connection::<1000, _>(&listener, platform.timer(), async |mut stream| {
-        let mut buf = vec![0; 64 * 1024];
+    let tcp = for_each_connection::<16_384, _>(&listener, platform.timer(), async |mut stream| {
+        let mut buf = vec![0; 4096];
         while let Ok(len @ 1..) = stream.read(&mut buf).await {
             if stream.write_all(&buf[..len]).await.is_err() {
                 return;

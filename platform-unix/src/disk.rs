@@ -60,7 +60,10 @@ impl FileDisk {
         if !count.is_multiple_of(SECTOR as u64) || !inside {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("{count} bytes from sector {sector} on are not whole sectors of a disk with {}", self.info.sectors),
+                format!(
+                    "{count} bytes from sector {sector} on are not whole sectors of a disk with {}",
+                    self.info.sectors
+                ),
             ));
         }
         Ok(sector * SECTOR as u64)
@@ -104,7 +107,12 @@ impl BlockDevice for FileDisk {
         #[cfg(target_os = "linux")]
         if len > 0 {
             use rustix::{fs, io::Errno};
-            match fs::fallocate(&self.file, fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE, offset, len) {
+            match fs::fallocate(
+                &self.file,
+                fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE,
+                offset,
+                len,
+            ) {
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NODEV) => {}
                 Err(error) => return Err(error.into()),
             }

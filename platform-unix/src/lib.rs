@@ -1,4 +1,32 @@
 //! Airglow on Unix: host sockets, or airglow's own TCP/IP stack on tap and AF_PACKET devices.
+//!
+//! An application gets this crate through the facade `airglow`; its boot parameter `net=` chooses the network. Used
+//! alone, the pieces are an event loop and what it drives:
+//!
+//! ```
+//! use airglow_device::{Stream, Tcp, Write};
+//! use airglow_platform_unix::{HostTcp, Reactor};
+//! use airglow_runtime::block_on;
+//! use std::net::TcpListener;
+//!
+//! let peer = TcpListener::bind("127.0.0.1:0")?;
+//! let reactor = Reactor::new()?;
+//! let tcp = HostTcp::new(&reactor);
+//! block_on(&reactor, async {
+//!     let mut stream = tcp.connect(peer.local_addr()?).await?;
+//!     stream.write_all(b"hello").await?;
+//!     stream.close().await
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Reactor`] | descriptors and timers; what [`block_on`](airglow_runtime::block_on) sleeps in |
+//! | [`HostTcp`], [`HostUdp`] | the host's sockets |
+//! | `Tap`, `Packet` | network cards for a stack of airglow's own (Linux) |
+//! | [`SystemClock`], [`SystemEntropy`], [`FileDisk`] | time of day, randomness, a disk |
+//! | [`Unix`], [`main!`] | all of it as the [`Platform`](airglow_device::Platform) of an application |
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 #![allow(async_fn_in_trait)]
@@ -38,3 +66,7 @@ pub use reactor::Reactor;
 pub use wire::{Wire, WireError};
 #[doc(hidden)]
 pub use start::{start, told};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

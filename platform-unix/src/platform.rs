@@ -23,7 +23,12 @@ pub type CardPlatform<'a, D> = Unix<'a, CardStack<D>, CardStack<D>>;
 
 impl<'a, T: Tcp, U: Udp> Unix<'a, T, U> {
     /// The platform over this network.
-    pub const fn new(tcp: &'a T, udp: &'a U, reactor: &'a Reactor, parameters: &'a Parameters<'static>) -> Self {
+    pub const fn new(
+        tcp: &'a T,
+        udp: &'a U,
+        reactor: &'a Reactor,
+        parameters: &'a Parameters<'static>,
+    ) -> Self {
         Self { tcp, udp, reactor, parameters }
     }
 }

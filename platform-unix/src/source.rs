@@ -171,7 +171,11 @@ impl Source {
     }
 
     /// An edge: sets what became ready and returns the tasks to wake.
-    pub(crate) fn edge(self: &Rc<Self>, reactor: &Reactor, ready: crate::poller::Ready) -> [Option<Waker>; 2] {
+    pub(crate) fn edge(
+        self: &Rc<Self>,
+        reactor: &Reactor,
+        ready: crate::poller::Ready,
+    ) -> [Option<Waker>; 2] {
         self.hangup.set(self.hangup.get() | ready.hangup);
         let mut woken = [None, None];
         if ready.readable {
@@ -262,7 +266,11 @@ impl Source {
     }
 
     /// Everything written is with the kernel.
-    pub(crate) fn poll_flush(self: &Rc<Self>, reactor: &Reactor, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(
+        self: &Rc<Self>,
+        reactor: &Reactor,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             {
                 let mut output = self.output.borrow_mut();

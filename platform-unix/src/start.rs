@@ -69,12 +69,14 @@ pub fn start(
         Network::Host => boot.on_host(host),
         #[cfg(target_os = "linux")]
         Network::Tap(own) => {
-            let card = Tap::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
+            let card =
+                Tap::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
             boot.on_card(card, &own, tap)
         }
         #[cfg(target_os = "linux")]
         Network::Packet(own) => {
-            let card = Packet::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
+            let card =
+                Packet::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
             boot.on_card(card, &own, packet)
         }
         #[cfg(not(target_os = "linux"))]
@@ -121,7 +123,8 @@ impl Boot {
         app: impl AsyncFnOnce(&CardPlatform<'_, D>) -> Outcome,
     ) -> Outcome {
         let mac = card.mac();
-        let stack = Stack::new([card], self.reactor.clone(), &SystemEntropy, Limits::default(), Heap::default());
+        let stack =
+            Stack::new([card], self.reactor.clone(), &SystemEntropy, Limits::default(), Heap::default());
         stack.configure(0, &own.addresses).map_err(|error| format!("{}: {error}", own.device))?;
         if own.addresses.ipv4.is_none() && !own.addresses.dhcp {
             log::warn!("neither `ipv4=` nor `dhcp` is given: IPv6 only");

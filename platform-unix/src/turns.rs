@@ -29,7 +29,11 @@ impl Side {
     }
 
     /// Polls `future` if this side was woken.
-    fn poll<F: Future>(self: &Arc<Self>, waker: &Waker, future: std::pin::Pin<&mut F>) -> Option<Poll<F::Output>> {
+    fn poll<F: Future>(
+        self: &Arc<Self>,
+        waker: &Waker,
+        future: std::pin::Pin<&mut F>,
+    ) -> Option<Poll<F::Output>> {
         let woken = self.woken.swap(false, Ordering::AcqRel);
         woken.then(|| future.poll(&mut Context::from_waker(waker)))
     }

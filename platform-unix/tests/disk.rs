@@ -55,7 +55,8 @@ fn transfers_outside_or_in_parts_of_sectors_are_refused_and_change_nothing() {
     run(async {
         let mut disk = FileDisk::open(&path.0).unwrap();
         assert_eq!(disk.info().sectors, 4);
-        for (sector, len) in [(4, 512), (3, 1024), (0, 511), (0, 513), (u64::MAX, 512), (u64::MAX / 512, 512)] {
+        for (sector, len) in [(4, 512), (3, 1024), (0, 511), (0, 513), (u64::MAX, 512), (u64::MAX / 512, 512)]
+        {
             let mut buf = vec![9; len];
             assert_eq!(disk.read(sector, &mut buf).await.unwrap_err().kind(), ErrorKind::InvalidInput);
             assert_eq!(disk.write(sector, &buf).await.unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -103,7 +103,8 @@ fn bulk_in_both_directions_arrives_whole() {
     run(async |_, tcp| {
         let (mut stream, mut peer) = pair(tcp).await;
         let mut back = peer.try_clone().unwrap();
-        let pattern = |from: usize, len: usize| (from..from + len).map(|i| (i * 7 / 3) as u8).collect::<Vec<u8>>();
+        let pattern =
+            |from: usize, len: usize| (from..from + len).map(|i| (i * 7 / 3) as u8).collect::<Vec<u8>>();
         let sender = thread::spawn(move || {
             peer.write_all(&pattern(0, SIZE)).unwrap();
             peer.shutdown(Shutdown::Write).unwrap();
@@ -352,7 +353,9 @@ fn a_dropped_accept_loses_no_connection_and_strands_no_other() {
                 drop(first);
                 peer
             };
-            timeout(reactor, Duration::from_secs(2), join(second, drop_first)).await.expect("the second is woken");
+            timeout(reactor, Duration::from_secs(2), join(second, drop_first))
+                .await
+                .expect("the second is woken");
         }
         assert_eq!(accepted.get(), 20);
     });

@@ -27,7 +27,10 @@ fn peer(addr: &str) -> UdpSocket {
 }
 
 /// Runs `respond` until `peers`, on a thread of their own that starts when the port is open, have ended.
-async fn beside(respond: impl Future<Output = std::io::Result<Infallible>>, peers: impl FnOnce() + Send + 'static) {
+async fn beside(
+    respond: impl Future<Output = std::io::Result<Infallible>>,
+    peers: impl FnOnce() + Send + 'static,
+) {
     let peers = async {
         let peers = thread::spawn(peers);
         while !peers.is_finished() {
@@ -171,7 +174,11 @@ fn a_responder_answers_every_question_in_a_flood_of_many_peers() {
                                 answers.insert(buf[..len].to_vec());
                             }
                         }
-                        assert!(answers.iter().all(|a| a.ends_with(b"ok") && a.starts_with(number.to_string().as_bytes())));
+                        assert!(
+                            answers
+                                .iter()
+                                .all(|a| a.ends_with(b"ok") && a.starts_with(number.to_string().as_bytes()))
+                        );
                         assert_eq!(answers.len(), QUESTIONS);
                     })
                 })

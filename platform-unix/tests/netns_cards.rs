@@ -76,11 +76,21 @@ fn sum(bytes: &[u8]) -> u16 {
 }
 
 /// An IPv4 packet in a frame whose transport checksum is left to the card.
-fn ipv4(to: MacAddr, from: MacAddr, protocol: u8, src: [u8; 4], dst: [u8; 4], mut transport: Vec<u8>, field: usize) -> Vec<u8> {
+fn ipv4(
+    to: MacAddr,
+    from: MacAddr,
+    protocol: u8,
+    src: [u8; 4],
+    dst: [u8; 4],
+    mut transport: Vec<u8>,
+    field: usize,
+) -> Vec<u8> {
     let len = transport.len() as u16;
     let pseudo = [&src[..], &dst, &[0, protocol], &len.to_be_bytes()].concat();
     transport[field..field + 2].copy_from_slice(&sum(&pseudo).to_be_bytes());
-    let mut ip = [&[0x45, 0], &(20 + len).to_be_bytes()[..], &[0, 0, 0x40, 0, 64, protocol, 0, 0], &src, &dst].concat();
+    let mut ip =
+        [&[0x45, 0], &(20 + len).to_be_bytes()[..], &[0, 0, 0x40, 0, 64, protocol, 0, 0], &src, &dst]
+            .concat();
     let check = !sum(&ip);
     ip[10..12].copy_from_slice(&check.to_be_bytes());
     [&to.0[..], &from.0, &[8, 0], &ip, &transport].concat()
@@ -162,7 +172,8 @@ fn a_shortened_frame_is_short_and_an_empty_one_is_none() {
         sent.unwrap();
     }
     a.split().1.flush();
-    let lens: Vec<_> = collect(&reactor, &mut b, 2, is_experiment).iter().map(|(frame, _)| frame.len()).collect();
+    let lens: Vec<_> =
+        collect(&reactor, &mut b, 2, is_experiment).iter().map(|(frame, _)| frame.len()).collect();
     assert_eq!(lens, [60, 114]);
     // Longer than any packet: refused, and nothing is filled.
     assert!(a.split().1.transmit(70_000, |_| unreachable!()).is_err());
@@ -174,7 +185,8 @@ fn checksums_and_segments_travel_as_metadata() {
     let reactor = Reactor::new().unwrap();
     let mut a = packet(&reactor, &left, "l0", true);
     let mut b = packet(&reactor, &right, "r0", true);
-    let datagram = ipv4(b.mac(), a.mac(), 17, [10, 0, 0, 1], [10, 0, 0, 2], udp(1000, 2000, b"checked later"), 6);
+    let datagram =
+        ipv4(b.mac(), a.mac(), 17, [10, 0, 0, 1], [10, 0, 0, 2], udp(1000, 2000, b"checked later"), 6);
     send(&datagram, TxMeta::checksum(34, 6), &mut a);
     // A TCP segment of 20,000 bytes to be cut at 1,448, with ten words of header.
     let mut tcp = vec![0; 40 + 20_000];
@@ -330,7 +342,10 @@ fn what_cannot_be_opened_says_what_to_type() {
     };
     left.address("l0", "10.9.0.1/24");
     let error = open(&left, "l0");
-    assert!(error.contains("the host has the address 10.9.0.1 there; as root, type: ip address flush dev l0"), "{error}");
+    assert!(
+        error.contains("the host has the address 10.9.0.1 there; as root, type: ip address flush dev l0"),
+        "{error}"
+    );
     assert!(open(&right, "eth7").contains("ip link add eth7 type veth"));
     assert!(open(&right, "lo").contains("Ethernet") || open(&right, "lo").contains("127.0.0.1"));
     assert!(open(&right, "a-name-that-is-too-long").contains("1 to 15 characters"));

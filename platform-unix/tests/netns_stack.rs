@@ -18,7 +18,11 @@ fn echo() -> PathBuf {
     path.pop();
     path.pop();
     path.push("examples/echo");
-    assert!(path.exists(), "{} is not built: run the tests with `cargo test -p airglow-platform-unix`", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run the tests with `cargo test -p airglow-platform-unix`",
+        path.display()
+    );
     path
 }
 

@@ -1,4 +1,4 @@
-//! A whole program: boot parameters, signals, exit codes.
+//! A whole program: boot parameters, signals, exit codes, many connections.
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -17,7 +17,11 @@ fn echo() -> Command {
     path.pop();
     path.pop();
     path.push("examples/echo");
-    assert!(path.exists(), "{} is not built: run the tests with `cargo test -p airglow-platform-unix`", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run the tests with `cargo test -p airglow-platform-unix`",
+        path.display()
+    );
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
@@ -124,4 +128,37 @@ fn a_port_that_is_taken_is_said_in_one_line() {
     let said = refused(&[&format!("port={port}"), "log=off"]);
     assert!(said.starts_with(&format!("echo: TCP on port {port}: Address already in use")), "{said}");
     assert_eq!(said.lines().count(), 1);
+}
+
+#[test]
+fn ten_thousand_connections_stay_open_and_cost_little() {
+    const CONNECTIONS: usize = 10_000;
+    // The limit is inherited by the program.
+    airglow_testbed::allow_open_files(CONNECTIONS as u32 + 200);
+    let echo = Echo::start();
+    let resident = || airglow_testbed::memory(echo.child.id());
+    let before = resident();
+    let to = ("127.0.0.1", echo.port);
+    let mut peers: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(to).unwrap()).collect();
+    let mut byte = [0];
+    for round in 0..3u8 {
+        for (number, peer) in peers.iter_mut().enumerate() {
+            peer.write_all(&[round ^ number as u8]).unwrap();
+        }
+        for (number, peer) in peers.iter_mut().enumerate() {
+            peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            peer.read_exact(&mut byte).unwrap();
+            assert_eq!(byte, [round ^ number as u8]);
+        }
+    }
+    let each = (resident() - before) / CONNECTIONS as u64;
+    println!("{each} bytes for each connection, 4,096 of them the example's own");
+    assert!(each < 6 * 1024, "{each} bytes for each connection");
+    drop(peers);
+    // One more, when all those have gone.
+    let mut peer = TcpStream::connect(to).unwrap();
+    peer.write_all(b"!").unwrap();
+    peer.read_exact(&mut byte).unwrap();
+    echo.signal("-TERM");
+    assert_eq!(echo.end().0.code(), Some(0));
 }

@@ -11,7 +11,12 @@ pub struct OpenError {
 }
 
 impl OpenError {
-    pub(super) fn new(device: &str, doing: &'static str, error: impl Into<io::Error>, advice: String) -> Self {
+    pub(super) fn new(
+        device: &str,
+        doing: &'static str,
+        error: impl Into<io::Error>,
+        advice: String,
+    ) -> Self {
         Self { device: device.to_owned(), doing, error: error.into(), advice }
     }
 }

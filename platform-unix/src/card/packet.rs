@@ -48,7 +48,12 @@ impl Packet {
     ///
     /// # Errors
     /// What the system refused, and what to type.
-    pub fn open(reactor: &Reactor, name: &str, mac: Option<MacAddr>, offload: bool) -> Result<Self, OpenError> {
+    pub fn open(
+        reactor: &Reactor,
+        name: &str,
+        mac: Option<MacAddr>,
+        offload: bool,
+    ) -> Result<Self, OpenError> {
         let fail = |doing, error: io::Error, advice: String| OpenError::new(name, doing, error, advice);
         const OPENING: &str = "opening the interface";
         let Some(system_name) = Name::new(name) else {
@@ -56,10 +61,15 @@ impl Packet {
         };
         let control = interface::control().map_err(|error| fail(OPENING, error, String::new()))?;
         let index = interface::index(&control, system_name).map_err(|error| {
-            fail(OPENING, error, format!("as root, a pair of interfaces is made by: ip link add {name} type veth"))
+            fail(
+                OPENING,
+                error,
+                format!("as root, a pair of interfaces is made by: ip link add {name} type veth"),
+            )
         })?;
         if let Some(address) = interface::ipv4(&control, system_name) {
-            let taken = io::Error::new(io::ErrorKind::AddrInUse, format!("the host has the address {address} there"));
+            let taken =
+                io::Error::new(io::ErrorKind::AddrInUse, format!("the host has the address {address} there"));
             return Err(fail(OPENING, taken, format!("as root, type: ip address flush dev {name}")));
         }
         let rights = |error: io::Error| {
@@ -72,8 +82,7 @@ impl Packet {
         let own = interface::mac(&control, system_name).map_err(rights)?;
         let mtu = interface::mtu(&control, system_name).map_err(rights)?;
         let packet = interface::open_packet(index).map_err(rights)?;
-        silence_ipv6(name)
-            .map_err(|error| fail("switching the host's IPv6 off on", error, String::new()))?;
+        silence_ipv6(name).map_err(|error| fail("switching the host's IPv6 off on", error, String::new()))?;
         if let Err(error) = interface::set_up(&control, system_name) {
             log::warn!("{name} is down; as root, type: ip link set {name} up ({error})");
         }
@@ -113,7 +122,10 @@ fn silence_ipv6(name: &str) -> io::Result<()> {
     match fs::read_to_string(&switch) {
         Ok(value) if value.trim() == "1" => Ok(()),
         Ok(_) => fs::write(&switch, "1").map_err(|error| {
-            io::Error::new(error.kind(), format!("{error}; as root, type: sysctl net.ipv6.conf.{name}.disable_ipv6=1"))
+            io::Error::new(
+                error.kind(),
+                format!("{error}; as root, type: sysctl net.ipv6.conf.{name}.disable_ipv6=1"),
+            )
         }),
         // A kernel without IPv6.
         Err(_) => Ok(()),

@@ -44,12 +44,18 @@ impl Tap {
     ///
     /// # Errors
     /// What the system refused, and what to type.
-    pub fn open(reactor: &Reactor, name: &str, mac: Option<MacAddr>, offload: bool) -> Result<Self, OpenError> {
+    pub fn open(
+        reactor: &Reactor,
+        name: &str,
+        mac: Option<MacAddr>,
+        offload: bool,
+    ) -> Result<Self, OpenError> {
         let fail = |doing, error: io::Error, advice: String| OpenError::new(name, doing, error, advice);
         let Some(system_name) = Name::new(name) else {
             return Err(fail("opening the tap device", io::ErrorKind::InvalidInput.into(), NAME.to_owned()));
         };
-        let control = interface::control().map_err(|error| fail("opening the tap device", error, String::new()))?;
+        let control =
+            interface::control().map_err(|error| fail("opening the tap device", error, String::new()))?;
         let tap = interface::open_tap(system_name, offload).map_err(|error| {
             let advice = match error.raw_os_error() {
                 Some(libc::EPERM | libc::EACCES) => format!(
@@ -126,7 +132,8 @@ impl NetRx for TapRx {
             match rustix::io::read(self.source.fd(), &mut self.buffer[..]) {
                 Ok(len) => {
                     let parts = vnet::Header::split(&mut self.buffer[..len]);
-                    let Some((bytes, meta)) = parts.and_then(|(header, bytes)| Some((bytes, header.meta()?))) else {
+                    let Some((bytes, meta)) = parts.and_then(|(header, bytes)| Some((bytes, header.meta()?)))
+                    else {
                         self.count.drop(1);
                         continue;
                     };

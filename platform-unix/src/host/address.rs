@@ -77,7 +77,9 @@ pub(super) fn canonical(addr: SocketAddr) -> SocketAddr {
 /// `to` as a socket of the same family as `local` takes it.
 pub(super) fn for_family(local: SocketAddr, to: SocketAddr) -> SocketAddr {
     match (local, to) {
-        (SocketAddr::V6(_), SocketAddr::V4(v4)) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+            SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+        }
         _ => to,
     }
 }

@@ -101,7 +101,8 @@ impl Drop for Waiting<'_> {
         let mut queue = self.shared.queue.borrow_mut();
         queue.retain(|(ticket, _)| *ticket != self.ticket);
         self.shared.arm(&queue);
-        let next = queue.front().filter(|_| self.shared.source.is_ready(Direction::Read)).map(|(_, w)| w.clone());
+        let next =
+            queue.front().filter(|_| self.shared.source.is_ready(Direction::Read)).map(|(_, w)| w.clone());
         drop(queue);
         if let Some(next) = next {
             next.wake();

@@ -30,11 +30,13 @@ pub(super) async fn respond(
         let mut first = 0;
         while first < batch.replies() {
             let sent = poll_fn(|cx| {
-                shared.source().poll_io(shared.reactor(), cx, Direction::Write, |fd| match batch.send(fd, first) {
-                    Err(error @ (Errno::AGAIN | Errno::INTR)) => Err(error),
-                    // What is wrong with one peer is no reason to stop serving the others: skip it.
-                    Err(_) => Ok(1),
-                    Ok(count) => Ok(count),
+                shared.source().poll_io(shared.reactor(), cx, Direction::Write, |fd| {
+                    match batch.send(fd, first) {
+                        Err(error @ (Errno::AGAIN | Errno::INTR)) => Err(error),
+                        // What is wrong with one peer is no reason to stop serving the others: skip it.
+                        Err(_) => Ok(1),
+                        Ok(count) => Ok(count),
+                    }
                 })
             });
             first += sent.await?;

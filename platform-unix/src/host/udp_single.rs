@@ -18,7 +18,9 @@ pub(super) async fn respond(
     let mut reply = [0; REPLY];
     loop {
         let (count, from) = shared
-            .read(|fd| net::recvfrom(fd, &mut *question, RecvFlags::empty()).map(|(count, _, from)| (count, from)))
+            .read(|fd| {
+                net::recvfrom(fd, &mut *question, RecvFlags::empty()).map(|(count, _, from)| (count, from))
+            })
             .await?;
         let Some(from) = from else { continue };
         let from = address::from_any(from)?;

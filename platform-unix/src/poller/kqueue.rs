@@ -25,10 +25,8 @@ impl Poller {
         let flags = EventFlags::ADD | EventFlags::CLEAR | EventFlags::RECEIPT;
         // The key travels in the pointer-sized user data; nobody follows it.
         let data = std::ptr::without_provenance_mut(key as usize);
-        let changes = [
-            Event::new(EventFilter::Read(fd), flags, data),
-            Event::new(EventFilter::Write(fd), flags, data),
-        ];
+        let changes =
+            [Event::new(EventFilter::Read(fd), flags, data), Event::new(EventFilter::Write(fd), flags, data)];
         let mut receipts = Vec::with_capacity(changes.len());
         sys::kevent(&self.queue, &changes, &mut receipts, Some(Duration::ZERO))?;
         for receipt in &receipts {
@@ -43,7 +41,12 @@ impl Poller {
     /// Waits for a report, at most `timeout` (`None`: for ever), and hands over each.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, mut each: impl FnMut(Ready)) -> io::Result<()> {
         self.events.clear();
-        match sys::kevent(&self.queue, &[], &mut self.events, timeout.map(|t| t.min(Duration::from_secs(3600)))) {
+        match sys::kevent(
+            &self.queue,
+            &[],
+            &mut self.events,
+            timeout.map(|t| t.min(Duration::from_secs(3600))),
+        ) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),

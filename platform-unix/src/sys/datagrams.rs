@@ -97,10 +97,13 @@ impl Datagrams {
             let Some(len) = answer(peer, question, reply) else { continue };
             // Replies move up to the front: place `self.count` is at or before `index`.
             let to = self.count;
-            self.slices[to] =
-                libc::iovec { iov_base: self.replies[to * REPLY..].as_mut_ptr().cast(), iov_len: len.min(REPLY) };
+            self.slices[to] = libc::iovec {
+                iov_base: self.replies[to * REPLY..].as_mut_ptr().cast(),
+                iov_len: len.min(REPLY),
+            };
             self.peers[to] = self.peers[index];
             let mut control = self.controls[index];
+            #[allow(clippy::unnecessary_cast)] // Other C libraries have other types.
             let control_len = source_address(&mut control, header.msg_hdr.msg_controllen as usize);
             self.controls[to] = control;
             let reply = &mut self.headers[to].msg_hdr;
@@ -176,9 +179,8 @@ fn address(storage: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<Soc
             let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
             Some(match ip.to_ipv4_mapped() {
                 Some(v4) => SocketAddrV4::new(v4, u16::from_be(v6.sin6_port)).into(),
-                None => {
-                    SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into()
-                }
+                None => SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id)
+                    .into(),
             })
         }
         _ => None,
@@ -189,7 +191,7 @@ fn address(storage: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<Soc
 /// message, 0 where the address is no source (a group) or the kernel said nothing.
 fn source_address(control: &mut Control, len: usize) -> usize {
     const HEADER: usize = size_of::<libc::cmsghdr>();
-    if len < HEADER || len > CONTROL {
+    if !(HEADER..=CONTROL).contains(&len) {
         return 0;
     }
     let mut header = MaybeUninit::<libc::cmsghdr>::uninit();
@@ -202,7 +204,9 @@ fn source_address(control: &mut Control, len: usize) -> usize {
     let payload = &mut control.0[HEADER..len];
     match (header.cmsg_level, header.cmsg_type, payload) {
         // struct in_pktinfo: index, local address (the source of a reply), destination in the packet.
-        (libc::IPPROTO_IP, libc::IP_PKTINFO, [index @ .., _, _, _, _, d0, d1, d2, d3]) if index.len() >= 4 => {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO, [index @ .., _, _, _, _, d0, d1, d2, d3])
+            if index.len() >= 4 =>
+        {
             if Ipv4Addr::new(*d0, *d1, *d2, *d3).is_multicast() {
                 return 0;
             }

@@ -1,8 +1,7 @@
 //! Frames of a packet socket in batches: `recvmmsg(2)` and `sendmmsg(2)`.
 use rustix::io::Errno;
 use std::{
-    io,
-    mem,
+    io, mem,
     ops::Range,
     os::fd::{AsFd, AsRawFd},
 };
@@ -68,7 +67,13 @@ impl Messages {
     }
 
     /// Receives up to `count` frames, number `n` at offset `n * slot` of `buffer`; returns how many came.
-    pub(crate) fn receive(&mut self, fd: impl AsFd, buffer: &mut [u8], slot: usize, count: usize) -> Result<usize, Errno> {
+    pub(crate) fn receive(
+        &mut self,
+        fd: impl AsFd,
+        buffer: &mut [u8],
+        slot: usize,
+        count: usize,
+    ) -> Result<usize, Errno> {
         let count = count.min(BATCH).min(buffer.len() / slot);
         let base = buffer.as_mut_ptr();
         // The offset lies inside the buffer: `count` whole slots fit it.
@@ -90,10 +95,12 @@ impl Messages {
     /// What the last [`receive`](Self::receive) said of frame `index`.
     pub(crate) fn received(&self, index: usize) -> Received {
         let header = &self.headers[index];
+        #[allow(clippy::unnecessary_cast)] // Other C libraries have other types.
+        let control = header.msg_hdr.msg_controllen as usize;
         Received {
             len: header.msg_len as usize,
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            vlan: self.vlan(index, header.msg_hdr.msg_controllen as usize),
+            vlan: self.vlan(index, control),
         }
     }
 
@@ -124,7 +131,12 @@ impl Messages {
 
     /// Sends the frames that lie at `ranges` of `bytes`, at most [`BATCH`]; returns how many went. An error
     /// concerns the first.
-    pub(crate) fn send(&mut self, fd: impl AsFd, bytes: &[u8], ranges: &[Range<usize>]) -> Result<usize, Errno> {
+    pub(crate) fn send(
+        &mut self,
+        fd: impl AsFd,
+        bytes: &[u8],
+        ranges: &[Range<usize>],
+    ) -> Result<usize, Errno> {
         let count = ranges.len().min(BATCH);
         self.point(count, 0, |index| {
             let frame = &bytes[ranges[index].clone()];

@@ -232,7 +232,13 @@ pub(crate) fn packet_drops(packet: impl AsFd) -> u64 {
         let mut stats: libc::tpacket_stats = mem::zeroed();
         let mut len = size_of::<libc::tpacket_stats>() as libc::socklen_t;
         let fd = packet.as_fd().as_raw_fd();
-        match libc::getsockopt(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS, (&raw mut stats).cast(), &raw mut len) {
+        match libc::getsockopt(
+            fd,
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut stats).cast(),
+            &raw mut len,
+        ) {
             0 => stats.tp_drops.into(),
             _ => 0,
         }
