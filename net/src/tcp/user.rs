@@ -123,9 +123,43 @@ impl<S: Storage> Tcp<S> {
             return Err(Error::InvalidInput);
         }
         let route = out.route(to.ip()).ok_or(Error::NoRoute)?;
-        let path = path(out, to.ip()).ok_or(Error::NoRoute)?;
         let tuple = Tuple { local: route.source, remote: to.ip(), local_port: 0, remote_port: to.port() };
         let tuple = self.choose_port(tuple).ok_or(Error::AddrInUse)?;
+        self.open(now, tuple, out)
+    }
+
+    /// The same from an address and port of the caller's choice: what a simultaneous open needs.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); [`Error::AddrInUse`] when that connection exists already.
+    pub fn connect_from(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: SocketAddr,
+        out: &mut impl IpOutput,
+    ) -> Result<Handle, Error> {
+        if from.port() == 0 || to.port() == 0 || to.ip().is_unspecified() || to.ip().is_multicast() {
+            return Err(Error::InvalidInput);
+        }
+        let tuple =
+            Tuple { local: from.ip(), remote: to.ip(), local_port: from.port(), remote_port: to.port() };
+        if self.is_taken(&tuple) {
+            return Err(Error::AddrInUse);
+        }
+        self.open(now, tuple, out)
+    }
+
+    fn is_taken(&mut self, tuple: &Tuple) -> bool {
+        let hash = self.secret.hash(tuple);
+        let parts = self.storage.parts();
+        parts.connections.find(hash, |record| record.connection.tuple == *tuple).is_some()
+            || parts.half_open.find(hash, |half| half.tuple == *tuple).is_some()
+            || parts.time_wait.find(hash, |waiting| waiting.tuple == *tuple).is_some()
+    }
+
+    fn open(&mut self, now: Instant, tuple: Tuple, out: &mut impl IpOutput) -> Result<Handle, Error> {
+        let path = path(out, tuple.remote).ok_or(Error::NoRoute)?;
         let (iss, offset) = self.secret.initial(&tuple, now);
         let mut connection = Connection::new(
             tuple,
@@ -164,12 +198,7 @@ impl<S: Storage> Tcp<S> {
             let port = offset.wrapping_add(self.port_counter) % count;
             self.port_counter = self.port_counter.wrapping_add(1);
             tuple.local_port = EPHEMERAL.start() + port as u16;
-            let hash = self.secret.hash(&tuple);
-            let parts = self.storage.parts();
-            let taken = parts.connections.find(hash, |record| record.connection.tuple == tuple).is_some()
-                || parts.half_open.find(hash, |half| half.tuple == tuple).is_some()
-                || parts.time_wait.find(hash, |waiting| waiting.tuple == tuple).is_some();
-            if !taken && !self.port_is_listened_on(tuple.local_port) {
+            if !self.is_taken(&tuple) && !self.port_is_listened_on(tuple.local_port) {
                 return Some(tuple);
             }
         }

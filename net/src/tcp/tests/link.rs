@@ -240,6 +240,9 @@ impl<S: Storage> Pair<S> {
     /// Delivers the next packet or runs the next timer; `false` when nothing will ever happen.
     pub fn step(&mut self) -> bool {
         self.transmit();
+        for host in &mut self.hosts {
+            while host.next_ready().is_some() || host.next_acceptable().is_some() {}
+        }
         let arrival = self.under_way.peek().map(|Reverse((at, ..))| *at);
         let timers = self.hosts.iter().filter_map(|host| host.poll_timeout()).min();
         let Some(next) = [arrival, timers].into_iter().flatten().min() else { return false };
@@ -256,7 +259,11 @@ impl<S: Storage> Pair<S> {
 
     /// A packet reaches its host.
     pub fn deliver(&mut self, packet: Packet) {
-        let (host, addr) = if packet.dst == A { (0, A) } else { (1, B) };
+        let (host, addr) = match packet.dst {
+            A => (0, A),
+            B => (1, B),
+            _ => return,
+        };
         let mut sent = Vec::new();
         let mut ring = Ring { addr, link: self.link, sent: &mut sent, left: 8 };
         self.hosts[host].input(self.now, packet.src, packet.dst, 0, &packet.bytes, packet.gro, &mut ring);

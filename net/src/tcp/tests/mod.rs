@@ -1,3 +1,6 @@
 //! Tests of the whole of TCP, without I/O and in virtual time.
+mod hostile;
 mod link;
+mod packets;
 mod pair;
+mod scenarios;
