@@ -1,5 +1,5 @@
 //! The same program on airglow's own stack, over a tap device and over AF_PACKET, with the kernel as its peer.
-//! Needs root and the programs `ping` and `arping`; fails without.
+//! Needs root and the programs `ping`, `arping`, `ethtool`, `dnsmasq` and `setpriv`; fails without.
 #![cfg(target_os = "linux")]
 use airglow_testbed::{Namespace, Process, veth};
 use std::{
@@ -170,6 +170,39 @@ fn without_offload_too() {
     answers_datagrams(&network);
     carries_streams(&network);
     network.end();
+}
+
+#[test]
+fn an_address_from_dhcp() {
+    let (host, other) = (Namespace::new("dhcp"), Namespace::new("other"));
+    veth(&host, "h0", &other, "v0");
+    host.address("h0", "10.0.0.1/24");
+    let mut server = host.start(
+        "dnsmasq",
+        &[
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--port=0",
+            "--leasefile-ro",
+            "--pid-file=",
+            "--user=root",
+            "--log-facility=-",
+            "--log-dhcp",
+            "--bind-interfaces",
+            "--interface=h0",
+            "--dhcp-authoritative",
+            "--dhcp-range=10.0.0.77,10.0.0.77,2m",
+        ],
+    );
+    server.wait_for("DHCP, IP range", LIMIT);
+    let program = other.start(echo(), &["net=packet", "device=v0", "dhcp", "port=7"]);
+    let network = Network { host, _other: Some(other), program }.started();
+    network.host.enter(|| there_and_back("10.0.0.77:7", 100_000));
+    // The application's words were looked at only after the lease, and none was refused.
+    let said = network.end();
+    assert!(said.contains("10.0.0.77/24"), "{said}");
 }
 
 #[test]
