@@ -294,11 +294,15 @@ impl<'m> Core<'m> {
             return;
         }
         // It may be another network: announce what we have, ask routers and servers again.
+        let detect = config.is_some_and(|c| c.dad_transmits > 0);
         for address in self.addresses.iter_mut().flatten().filter(|a| a.interface == interface) {
-            if address.is_usable() && address.cidr.addr.is_ipv4() {
-                address.state = AddressState::Announcing;
-                (address.sent, address.next) = (0, now);
-            }
+            address.state = match address.cidr.addr {
+                IpAddr::V4(_) if address.is_usable() => AddressState::Announcing,
+                // RFC 4862 section 5.4: the link may be another, with other hosts.
+                IpAddr::V6(_) if detect => AddressState::Tentative,
+                _ => continue,
+            };
+            (address.sent, address.next) = (0, now);
         }
         self.next = now;
         if config.is_some_and(|c| c.slaac) {

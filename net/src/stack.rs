@@ -1,5 +1,6 @@
 //! The async shell: devices, the cores of IP and TCP, and who waits for what.
 use crate::{
+    address::Origin,
     config::InterfaceConfig,
     error::Error,
     ip::{Core, Delivery, IpStats},
@@ -196,7 +197,8 @@ where
         .await
     }
 
-    /// Waits until some address other than IPv6 link-local ones is in use, and returns it: IPv4 from DHCP, say.
+    /// Waits until an address is in use, and returns it: one from a DHCP server if an interface was told to ask for it, else any that is
+    /// not IPv6 link-local.
     pub async fn wait_address(&self) -> IpAddr {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
@@ -368,6 +370,8 @@ where
         match inner.responder {
             None => {
                 inner.responder = Some(socket);
+                // Who drove until now takes over again when this service ends.
+                inner.run = inner.driver.take();
                 self.drive(&mut inner, cx, Some(responder));
             }
             Some(driving) if driving == socket => self.drive(&mut inner, cx, Some(responder)),

@@ -194,14 +194,44 @@ fn services_answer_in_place_one_drives_and_others_take_over() {
         &clock,
         &mut [
             client.as_mut(),
+            runs.0.as_mut(),
+            runs.1.as_mut(),
             first.as_mut(),
             second.as_mut(),
             forever.as_mut(),
-            runs.0.as_mut(),
-            runs.1.as_mut(),
         ],
     );
     assert_eq!(b.ip_stats().no_port, 0);
+}
+
+#[test]
+fn the_run_task_takes_over_from_a_service_that_ends() {
+    let (segment, clock) = (EthernetSegment::new(), ManualClock::new());
+    let caps = Caps::new(1500);
+    let (a, b) = (host(&segment, &clock, 1, caps), host(&segment, &clock, 2, caps));
+    let server = async {
+        // By now every timer of the stack has run out, and only the device could wake the run task.
+        wait(&clock, 60_000).await;
+        let mut service = Box::pin(b.respond(53, |_: SocketAddr, _: &[u8], _: &mut [u8]| Some(3)));
+        let mut end = pin!(wait(&clock, 1000));
+        poll_fn(|cx| {
+            let _ = service.as_mut().poll(cx).map(|end| panic!("{end:?}"));
+            end.as_mut().poll(cx)
+        })
+        .await;
+        drop(service);
+        wait(&clock, 60_000).await;
+    };
+    let client = async {
+        wait(&clock, 60_500).await;
+        assert_eq!(ask(&a, ip(2, 53), b"").await.len(), 3);
+        wait(&clock, 10_000).await;
+        let socket = a.bind(0).await.unwrap();
+        socket.send_to(b"anybody?", ip(2, 9)).await.unwrap();
+        wait(&clock, 10_000).await;
+        assert_eq!(b.ip_stats().no_port, 1, "the service is gone and the stack still hears");
+    };
+    pair(&clock, (&a, client), (&b, server));
 }
 
 #[test]

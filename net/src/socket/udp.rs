@@ -64,12 +64,11 @@ where
         mut answer: impl FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize>,
     ) -> Result<Infallible, Error> {
         let socket = self.bind_udp(on.into())?;
-        poll_fn(|cx| {
+        let end = poll_fn(|cx| {
             self.poll_respond(cx, socket.socket, &mut answer);
-            Poll::<Infallible>::Pending
-        })
-        .await;
-        Err(Error::NotConnected)
+            Poll::Pending
+        });
+        Ok(end.await)
     }
 }
 
