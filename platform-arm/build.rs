@@ -20,7 +20,7 @@ const BOARDS: &[Board] = &[
         target: "thumbv7m-none-eabi",
         flash: (0, 256 * KIB),
         ram: (0x2000_0000, 64 * KIB),
-        stack: 36 * KIB,
+        stack: 40_000,
     },
     Board {
         name: "mps2-an385",

@@ -89,7 +89,7 @@ impl<
 
 /// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 64.
 #[cfg(target_arch = "arm")]
-pub type DefaultMemory = NetMemory<4, 1536, 1024, 1, 1024, 8>;
+pub type DefaultMemory = NetMemory<4, 1460, 768, 1, 640, 8>;
 /// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 64.
 #[cfg(not(target_arch = "arm"))]
 pub type DefaultMemory = NetMemory<64, 65536, 32768, 4, 65536, 64>;

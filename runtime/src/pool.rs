@@ -132,7 +132,13 @@ impl Drop for Lease {
 pub async fn pool<const N: usize, F: Future<Output = ()>>(mut make: impl FnMut(usize) -> F) {
     // Dropped in reverse: the children before their wakers.
     let lease = Lease::new(N);
-    let mut children = pin!(core::array::from_fn::<Option<F>, N, _>(|index| Some(make(index))));
+    // Made one by one where they stay: the array as a whole never lies on the stack.
+    let mut children = pin!([const { None::<F> }; N]);
+    for index in 0..N {
+        if let Some(mut child) = element(children.as_mut(), index) {
+            child.set(Some(make(index)));
+        }
+    }
     let mut live = N;
     let mut started = false;
     poll_fn(|cx| {
