@@ -1,9 +1,12 @@
 //! What a request costs the server itself: parse, look up, answer, over a stream in memory. Run it under
-//! `valgrind --tool=callgrind` or `perf stat` with a number of requests, twice, and divide the difference of the instruction counts by
+//! `valgrind --tool=callgrind` or `perf stat` with a number of requests, twice, and divide the difference
+//! of the instruction counts by
 //! the difference of the numbers.
 use airglow_device::{Clock, Entry, ErrorType, Instant, KeyValue, Read, Stream, Timer, WallClock, Write};
 use airglow_http::{Limits, Server, files};
-use core::{convert::Infallible, future::Future, pin::pin, task::Context, task::Poll, task::Waker, time::Duration};
+use core::{
+    convert::Infallible, future::Future, pin::pin, task::Context, task::Poll, task::Waker, time::Duration,
+};
 
 const PLAIN: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 const BROWSER: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\nUpgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\n\r\n";
@@ -54,7 +57,8 @@ struct Site;
 impl KeyValue for Site {
     type Error = Infallible;
     async fn entry(&self, key: &str) -> Result<Option<Entry>, Infallible> {
-        Ok((key == "index.html").then(|| Entry::new(4096).digest(1).modified(Duration::from_secs(784_111_777))))
+        Ok((key == "index.html")
+            .then(|| Entry::new(4096).digest(1).modified(Duration::from_secs(784_111_777))))
     }
     async fn read(&self, _: &str, _: u64, _: &mut [u8]) -> Result<usize, Infallible> {
         Ok(0)

@@ -48,9 +48,10 @@ pub fn evaluate(head: &RequestHead<'_>, validators: &Validators<'_>, now: Option
             return Verdict::PreconditionFailed;
         }
     } else if let Some((since, modified)) = date("If-Unmodified-Since").zip(modified)
-        && modified > since {
-            return Verdict::PreconditionFailed;
-        }
+        && modified > since
+    {
+        return Verdict::PreconditionFailed;
+    }
     //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
     //# A recipient MUST use the weak comparison function when comparing
     //# entity tags for If-None-Match (Section 8.8.3.2), since weak entity tags
@@ -68,18 +69,20 @@ pub fn evaluate(head: &RequestHead<'_>, validators: &Validators<'_>, now: Option
         //# Since, and the two are only combined for the sake of interoperating
         //# with older intermediaries that might not implement If-None-Match.
         if let Some((since, modified)) = date("If-Modified-Since").zip(modified)
-            && modified <= since {
-                return Verdict::NotModified;
-            }
+            && modified <= since
+        {
+            return Verdict::NotModified;
+        }
     }
     let range = match head.field("If-Range") {
         None => true,
         Some(value) => match EntityTag::parse(value) {
             Some(theirs) => tag.is_some_and(|ours| ours.strong_eq(&theirs)),
-            // An exact match, and only of a date that is a strong validator (section 8.8.2.2): at least a second old.
-            None => date("If-Range").zip(modified).is_some_and(|(theirs, ours)| {
-                theirs == ours && now.is_some_and(|now| now.as_secs() > ours)
-            }),
+            // An exact match, and only of a date that is a strong validator (section 8.8.2.2): at least a
+            // second old.
+            None => date("If-Range")
+                .zip(modified)
+                .is_some_and(|(theirs, ours)| theirs == ours && now.is_some_and(|now| now.as_secs() > ours)),
         },
     };
     Verdict::Proceed { range }

@@ -10,7 +10,8 @@ use core::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimedOut;
 
-/// Polls `future`; when it is not ready at once, asks `deadline` (which gets the present instant) and waits until then.
+/// Polls `future`; when it is not ready at once, asks `deadline` (which gets the present instant) and waits
+/// until then.
 /// Returns since when it has waited, `None` if it has not.
 pub(crate) async fn before<F: Future>(
     timer: &dyn Timer,

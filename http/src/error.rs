@@ -2,7 +2,8 @@
 use crate::Refusal;
 use core::fmt;
 
-/// Why a handler, or a client's call, came to an end. Handlers pass it on with `?`: what has not been answered is then
+/// Why a handler, or a client's call, came to an end. Handlers pass it on with `?`: what has not been
+/// answered is then
 /// answered as the error says, and an answer that has begun is cut off so that the peer sees it is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,7 +40,9 @@ impl airglow_device::Error for Error {
     fn kind(&self) -> airglow_device::ErrorKind {
         use airglow_device::ErrorKind;
         match self {
-            Self::Refused(Refusal::HeadTimeout | Refusal::BodyTimeout | Refusal::WriteTimeout) => ErrorKind::TimedOut,
+            Self::Refused(Refusal::HeadTimeout | Refusal::BodyTimeout | Refusal::WriteTimeout) => {
+                ErrorKind::TimedOut
+            }
             Self::Refused(_) => ErrorKind::InvalidData,
             Self::Disconnected => ErrorKind::ConnectionReset,
             Self::Store => ErrorKind::Other,

@@ -3,8 +3,8 @@ use crate::{
     Error, Exchange, Handler,
     conditional::{Validators, Verdict, evaluate},
     wire::{
-        ByteRange, Coding, CodingPreferences, EntityTag, Method, Methods, Output, Ranges, SelectedRanges, Status,
-        decode_path, encode_path, media_type,
+        ByteRange, Coding, CodingPreferences, EntityTag, Method, Methods, Output, Ranges, SelectedRanges,
+        Status, decode_path, encode_path, media_type,
     },
 };
 use airglow_device::{Entry, KeyValue};
@@ -14,8 +14,10 @@ const KEY: usize = 256;
 /// The longest of what is added to a key: `/index.html.br`.
 const LONGEST_ENDING: usize = 14;
 
-/// Serves the values of a [`KeyValue`] under their keys: GET and HEAD, conditional requests, ranges, precompressed
-/// variants (`page.html.br`, `page.html.gz`), `index.html` for a folder, a redirect where a folder's slash is missing.
+/// Serves the values of a [`KeyValue`] under their keys: GET and HEAD, conditional requests, ranges,
+/// precompressed
+/// variants (`page.html.br`, `page.html.gz`), `index.html` for a folder, a redirect where a folder's slash
+/// is missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<K> {
     store: K,
@@ -29,12 +31,14 @@ pub const fn files<K: KeyValue>(store: K) -> Files<K> {
 }
 
 impl<K: KeyValue> Files<K> {
-    /// With these fields in every 200, 206 and 304 (`Cache-Control`, for example). Ones with a bad name or value are left out.
+    /// With these fields in every 200, 206 and 304 (`Cache-Control`, for example). Ones with a bad name or
+    /// value are left out.
     pub const fn headers(mut self, headers: &'static [(&'static str, &'static str)]) -> Self {
         self.headers = headers;
         self
     }
-    /// Under a path of its own: with `/docs`, the key `a.html` is served as `/docs/a.html`; other paths are 404.
+    /// Under a path of its own: with `/docs`, the key `a.html` is served as `/docs/a.html`; other paths are
+    /// 404.
     pub const fn below(mut self, prefix: &'static str) -> Self {
         self.prefix = prefix;
         self
@@ -136,10 +140,13 @@ impl<K: KeyValue> Files<K> {
         // 1. Which representation (RFC 9110 section 12.5.3).
         let preferences = match head.known.accept_encoding {
             None => CodingPreferences::NONE,
-            Some(_) if head.known.accept_encodings => CodingPreferences::parse(head.fields.all("Accept-Encoding")),
+            Some(_) if head.known.accept_encodings => {
+                CodingPreferences::parse(head.fields.all("Accept-Encoding"))
+            }
             Some(value) => CodingPreferences::parse([value].into_iter()),
         };
-        let candidates = [(Coding::Identity, found.plain), (Coding::Brotli, found.brotli), (Coding::Gzip, found.gzip)];
+        let candidates =
+            [(Coding::Identity, found.plain), (Coding::Brotli, found.brotli), (Coding::Gzip, found.gzip)];
         let mut best: Option<(Coding, Entry)> = None;
         for (coding, entry) in candidates {
             let (weight, Some(entry)) = (preferences.weight(coding), entry) else { continue };
@@ -177,7 +184,11 @@ impl<K: KeyValue> Files<K> {
         let ranges = match evaluate(&head, &validators, now) {
             Verdict::PreconditionFailed => return message(exchange, Status::PRECONDITION_FAILED).await,
             Verdict::NotModified => {
-                return exchange.respond(Status::NOT_MODIFIED).fields(|out| about.put_validators(out)).empty().await;
+                return exchange
+                    .respond(Status::NOT_MODIFIED)
+                    .fields(|out| about.put_validators(out))
+                    .empty()
+                    .await;
             }
             //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
             //# A server MUST ignore a Range header field received with a request
@@ -242,7 +253,12 @@ impl<K: KeyValue> Value<'_, K> {
         self.store.lend(self.key).filter(|content| content.len() as u64 == self.size)
     }
 
-    async fn send(&self, mut writer: crate::Writer<'_, '_>, method: Method, range: ByteRange) -> Result<(), Error> {
+    async fn send(
+        &self,
+        mut writer: crate::Writer<'_, '_>,
+        method: Method,
+        range: ByteRange,
+    ) -> Result<(), Error> {
         if method != Method::Head {
             writer.fill_from(self.store, self.key, range.start, range.len()).await?;
         }
@@ -267,7 +283,8 @@ impl<K: KeyValue> Value<'_, K> {
         let mut scratch = [0; 320];
         let mut length = 0;
         for range in selected.as_slice() {
-            length += part_head(&mut scratch, boundary, about.media, range, self.size).len() as u64 + range.len();
+            length +=
+                part_head(&mut scratch, boundary, about.media, range, self.size).len() as u64 + range.len();
         }
         length += boundary.len() as u64 + 8;
         let response = exchange.respond(Status::PARTIAL_CONTENT).fields(|out| {
@@ -292,7 +309,13 @@ impl<K: KeyValue> Value<'_, K> {
     }
 }
 
-fn part_head<'s>(space: &'s mut [u8; 320], boundary: &[u8], media: &str, range: &ByteRange, size: u64) -> &'s [u8] {
+fn part_head<'s>(
+    space: &'s mut [u8; 320],
+    boundary: &[u8],
+    media: &str,
+    range: &ByteRange,
+    size: u64,
+) -> &'s [u8] {
     let mut out = Output::new(space);
     out.put(b"\r\n--");
     out.put(boundary);
@@ -392,7 +415,11 @@ pub(crate) async fn message(exchange: &mut Exchange<'_>, status: Status) -> Resu
 //# 405 response containing a list of the target resource's currently
 //# supported methods.
 /// A status with the methods that are allowed.
-pub(crate) async fn allow(exchange: &mut Exchange<'_>, status: Status, methods: Methods) -> Result<(), Error> {
+pub(crate) async fn allow(
+    exchange: &mut Exchange<'_>,
+    status: Status,
+    methods: Methods,
+) -> Result<(), Error> {
     let mut space = [0; 96];
     let mut list = Output::new(&mut space);
     for method in methods.iter() {
@@ -403,6 +430,7 @@ pub(crate) async fn allow(exchange: &mut Exchange<'_>, status: Status, methods: 
     }
     let reason = if status.is_bodyless() { "" } else { "Method Not Allowed\n" };
     let response = exchange.respond(status).header("Allow", list.bytes());
-    let response = if reason.is_empty() { response } else { response.content_type("text/plain; charset=utf-8") };
+    let response =
+        if reason.is_empty() { response } else { response.content_type("text/plain; charset=utf-8") };
     response.send(reason.as_bytes()).await
 }

@@ -25,14 +25,18 @@
 //!
 //! # How a request is handled
 //!
-//! A connection has two buffers of fixed size. A request's head stays where it was received while its [`Handler`] runs; the handler
-//! writes the answer's head, and as much of the content as fits, straight into the other buffer. It does no I/O:
-//! when it needs some it says so and waits, and the connection's own future, which knows the stream, does it. So handlers are not generic over
+//! A connection has two buffers of fixed size. A request's head stays where it was received while its
+//! [`Handler`] runs; the handler
+//! writes the answer's head, and as much of the content as fits, straight into the other buffer. It does no
+//! I/O:
+//! when it needs some it says so and waits, and the connection's own future, which knows the stream, does
+//! it. So handlers are not generic over
 //! streams, a small answer is one read and one write, and pipelined answers leave together.
 //!
 //! # What a peer can use up
 //!
-//! [`Limits`] and the sizes of the buffers bound it all: no call here allocates. Whoever breaks the grammar, a limit or a timeout gets the
+//! [`Limits`] and the sizes of the buffers bound it all: no call here allocates. Whoever breaks the
+//! grammar, a limit or a timeout gets the
 //! status of the [`Refusal`] and a closed connection; [`Statistics`] count each reason.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]

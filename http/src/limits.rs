@@ -2,7 +2,8 @@
 use airglow_device::Instant;
 use core::time::Duration;
 
-/// The bounds of one connection. Buffers are bounded by their own sizes (a head never exceeds the head buffer);
+/// The bounds of one connection. Buffers are bounded by their own sizes (a head never exceeds the head
+/// buffer);
 /// everything else is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,10 +28,12 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Without any octet of the answer taken. 20 s.
     pub write_timeout: Duration,
-    /// How long the server reads on after it has closed its side, so that a peer that is still sending gets the answer
+    /// How long the server reads on after it has closed its side, so that a peer that is still sending gets
+    /// the answer
     /// instead of a reset (RFC 9112 section 9.6). 2 s.
     pub linger: Duration,
-    /// Octets per second below which content in either direction is too slow, counted from the start of the content
+    /// Octets per second below which content in either direction is too slow, counted from the start of the
+    /// content
     /// plus that direction's timeout above. 0: any rate will do. 100.
     pub least_rate: u32,
 }
@@ -52,7 +55,8 @@ impl Limits {
         least_rate: 100,
     };
 
-    /// Until when a wait that began at `since` may last: never longer than `patience`, and if there is a least rate no longer
+    /// Until when a wait that began at `since` may last: never longer than `patience`, and if there is a
+    /// least rate no longer
     /// than `patience` plus what the `done` octets so far have earned, less what was `waited` before.
     pub(crate) fn transfer_deadline(
         &self,

@@ -4,7 +4,8 @@ use core::fmt;
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident => $status:ident, $text:literal;)*) => {
-        /// Why a message was refused, each with the status that says so to the peer. After most of them the connection
+        /// Why a message was refused, each with the status that says so to the peer. After most of them the
+        /// connection
         /// is closed, because nobody can tell any more where the next message would begin.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]

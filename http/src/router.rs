@@ -5,13 +5,17 @@ use crate::{
     wire::{Method, Methods, Status},
 };
 
-/// Routes by method and path, tried in the order they were added; built up type by type, so that it needs no memory.
+/// Routes by method and path, tried in the order they were added; built up type by type, so that it needs
+/// no memory.
 ///
-/// A pattern is a path of segments. `{name}` stands for one segment that is not empty, `{..name}`, at the end, for
-/// all the rest, which may be empty. [`Exchange::parameter`] gives what stood there. Paths are compared as they were sent: the
+/// A pattern is a path of segments. `{name}` stands for one segment that is not empty, `{..name}`, at the
+/// end, for
+/// all the rest, which may be empty. [`Exchange::parameter`] gives what stood there. Paths are compared as
+/// they were sent: the
 /// pattern `/a b` matches nothing, `/a%20b` does.
 ///
-/// A path that no pattern matches goes to [`otherwise`](Router::otherwise)'s handler, or is 404. When its patterns are all for other methods,
+/// A path that no pattern matches goes to [`otherwise`](Router::otherwise)'s handler, or is 404. When its
+/// patterns are all for other methods,
 /// the answer is 405 with the methods there are (204 for OPTIONS). A route for GET serves HEAD, too.
 ///
 /// ```
@@ -48,12 +52,7 @@ impl Default for Router {
 
 impl<R: Routes> Router<R> {
     /// Adds a route behind the others.
-    pub fn route<H: Handler>(
-        self,
-        method: Method,
-        pattern: &'static str,
-        handler: H,
-    ) -> Router<Route<R, H>> {
+    pub fn route<H: Handler>(self, method: Method, pattern: &'static str, handler: H) -> Router<Route<R, H>> {
         Router { routes: Route { before: self.routes, method, pattern, handler } }
     }
     /// Sends everything that no pattern matches to `handler`: a folder of files, for example.
@@ -84,7 +83,11 @@ impl<R: Routes, H: Handler> Handler for Otherwise<R, H> {
             return result;
         }
         let methods = self.routes.methods(exchange.head().path);
-        if methods.is_empty() { self.handler.handle(exchange).await } else { unrouted(exchange, methods).await }
+        if methods.is_empty() {
+            self.handler.handle(exchange).await
+        } else {
+            unrouted(exchange, methods).await
+        }
     }
 }
 

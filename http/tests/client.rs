@@ -1,13 +1,21 @@
 //! The client against scripted servers, and against this crate's own.
 mod support;
 
-use airglow_http::{Client, Error, Exchange, Limits, Method, Refusal, Request, Router, Server, Status, files};
+use airglow_http::{
+    Client, Error, Exchange, Limits, Method, Refusal, Request, Router, Server, Status, files,
+};
 use airglow_runtime::join;
 use support::*;
 
-/// What the client sends to a server that says `answer` in pieces of `step` octets and then closes, what it makes of the answer,
+/// What the client sends to a server that says `answer` in pieces of `step` octets and then closes, what it
+/// makes of the answer,
 /// and whether it would go on.
-fn ask(request: &Request<'_>, content: &[u8], answer: &str, step: usize) -> (String, Result<(u16, String), Error>, bool) {
+fn ask(
+    request: &Request<'_>,
+    content: &[u8],
+    answer: &str,
+    step: usize,
+) -> (String, Result<(u16, String), Error>, bool) {
     let (ours, theirs) = duplex();
     theirs.outgoing.borrow_mut().bytes.extend(answer.as_bytes());
     theirs.outgoing.borrow_mut().step = step;
@@ -33,8 +41,16 @@ fn what_is_sent() {
     for (request, content, expected) in [
         (GET, "", "GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\n"),
         (GET.close(), "", "GET /a?b HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n"),
-        (GET.headers(&[("Accept", "*/*")]), "", "GET /a?b HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n"),
-        (Request::new(Method::Post, "[::1]:80", "/"), "hi", "POST / HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 2\r\n\r\nhi"),
+        (
+            GET.headers(&[("Accept", "*/*")]),
+            "",
+            "GET /a?b HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n",
+        ),
+        (
+            Request::new(Method::Post, "[::1]:80", "/"),
+            "hi",
+            "POST / HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 2\r\n\r\nhi",
+        ),
         (Request::new(Method::Post, "a", "/"), "", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"),
     ] {
         assert_eq!(ask(&request, content.as_bytes(), ok, 0).0, expected);
@@ -59,26 +75,66 @@ fn what_is_understood() {
     for (answer, expected, open) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Ok((200, "hello")), true),
         ("HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello", Ok((200, "hello")), true),
-        ("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x\r\n world\r\n0\r\nT: x\r\n\r\n", Ok((404, "hello world")), true),
+        (
+            "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x\r\n world\r\n0\r\nT: x\r\n\r\n",
+            Ok((404, "hello world")),
+            true,
+        ),
         ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", Ok((200, "hello")), false),
         ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", Ok((200, "hello")), false),
-        ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello", Ok((200, "hello")), true),
+        (
+            "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello",
+            Ok((200, "hello")),
+            true,
+        ),
         // delimited by the end of the connection
         ("HTTP/1.1 200 OK\r\n\r\nhello", Ok((200, "hello")), false),
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", Ok((304, "")), true),
         // interim answers
-        ("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Ok((200, "")), true),
+        (
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            Ok((200, "")),
+            true,
+        ),
         // what is not whole, or wrong
         ("", Err(Error::Disconnected), false),
         ("HTTP/1.1 200 OK\r\nContent-", Err(Error::Disconnected), false),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", Err(Error::Refused(Refusal::Truncated)), false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", Err(Error::Refused(Refusal::Truncated)), false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello", Err(Error::Refused(Refusal::Chunk)), false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello", Err(Error::Refused(Refusal::TransferCoding)), false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", Err(Error::Refused(Refusal::Framing)), false),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", Err(Error::Refused(Refusal::Framing)), false),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", Err(Error::Refused(Refusal::ContentTooLarge)), false),
-        ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", Err(Error::Refused(Refusal::FoldedField)), false),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            Err(Error::Refused(Refusal::Truncated)),
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+            Err(Error::Refused(Refusal::Chunk)),
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
+            Err(Error::Refused(Refusal::TransferCoding)),
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+            Err(Error::Refused(Refusal::Framing)),
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+            Err(Error::Refused(Refusal::Framing)),
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n",
+            Err(Error::Refused(Refusal::ContentTooLarge)),
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+            Err(Error::Refused(Refusal::FoldedField)),
+            false,
+        ),
         ("HTTP/2 200\r\n\r\n", Err(Error::Refused(Refusal::StatusLine)), false),
         ("HTTP/1.1 20 OK\r\n\r\n", Err(Error::Refused(Refusal::StatusLine)), false),
         ("HTTP/1.1 999 OK\r\n\r\n", Err(Error::Refused(Refusal::StatusLine)), false),
@@ -94,7 +150,10 @@ fn what_is_understood() {
     let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(5_000));
     assert_eq!(ask(&GET, b"", &long, 0).1, Err(Refusal::HeadTooLarge.into()));
     let head = Request::new(Method::Head, "a", "/");
-    assert_eq!(ask(&head, b"", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 0).1, Ok((200, String::new())));
+    assert_eq!(
+        ask(&head, b"", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 0).1,
+        Ok((200, String::new()))
+    );
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(17);
     assert_eq!(ask(&GET, b"", &interim, 0).1, Err(Refusal::StatusLine.into()));
 }
@@ -124,9 +183,7 @@ fn a_silent_server_is_given_up() {
         theirs.outgoing.borrow_mut().bytes.extend(said.as_bytes());
         let clock = HandClock::default();
         let mut client = Client::new(ours, &clock, Limits::default());
-        let result = drive(&clock, true, async {
-            client.send(&GET, b"").await?.read_all(&mut [0; 9]).await
-        });
+        let result = drive(&clock, true, async { client.send(&GET, b"").await?.read_all(&mut [0; 9]).await });
         assert_eq!(result, Some(Err(refusal.into())), "{said}");
         assert_eq!(clock.now.get(), at, "{said}");
     }
@@ -152,7 +209,8 @@ async fn echo(exchange: &mut Exchange<'_>) -> Result<(), Error> {
 
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
-    /// Several requests over one connection with small buffers and odd cuts: everything comes back as it went.
+    /// Several requests over one connection with small buffers and odd cuts: everything comes back as it
+    /// went.
     #[test]
     fn client_and_server(
         contents in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..5_000), 1..6),

@@ -96,7 +96,8 @@ fn start() -> SocketAddr {
 }
 
 fn curl(arguments: &[&str]) -> String {
-    let output = Command::new("curl").args(["-sS", "--max-time", "20", "--noproxy", "*"]).args(arguments).output();
+    let output =
+        Command::new("curl").args(["-sS", "--max-time", "20", "--noproxy", "*"]).args(arguments).output();
     let output = output.expect("these tests need curl: apt-get install curl");
     assert!(output.status.success(), "curl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -112,7 +113,10 @@ fn curl_is_content() {
     assert_eq!(curl(&["-r", "2-4", &url("/ten.txt")]), "234");
     assert_eq!(curl(&["-L", &url("/dir")]), "<p>dir");
     assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}", &url("/none")]), "404");
-    assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}", "--path-as-is", &url("/../../etc/passwd")]), "404");
+    assert_eq!(
+        curl(&["-o", "/dev/null", "-w", "%{http_code}", "--path-as-is", &url("/../../etc/passwd")]),
+        "404"
+    );
     assert!(curl(&["-I", &url("/ten.txt")]).contains("Content-Length: 10\r\n"));
     // one connection for three requests
     let two = [url("/ten.txt"), url("/none"), url("/ten.txt")];

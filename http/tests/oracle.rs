@@ -35,7 +35,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn good_requests(input in request(), rest in "[ -~]{0,9}") {
@@ -56,13 +56,20 @@ proptest! {
         }
     }
 
-    /// What we take, it takes, and both find the same end. (It takes more: folded hosts, bare LF, missing Host.)
+    /// What we take, it takes, and both find the same end. (It takes more: folded hosts, bare LF, missing
+    /// Host.)
     #[test]
     fn changed_requests(input in request(), place: prop::sample::Index, byte: u8, insert: bool) {
         let mut bytes = input;
         let at = place.index(bytes.len());
         if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
         if let Ok(Some((_, length))) = RequestHead::parse(&bytes, 100, 2_000) {
+            // It knows no HTTP/1.2; RFC 9110 section 2.5 has us read it as 1.1.
+            let later = (b'2'..=b'9').any(|minor| {
+                let line = [&b" HTTP/1."[..], &[minor], b"\r\n"].concat();
+                bytes.windows(line.len()).any(|window| window == line)
+            });
+            prop_assume!(!later);
             let theirs = theirs(&bytes);
             prop_assert_eq!(theirs.map(|found| found.map(|found| found.0)), Ok(Some(length)));
         }

@@ -11,7 +11,8 @@ fn talk_to<H: Handler>(server: &Server<'_>, handler: &H, input: &[u8], step: usi
     ours.outgoing.borrow_mut().step = step;
     ours.outgoing.borrow_mut().closed = true;
     let clock = HandClock::default();
-    drive(&clock, true, server.serve_connection(theirs, handler, &clock)).expect("it ends when the client has closed");
+    drive(&clock, true, server.serve_connection(theirs, handler, &clock))
+        .expect("it ends when the client has closed");
     let bytes: Vec<u8> = ours.incoming.borrow_mut().bytes.drain(..).collect();
     String::from_utf8(bytes).unwrap()
 }
@@ -50,8 +51,9 @@ fn a_page_in_full() {
         }
     }
     let server = server.wall_clock(&Sunday);
-    let expected =
-        format!("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n{TEN}Content-Length: 10\r\n\r\n0123456789");
+    let expected = format!(
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n{TEN}Content-Length: 10\r\n\r\n0123456789"
+    );
     assert_eq!(talk_to(&server, &site(), request, 0), expected);
 }
 
@@ -141,8 +143,16 @@ fn what_is_refused() {
         (&field, 431, "larger"),
         (&many, 431, "larger"),
         // RFC 9112 section 6: framing, where smuggling lives
-        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "contradict"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400, "contradict"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+            "contradict",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+            400,
+            "contradict",
+        ),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "doubled"),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400, "doubled"),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n", 400, "numbers"),
@@ -154,7 +164,11 @@ fn what_is_refused() {
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "coding"),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 501, "coding"),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501, "coding"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "doubled"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+            "doubled",
+        ),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400, "doubled"),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "contradict"),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n", 413, "content"),
@@ -167,17 +181,22 @@ fn what_is_refused() {
             let smuggled = format!("{request}GET /ten.txt HTTP/1.1\r\nHost: a\r\n\r\n");
             let input = if word == "ends before" || request == endless { request } else { &smuggled };
             let answer = talk_to(&Server::new(Limits::default()), &site(), input.as_bytes(), step);
-            let (head, content) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{request:?}: {answer:?}"));
+            let (head, content) =
+                answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{request:?}: {answer:?}"));
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?} by {step}: {answer}");
             assert!(head.ends_with("\r\nConnection: close"), "{request:?}: {answer}");
-            assert!(content.contains(word) && !content.contains("HTTP/1.1 200"), "{request:?} by {step}: {answer}");
+            assert!(
+                content.contains(word) && !content.contains("HTTP/1.1 200"),
+                "{request:?} by {step}: {answer}"
+            );
         }
     }
 }
 
 #[test]
 fn a_broken_chunk_ends_the_connection() {
-    for body in ["x\r\n", "5\r\nhello!\r\n", "ffffffffffffffffff\r\n", "5\nhello", "0\r\nbad trailer\r\n\r\n"] {
+    for body in ["x\r\n", "5\r\nhello!\r\n", "ffffffffffffffffff\r\n", "5\nhello", "0\r\nbad trailer\r\n\r\n"]
+    {
         let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         let server = Server::new(Limits::default());
         let answer = talk_to(&server, &upload, request.as_bytes(), 0);
@@ -198,9 +217,18 @@ async fn upload(exchange: &mut Exchange<'_>) -> Result<(), Error> {
 fn content_both_ways() {
     for (request, answer) in [
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "Content-Length: 5\r\n\r\nhello"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n", "Content-Length: 11\r\n\r\nhello world"),
-        ("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", "Content-Length: 5\r\nConnection: close\r\n\r\nhello"),
-        ("POST / HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello", "Content-Length: 5\r\nConnection: keep-alive\r\n\r\nhello"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n",
+            "Content-Length: 11\r\n\r\nhello world",
+        ),
+        (
+            "POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello",
+            "Content-Length: 5\r\nConnection: close\r\n\r\nhello",
+        ),
+        (
+            "POST / HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello",
+            "Content-Length: 5\r\nConnection: keep-alive\r\n\r\nhello",
+        ),
         ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", "Content-Length: 0\r\n\r\n"),
     ] {
         for step in 0..request.len() {
@@ -208,8 +236,13 @@ fn content_both_ways() {
             assert_eq!(talk_to(&Server::new(Limits::default()), &upload, request.as_bytes(), step), expected);
         }
     }
-    let large = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n29\r\n{}\r\n0\r\n\r\n", "x".repeat(41));
-    assert!(talk_to(&Server::new(Limits::default()), &upload, large.as_bytes(), 0).starts_with("HTTP/1.1 413 "));
+    let large = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n29\r\n{}\r\n0\r\n\r\n",
+        "x".repeat(41)
+    );
+    assert!(
+        talk_to(&Server::new(Limits::default()), &upload, large.as_bytes(), 0).starts_with("HTTP/1.1 413 ")
+    );
 }
 
 /// Sends pieces as a stream.
@@ -226,7 +259,10 @@ async fn pieces(exchange: &mut Exchange<'_>) -> Result<(), Error> {
 fn an_answer_in_chunks() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
     for (request, rest) in [
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0007\r\none two\r\n0006\r\n three\r\n0\r\nSum: 3\r\n\r\n"),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n0007\r\none two\r\n0006\r\n three\r\n0\r\nSum: 3\r\n\r\n",
+        ),
         ("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"),
         //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
         //= type=test
@@ -235,7 +271,10 @@ fn an_answer_in_chunks() {
         //# revisions).
         ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "Connection: close\r\n\r\none two three"),
     ] {
-        assert_eq!(talk_to(&Server::new(Limits::default()), &pieces, request.as_bytes(), 0), format!("{head}{rest}"));
+        assert_eq!(
+            talk_to(&Server::new(Limits::default()), &pieces, request.as_bytes(), 0),
+            format!("{head}{rest}")
+        );
     }
 }
 
@@ -296,18 +335,23 @@ fn expect_continue() {
     assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nConnection: close\r\n"), "{answer}");
     // without content there is nothing to wait for
     let none = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n";
-    assert!(talk_to(&Server::new(Limits::default()), &upload, none.as_bytes(), 0).starts_with("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"));
+    assert!(
+        talk_to(&Server::new(Limits::default()), &upload, none.as_bytes(), 0)
+            .starts_with("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n")
+    );
 }
 
 #[test]
 fn unread_content() {
     let after = "GET /ten.txt HTTP/1.1\r\nHost: a\r\n\r\n";
     // little: dropped, and the next request is served
-    let little = format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n{}{after}", "x".repeat(60_000));
+    let little =
+        format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n{}{after}", "x".repeat(60_000));
     let answer = talk(&little);
     assert!(answer.starts_with("HTTP/1.1 405 ") && answer.ends_with("0123456789"), "{answer}");
     // much: the connection ends
-    let much = format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n{}{after}", "x".repeat(70_000));
+    let much =
+        format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n{}{after}", "x".repeat(70_000));
     let answer = talk(&much);
     assert!(answer.starts_with("HTTP/1.1 405 ") && !answer.contains("0123456789"), "{answer}");
 }
@@ -377,7 +421,10 @@ fn conditional_requests() {
 #[test]
 fn ranges() {
     let (head, content) = get("/ten.txt", "Range: bytes=2-4\r\n");
-    assert_eq!(head, format!("HTTP/1.1 206 Partial Content\r\n{TEN}Content-Range: bytes 2-4/10\r\nContent-Length: 3"));
+    assert_eq!(
+        head,
+        format!("HTTP/1.1 206 Partial Content\r\n{TEN}Content-Range: bytes 2-4/10\r\nContent-Length: 3")
+    );
     assert_eq!(content, "234");
     assert_eq!(get("/ten.txt", "Range: bytes=-3\r\n").1, "789");
     assert_eq!(get("/ten.txt", "Range: bytes=7-\r\n").1, "789");
@@ -387,16 +434,32 @@ fn ranges() {
     assert_eq!(head, "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */10\r\nContent-Length: 0");
     let (head, content) = get("/ten.txt", "Range: bytes=0-1,-2\r\n");
     assert!(head.starts_with("HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=airglow-part-0000000000000007\r\n"));
-    let part = |range, text| format!(
-        "\r\n--airglow-part-0000000000000007\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes {range}/10\r\n\r\n{text}"
+    let part = |range, text| {
+        format!(
+            "\r\n--airglow-part-0000000000000007\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes {range}/10\r\n\r\n{text}"
+        )
+    };
+    assert_eq!(
+        content,
+        format!("{}{}\r\n--airglow-part-0000000000000007--\r\n", part("0-1", "01"), part("8-9", "89"))
     );
-    assert_eq!(content, format!("{}{}\r\n--airglow-part-0000000000000007--\r\n", part("0-1", "01"), part("8-9", "89")));
     assert!(head.ends_with(&format!("Content-Length: {}", content.len())));
     // HEAD has no ranges
-    assert!(talk("HEAD /ten.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n").starts_with("HTTP/1.1 200 "));
+    assert!(
+        talk("HEAD /ten.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n").starts_with("HTTP/1.1 200 ")
+    );
     // If-Range
-    for (if_range, status_code) in [("\"0000000000000007\"", 206), ("W/\"0000000000000007\"", 200), ("\"x\"", 200), ("Mon, 31 Oct 1994 23:59:59 GMT", 200)] {
-        assert_eq!(status("/ten.txt", &format!("Range: bytes=0-1\r\nIf-Range: {if_range}\r\n")), status_code, "{if_range}");
+    for (if_range, status_code) in [
+        ("\"0000000000000007\"", 206),
+        ("W/\"0000000000000007\"", 200),
+        ("\"x\"", 200),
+        ("Mon, 31 Oct 1994 23:59:59 GMT", 200),
+    ] {
+        assert_eq!(
+            status("/ten.txt", &format!("Range: bytes=0-1\r\nIf-Range: {if_range}\r\n")),
+            status_code,
+            "{if_range}"
+        );
     }
     let server = Server::new(Limits::default()).wall_clock(&Sunday);
     let request = "GET /ten.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nIf-Range: Tue, 01 Nov 1994 00:00:00 GMT\r\n\r\n";
@@ -435,12 +498,18 @@ fn variants() {
     ] {
         let (head, answer) = get("/page.html", accept);
         assert_eq!(answer, content, "{accept}");
-        assert!(head.contains("\r\nVary: Accept-Encoding") && head.contains("\r\nContent-Type: text/html; charset=utf-8"), "{head}");
+        assert!(
+            head.contains("\r\nVary: Accept-Encoding")
+                && head.contains("\r\nContent-Type: text/html; charset=utf-8"),
+            "{head}"
+        );
         let said = head.lines().find_map(|line| line.strip_prefix("Content-Encoding: "));
         assert_eq!(said, coding, "{accept}");
     }
     // each variant is a representation of its own
-    let tag = |accept| get("/page.html", accept).0.lines().find(|line| line.starts_with("ETag")).unwrap().to_owned();
+    let tag = |accept| {
+        get("/page.html", accept).0.lines().find(|line| line.starts_with("ETag")).unwrap().to_owned()
+    };
     assert_ne!(tag(""), tag("Accept-Encoding: br\r\n"));
     assert_eq!(status("/ten.txt", "Accept-Encoding: identity;q=0\r\n"), 406);
     assert!(!get("/ten.txt", "Accept-Encoding: br\r\n").0.contains("Vary"));
@@ -449,10 +518,27 @@ fn variants() {
 #[test]
 fn paths() {
     for (path, expected) in [
-        ("/", 200), ("/index.html", 200), ("/dir/", 200), ("/dir/index.html", 200), ("/./dir/../", 200), ("/a%20b.txt", 200),
-        ("http://other/ten.txt", 200), ("http://other", 200), ("/ten.txt?a=b", 200), ("/?x", 200), ("//ten.txt", 200),
-        ("/dir", 301), ("/ten.txt/", 404), ("/..", 404), ("/%2e%2e/ten.txt", 404), ("/a%2fb", 400), ("/%zz", 400), ("/%00", 400),
-        ("/TEN.txt", 404), ("/dir/index.html/", 404), (&format!("/{}", "x".repeat(1_000)), 404),
+        ("/", 200),
+        ("/index.html", 200),
+        ("/dir/", 200),
+        ("/dir/index.html", 200),
+        ("/./dir/../", 200),
+        ("/a%20b.txt", 200),
+        ("http://other/ten.txt", 200),
+        ("http://other", 200),
+        ("/ten.txt?a=b", 200),
+        ("/?x", 200),
+        ("//ten.txt", 200),
+        ("/dir", 301),
+        ("/ten.txt/", 404),
+        ("/..", 404),
+        ("/%2e%2e/ten.txt", 404),
+        ("/a%2fb", 400),
+        ("/%zz", 400),
+        ("/%00", 400),
+        ("/TEN.txt", 404),
+        ("/dir/index.html/", 404),
+        (&format!("/{}", "x".repeat(1_000)), 404),
     ] {
         assert_eq!(status(path, ""), expected, "{path}");
     }
@@ -463,16 +549,25 @@ fn paths() {
     assert_eq!(location("/dir?a=b"), "/dir/?a=b");
     // never "//dir/": that would be another host
     assert_eq!(location("//dir"), "/dir/");
-    assert!(talk("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n\r\n"));
+    assert!(
+        talk("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+            .starts_with("HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n\r\n")
+    );
     assert!(talk("BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 501 "));
     assert!(talk("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 405 "));
 }
 
 #[test]
 fn below_a_prefix() {
-    let site = files(Site { entries: PAGES, lends: true }).below("/docs").headers(&[("Cache-Control", "no-cache")]);
+    let site =
+        files(Site { entries: PAGES, lends: true }).below("/docs").headers(&[("Cache-Control", "no-cache")]);
     let ask = |path: &str| {
-        talk_to(&Server::new(Limits::default()), &site, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(), 0)
+        talk_to(
+            &Server::new(Limits::default()),
+            &site,
+            format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(),
+            0,
+        )
     };
     assert!(ask("/docs/ten.txt").contains("\r\nCache-Control: no-cache\r\n"));
     assert!(ask("/docs").contains("\r\nLocation: /docs/\r\n"));
@@ -597,7 +692,8 @@ fn slow_heads_and_slow_content_are_cut_off() {
     let (second, said) = trickle("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", "x", |_| 1);
     assert!(said.starts_with("HTTP/1.1 413 "), "read_all knows beforehand: {said}");
     assert_eq!(second, 0);
-    let (second, said) = trickle("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n28\r\n", "x", |_| 1);
+    let (second, said) =
+        trickle("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n28\r\n", "x", |_| 1);
     assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
     assert_eq!(second, 21);
 }
@@ -606,12 +702,17 @@ fn slow_heads_and_slow_content_are_cut_off() {
 fn the_log_tells_of_every_answer() {
     let lines = std::cell::RefCell::new(Vec::new());
     let log = |access: &airglow_http::Access<'_>| {
-        lines.borrow_mut().push(format!("{} {} {} {}", access.method, access.path, access.status, access.content));
+        lines
+            .borrow_mut()
+            .push(format!("{} {} {} {}", access.method, access.path, access.status, access.content));
     };
     let server = Server::new(Limits::default()).access_log(&log);
     let requests = "GET /ten.txt HTTP/1.1\r\nHost: a\r\n\r\nHEAD /big.bin HTTP/1.1\r\nHost: a\r\n\r\nGET /big.bin HTTP/1.1\r\nHost: a\r\n\r\nrubbish\r\n\r\n";
     talk_to(&server, &site(), requests.as_bytes(), 0);
-    assert_eq!(*lines.borrow(), ["GET /ten.txt 200 10", "HEAD /big.bin 200 0", "GET /big.bin 200 100000", "?  400 48"]);
+    assert_eq!(
+        *lines.borrow(),
+        ["GET /ten.txt 200 10", "HEAD /big.bin 200 0", "GET /big.bin 200 100000", "?  400 48"]
+    );
     let statistics = server.statistics();
     assert_eq!((statistics.requests(), statistics.refusals(), statistics.connections), (4, 1, 1));
     assert!(statistics.octets_in as usize == requests.len() && statistics.octets_out > 100_000);

@@ -35,11 +35,13 @@ impl Value {
     }
 }
 
-/// A read-only store compiled into the program: it lies in flash or in the program's file and needs no memory.
+/// A read-only store compiled into the program: it lies in flash or in the program's file and needs no
+/// memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Store {
     values: &'static [Value],
-    /// Open addressing over [`hash`]: numbers of values plus one, 0 for a free place. Its length is a power of two, or 0
+    /// Open addressing over [`hash`]: numbers of values plus one, 0 for a free place. Its length is a power
+    /// of two, or 0
     /// for none.
     index: &'static [u16],
 }
@@ -74,12 +76,16 @@ pub const fn hash(key: &str) -> u32 {
 }
 
 impl Store {
-    /// A store of `values`, which must be in byte order of their keys, without two of the same: otherwise the program does not compile
+    /// A store of `values`, which must be in byte order of their keys, without two of the same: otherwise
+    /// the program does not compile
     /// where this makes a `static`.
     pub const fn new(values: &'static [Value]) -> Self {
         let mut at = 1;
         while at < values.len() {
-            assert!(less(values[at - 1].key, values[at].key), "the values of a store are in order of their keys");
+            assert!(
+                less(values[at - 1].key, values[at].key),
+                "the values of a store are in order of their keys"
+            );
             at += 1;
         }
         Self { values, index: &[] }

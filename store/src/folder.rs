@@ -8,11 +8,14 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-/// The regular files below a folder, read when they are asked for: what is changed on disk is changed for the next
+/// The regular files below a folder, read when they are asked for: what is changed on disk is changed for
+/// the next
 /// request.
 ///
-/// - Nothing outside the folder is ever read: keys with `.` or `..` segments, empty segments, `\` or NUL are not found, and neither
-///   are files that a symbolic link takes out of the folder. (The check and the opening are two steps; somebody
+/// - Nothing outside the folder is ever read: keys with `.` or `..` segments, empty segments, `\` or NUL
+///   are not found, and neither
+///   are files that a symbolic link takes out of the folder. (The check and the opening are two steps;
+///   somebody
 ///   who may write into the folder could slip a link in between.)
 /// - Names that begin with a dot are not found, except below `.well-known`: no `.git`, no `.env`.
 /// - The digest is made of the file's device, number, size and time of last change.
@@ -101,7 +104,8 @@ fn identity(metadata: &fs::Metadata) -> u64 {
         mix(metadata.ino());
     }
     mix(metadata.len());
-    let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let time =
+        metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     mix(time.as_secs());
     mix(u64::from(time.subsec_nanos()));
     hash

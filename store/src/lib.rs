@@ -2,7 +2,8 @@
 //!
 //! # A folder compiled in
 //!
-//! The package `airglow-store-build` reads the folder when the image is built; here is only the data and the look-up,
+//! The package `airglow-store-build` reads the folder when the image is built; here is only the data and
+//! the look-up,
 //! for any target and without an allocator.
 //!
 //! ```toml
@@ -52,7 +53,8 @@ pub use embedded::{Missing, Store, Value, hash};
 #[cfg(feature = "std")]
 pub use folder::Folder;
 
-/// The store that a build script has made of the folder of this name with `airglow_store_build::Folder::embed`.
+/// The store that a build script has made of the folder of this name with
+/// `airglow_store_build::Folder::embed`.
 #[macro_export]
 macro_rules! embedded {
     ($name:literal) => {

@@ -26,7 +26,13 @@ fn only_what_is_inside() {
     let scratch = Scratch::new("inside");
     let site = scratch.0.join("site");
     fs::write(scratch.0.join("secret"), "secret").unwrap();
-    for (name, text) in [("a.txt", "0123456789"), ("sub/b.txt", "b"), (".env", "x"), ("sub/.git/config", "x"), (".well-known/x", "ok")] {
+    for (name, text) in [
+        ("a.txt", "0123456789"),
+        ("sub/b.txt", "b"),
+        (".env", "x"),
+        ("sub/.git/config", "x"),
+        (".well-known/x", "ok"),
+    ] {
         fs::write(site.join(name), text).unwrap();
     }
     symlink("../secret", site.join("out")).unwrap();
@@ -41,8 +47,28 @@ fn only_what_is_inside() {
         }
         let absolute = scratch.0.join("secret").to_str().unwrap().to_owned();
         for key in [
-            "", "/", ".", "..", "sub", "sub/", "../secret", "sub/../a.txt", "sub/../../secret", "./a.txt", "sub//b.txt", "out", "up/secret",
-            "loop", ".env", "sub/.git/config", "a.txt/", "a.txt/x", "a.txt\0", "sub\\b.txt", "nothing", &absolute,
+            "",
+            "/",
+            ".",
+            "..",
+            "sub",
+            "sub/",
+            "../secret",
+            "sub/../a.txt",
+            "sub/../../secret",
+            "./a.txt",
+            "sub//b.txt",
+            "out",
+            "up/secret",
+            "loop",
+            ".env",
+            "sub/.git/config",
+            "a.txt/",
+            "a.txt/x",
+            "a.txt\0",
+            "sub\\b.txt",
+            "nothing",
+            &absolute,
             &"x".repeat(5000),
         ] {
             assert!(folder.entry(key).await.unwrap().is_none(), "{key}");

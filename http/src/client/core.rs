@@ -14,7 +14,8 @@ pub struct Request<'r> {
     pub host: &'r str,
     /// Path and query, percent-encoded, beginning with `/`; `*` for OPTIONS.
     pub target: &'r str,
-    /// Further fields. `Host`, `Content-Length`, `Transfer-Encoding` and `Connection` are the client's own to write.
+    /// Further fields. `Host`, `Content-Length`, `Transfer-Encoding` and `Connection` are the client's own
+    /// to write.
     pub headers: &'r [(&'r str, &'r str)],
     /// Ask for the connection to be closed after the answer.
     pub close: bool,
@@ -40,7 +41,9 @@ impl<'r> Request<'r> {
         let visible = target.iter().all(|b| (0x21..0x7f).contains(b) && *b != b'#');
         let form = target.starts_with(b"/") || (target == b"*" && self.method == Method::Options);
         if !(visible && form) || matches!(self.method, Method::Other | Method::Connect) {
-            return Err(Error::Misuse("a request has a known method and a target that begins with / and is percent-encoded"));
+            return Err(Error::Misuse(
+                "a request has a known method and a target that begins with / and is percent-encoded",
+            ));
         }
         if self.host.is_empty() || !crate::wire::is_host(self.host.as_bytes()) {
             return Err(Error::Misuse("a request's host is a name or an address, with a port if need be"));
@@ -52,8 +55,12 @@ impl<'r> Request<'r> {
         output.put_field("Host", self.host.as_bytes());
         for (name, value) in self.headers {
             let own = ["host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"];
-            if own.iter().any(|own| name.eq_ignore_ascii_case(own)) || !output.put_checked_field(name, value.as_bytes()) {
-                return Err(Error::Misuse("a header field has a bad name or value, or is one the client writes itself"));
+            if own.iter().any(|own| name.eq_ignore_ascii_case(own))
+                || !output.put_checked_field(name, value.as_bytes())
+            {
+                return Err(Error::Misuse(
+                    "a header field has a bad name or value, or is one the client writes itself",
+                ));
             }
         }
         match length {
@@ -93,9 +100,11 @@ const INTERIM: u8 = 16;
 /// [`Connection`](crate::server::Connection).
 ///
 /// 1. [`send`](Self::send), then write the octets of [`Request::put`] and the content.
-/// 2. [`receive_head`](Self::receive_head) until it says how long the head is, then [`begin`](Self::begin) with just those
+/// 2. [`receive_head`](Self::receive_head) until it says how long the head is, then [`begin`](Self::begin)
+///    with just those
 ///    octets; `None` is an interim answer: go on receiving.
-/// 3. [`content`](Self::content) until [`Content::End`]; at the end of the stream, [`end_of_stream`](Self::end_of_stream).
+/// 3. [`content`](Self::content) until [`Content::End`]; at the end of the stream,
+///    [`end_of_stream`](Self::end_of_stream).
 /// 4. [`is_open`](Self::is_open) tells whether another request may be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Conversation {
@@ -127,7 +136,8 @@ impl Conversation {
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
-    /// Whether another request may be sent: the last is answered, the answer's content taken, and both sides keep the
+    /// Whether another request may be sent: the last is answered, the answer's content taken, and both
+    /// sides keep the
     /// connection.
     pub fn is_open(&self) -> bool {
         self.persistent && self.answered && matches!(self.body, Body::None)
@@ -149,7 +159,8 @@ impl Conversation {
     pub fn give_up(&mut self) {
         self.persistent = false;
     }
-    /// Looks for the end of an answer's head; as [`Connection::receive_head`](crate::server::Connection::receive_head).
+    /// Looks for the end of an answer's head; as
+    /// [`Connection::receive_head`](crate::server::Connection::receive_head).
     pub fn receive_head(&mut self, input: &[u8]) -> Option<usize> {
         let found = head_length(input, self.scanned);
         self.scanned = if found.is_some() { 0 } else { input.len() };
@@ -157,7 +168,9 @@ impl Conversation {
     }
     /// Begins an answer with exactly the octets of its head; `None` for an interim one, which is done with.
     pub fn begin<'b>(&mut self, head: &'b [u8]) -> Result<Option<ResponseHead<'b>>, Refusal> {
-        let Some((head, _)) = ResponseHead::parse(head, self.limits.fields)? else { return Err(Refusal::Truncated) };
+        let Some((head, _)) = ResponseHead::parse(head, self.limits.fields)? else {
+            return Err(Refusal::Truncated);
+        };
         //= https://www.rfc-editor.org/rfc/rfc9110#section-15.2
         //# A client MUST be able to parse one or more 1xx responses received
         //# prior to a final response, even if the client does not expect one.

@@ -10,10 +10,12 @@ use crate::{
 use airglow_device::{Instant, Stream, Timer};
 use core::time::Duration;
 
-/// A client on one connection, which it keeps for further requests as long as both sides like. `BUF` octets hold the head of a
+/// A client on one connection, which it keeps for further requests as long as both sides like. `BUF` octets
+/// hold the head of a
 /// request and then that of its answer, at least 256.
 ///
-/// Redirects, cookies and retries are the caller's. The same limits hold as for a server, with `idle_timeout` for the time
+/// Redirects, cookies and retries are the caller's. The same limits hold as for a server, with
+/// `idle_timeout` for the time
 /// until an answer begins; what is longer than `content` is [`Refusal::ContentTooLarge`].
 pub struct Client<'t, S, const BUF: usize = 4096> {
     wire: Wire<'t, S>,
@@ -197,7 +199,8 @@ impl<S: Stream> Wire<'_, S> {
     }
 }
 
-/// A request's content being sent in chunks. Dropped without [`finish`](Self::finish), it leaves a connection that is
+/// A request's content being sent in chunks. Dropped without [`finish`](Self::finish), it leaves a
+/// connection that is
 /// good for nothing.
 #[must_use = "a request is only complete after finish"]
 pub struct Upload<'c, 't, S, const BUF: usize> {
@@ -281,7 +284,8 @@ impl<'c, S: Stream> Answer<'c, '_, S> {
                 }
                 Content::Incomplete(used) => self.input.consume(used),
             }
-            let (limits, waited, received) = (&self.wire.limits, self.wire.waited, self.conversation.received());
+            let (limits, waited, received) =
+                (&self.wire.limits, self.wire.waited, self.conversation.received());
             let until = |now| limits.transfer_deadline(now, waited, received, limits.body_timeout);
             match before(self.wire.timer, until, self.wire.stream.read(self.input.room())).await {
                 Ok((Ok(0), _)) => {
@@ -300,7 +304,8 @@ impl<'c, S: Stream> Answer<'c, '_, S> {
         }
     }
 
-    /// Reads the whole content into `buf` and returns its length; [`Refusal::ContentTooLarge`] if it does not fit.
+    /// Reads the whole content into `buf` and returns its length; [`Refusal::ContentTooLarge`] if it does
+    /// not fit.
     pub async fn read_all(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         let mut len = 0;
         loop {

@@ -54,22 +54,28 @@ enum Phase {
     Idle(Option<Instant>),
     /// A head has begun to arrive.
     Head(Instant),
-    /// A request is being handled: how long its content has been waited for, and since when it is now. Time that the handler takes
+    /// A request is being handled: how long its content has been waited for, and since when it is now. Time
+    /// that the handler takes
     /// is not the client's fault and not counted.
     Request { waited: Duration, since: Option<Instant> },
 }
 
-/// The state of a server's connection. The caller owns the bytes: it appends what it receives to a buffer, shows
+/// The state of a server's connection. The caller owns the bytes: it appends what it receives to a buffer,
+/// shows
 /// the buffer, and takes from its front what was used up.
 ///
-/// 1. [`receive_head`](Self::receive_head) until it says how long the head is, then [`begin`](Self::begin) with just those octets.
-/// 2. [`content`](Self::content) until [`Content::End`]; [`take_continue`](Self::take_continue) says whether a
+/// 1. [`receive_head`](Self::receive_head) until it says how long the head is, then [`begin`](Self::begin)
+///    with just those octets.
+/// 2. [`content`](Self::content) until [`Content::End`]; [`take_continue`](Self::take_continue) says
+///    whether a
 ///    `100 (Continue)` must be sent first.
 /// 3. [`respond`](Self::respond), once, tells how to frame the answer.
-/// 4. [`finish`](Self::finish) when the answer is written and the content read or dropped: `true` means go on with 1.
+/// 4. [`finish`](Self::finish) when the answer is written and the content read or dropped: `true` means go
+///    on with 1.
 ///
 /// An `Err` from any of them is final: say so with the refusal's status and close. While waiting for input,
-/// [`deadline`](Self::deadline) says how long, [`timed_out`](Self::timed_out) what it means when that has passed, and
+/// [`deadline`](Self::deadline) says how long, [`timed_out`](Self::timed_out) what it means when that has
+/// passed, and
 /// [`resumed`](Self::resumed) ends the wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
@@ -113,7 +119,8 @@ impl Connection {
     //# In the interest of robustness, a server that is expecting to receive
     //# and parse a request-line SHOULD ignore at least one empty line (CRLF)
     //# received prior to the request-line.
-    /// How many octets at the front of `input` are empty lines, to be dropped before a head. They do not end the time of
+    /// How many octets at the front of `input` are empty lines, to be dropped before a head. They do not
+    /// end the time of
     /// idleness.
     #[must_use]
     pub fn empty_lines(&self, input: &[u8]) -> usize {
@@ -124,7 +131,8 @@ impl Connection {
         input.len() - rest.len()
     }
 
-    /// Looks for the end of a request's head in the octets received since the last request. `Ok(None)`: receive
+    /// Looks for the end of a request's head in the octets received since the last request. `Ok(None)`:
+    /// receive
     /// more and call again with all of them. Errors that need not wait for the end are reported at once.
     pub fn receive_head(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
         // Half of an empty line in front.
@@ -137,7 +145,8 @@ impl Connection {
             return Ok(Some(length));
         }
         self.scanned = input.len();
-        // Rubbish is told from a slow head early: at the end of a line, or when the head has doubled, so that the
+        // Rubbish is told from a slow head early: at the end of a line, or when the head has doubled, so
+        // that the
         // work stays in proportion to the octets sent.
         if !input.is_empty() && (input.ends_with(b"\n") || input.len() >= 2 * self.checked.max(8)) {
             self.checked = input.len();
@@ -146,12 +155,14 @@ impl Connection {
         Ok(None)
     }
 
-    /// What to say when the peer has closed within a head: what is wrong with it so far, or just that it is not whole.
+    /// What to say when the peer has closed within a head: what is wrong with it so far, or just that it is
+    /// not whole.
     pub fn head_truncated(&self, input: &[u8]) -> Refusal {
         RequestHead::parse(input, self.limits.fields, self.limits.target).err().unwrap_or(Refusal::Truncated)
     }
 
-    /// What to say when the buffer for heads is full and there is no end: 414 within the request line, else 431.
+    /// What to say when the buffer for heads is full and there is no end: 414 within the request line, else
+    /// 431.
     pub fn head_overflow(&self, input: &[u8]) -> Refusal {
         if input.contains(&b'\n') { Refusal::HeadTooLarge } else { Refusal::TargetTooLong }
     }
@@ -248,7 +259,8 @@ impl Connection {
                 Delimiter::Close
             }
         };
-        // Whether a client that was not told to go on will send its content or its next request, nobody knows.
+        // Whether a client that was not told to go on will send its content or its next request, nobody
+        // knows.
         if self.awaits_continue {
             self.persistent = false;
         }
@@ -273,7 +285,8 @@ impl Connection {
         }
     }
 
-    /// Drops content, at most `most` octets, which it counts down: `Ok(true)` when there is no more, `Ok(false)` when more must be received; `Err` when there was too much.
+    /// Drops content, at most `most` octets, which it counts down: `Ok(true)` when there is no more,
+    /// `Ok(false)` when more must be received; `Err` when there was too much.
     pub(crate) fn discard(&mut self, input: &mut Input<'_>, most: &mut u64) -> Result<bool, Refusal> {
         loop {
             match self.content(input.bytes())? {
@@ -302,7 +315,8 @@ impl Connection {
         self.persistent && self.content_is_complete()
     }
 
-    /// Until when to wait for input. Call it when there is none at `now`; `begun` tells whether any octet of the next head
+    /// Until when to wait for input. Call it when there is none at `now`; `begun` tells whether any octet
+    /// of the next head
     /// is in the buffer.
     pub fn deadline(&mut self, now: Instant, begun: bool) -> Instant {
         let limits = &self.limits;
@@ -323,12 +337,14 @@ impl Connection {
     /// Input has come after a wait that [`deadline`](Self::deadline) began.
     pub fn resumed(&mut self, now: Instant) {
         if let Phase::Request { waited, since } = &mut self.phase
-            && let Some(since) = since.take() {
-                *waited = waited.saturating_add(now.since(since));
-            }
+            && let Some(since) = since.take()
+        {
+            *waited = waited.saturating_add(now.since(since));
+        }
     }
 
-    /// What it means that [`deadline`](Self::deadline) has passed: a refusal to send, or nothing to say and just a close.
+    /// What it means that [`deadline`](Self::deadline) has passed: a refusal to send, or nothing to say and
+    /// just a close.
     pub fn timed_out(&self) -> Option<Refusal> {
         match self.phase {
             Phase::Idle(_) => None,

@@ -1,7 +1,8 @@
 //! One request and its answer, as a handler sees them.
 //!
 //! A handler does no I/O: it works on the connection's buffers and, when they run empty or full, leaves a
-//! [`Demand`] and waits. The connection's own future carries the demand out and polls the handler again. So handlers
+//! [`Demand`] and waits. The connection's own future carries the demand out and polls the handler again. So
+//! handlers
 //! are compiled once, not once for each kind of stream, and a small answer costs no wait at all.
 use crate::{
     Error, Refusal,
@@ -32,7 +33,8 @@ pub(crate) enum Demand {
     Static(&'static [u8]),
 }
 
-/// What the connection and the handler share, in turns: the handler while it is polled or awaits a store, the connection while
+/// What the connection and the handler share, in turns: the handler while it is polled or awaits a store,
+/// the connection while
 /// it carries out a demand.
 pub(crate) struct Shared<'b> {
     pub connection: Connection,
@@ -93,7 +95,8 @@ impl<'b> Port<'b> {
 
 /// A request and the means to answer it.
 ///
-/// A handler reads what it wants of the content, then calls [`respond`](Self::respond) once. Content that it leaves is dropped, or the
+/// A handler reads what it wants of the content, then calls [`respond`](Self::respond) once. Content that
+/// it leaves is dropped, or the
 /// connection closed when there is too much of it. Without an answer, the server says 500.
 pub struct Exchange<'x> {
     pub(crate) head: RequestHead<'x>,
@@ -127,7 +130,8 @@ impl<'x> Exchange<'x> {
         crate::router::parameter(self.pattern, self.head.path, name)
     }
 
-    /// Reads some of the request's content into `buf`: how many octets, 0 at its end (or for an empty `buf`). A client that
+    /// Reads some of the request's content into `buf`: how many octets, 0 at its end (or for an empty
+    /// `buf`). A client that
     /// waits for it is told to go on first.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         if buf.is_empty() {
@@ -177,7 +181,8 @@ impl<'x> Exchange<'x> {
         }
     }
 
-    /// Reads the whole content into `buf` and returns its length. Content that does not fit is refused with 413, from its
+    /// Reads the whole content into `buf` and returns its length. Content that does not fit is refused with
+    /// 413, from its
     /// announced length if it has one.
     pub async fn read_all(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         if self.head.content_length().is_some_and(|length| length > buf.len() as u64) {

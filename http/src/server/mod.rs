@@ -2,6 +2,7 @@
 mod buffers;
 mod connection;
 mod exchange;
+mod requests;
 mod response;
 mod shell;
 mod statistics;

@@ -47,8 +47,10 @@ impl<'e, 'x> Response<'e, 'x> {
         }
     }
 
-    /// Adds a field. Names that are no token, values with control characters, and the fields that this library itself writes
-    /// (`Content-Length`, `Transfer-Encoding`, `Connection`, `Date`) make the answer fail with [`Error::Misuse`].
+    /// Adds a field. Names that are no token, values with control characters, and the fields that this
+    /// library itself writes
+    /// (`Content-Length`, `Transfer-Encoding`, `Connection`, `Date`) make the answer fail with
+    /// [`Error::Misuse`].
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let own = ["content-length", "transfer-encoding", "connection", "date"];
         let mut good = !own.iter().any(|own| name.eq_ignore_ascii_case(own));
@@ -56,7 +58,9 @@ impl<'e, 'x> Response<'e, 'x> {
             self.put(|output| good = output.put_checked_field(name, value.as_ref()));
         }
         if !good && self.error.is_none() {
-            self.error = Some(Error::Misuse("a header field has a bad name or value, or is one the server writes itself"));
+            self.error = Some(Error::Misuse(
+                "a header field has a bad name or value, or is one the server writes itself",
+            ));
         }
         self
     }
@@ -83,9 +87,10 @@ impl<'e, 'x> Response<'e, 'x> {
     fn settle(&mut self, length: Option<u64>) -> Result<Framing, Error> {
         if let Some(error) = self.error.take() {
             if let Ok(mut shared) = self.exchange.port.shared()
-                && self.exchange.port.status.get().is_none() {
-                    shared.output.truncate(self.mark);
-                }
+                && self.exchange.port.status.get().is_none()
+            {
+                shared.output.truncate(self.mark);
+            }
             return Err(error);
         }
         let mut shared = self.exchange.port.shared()?;
@@ -145,7 +150,8 @@ impl<'e, 'x> Response<'e, 'x> {
         Ok(Writer { exchange: self.exchange, left: length, framing, chunk: None })
     }
 
-    /// Sends the head and returns a writer for content of unknown length: in chunks, or for an HTTP/1.0 client up to the end of the
+    /// Sends the head and returns a writer for content of unknown length: in chunks, or for an HTTP/1.0
+    /// client up to the end of the
     /// connection.
     pub async fn stream(mut self) -> Result<Writer<'e, 'x>, Error> {
         let framing = self.settle(None)?;
@@ -167,10 +173,12 @@ async fn put_static(exchange: &mut Exchange<'_>, content: &'static [u8]) -> Resu
     Ok(())
 }
 
-/// Writes an answer's content piece by piece. Pieces gather in the connection's output, which is sent when it is full,
+/// Writes an answer's content piece by piece. Pieces gather in the connection's output, which is sent when
+/// it is full,
 /// on [`flush`](Self::flush) and at the end.
 ///
-/// A writer that is dropped without [`finish`](Self::finish) cuts the connection, so that the client knows that something is missing.
+/// A writer that is dropped without [`finish`](Self::finish) cuts the connection, so that the client knows
+/// that something is missing.
 #[must_use = "an answer is complete only after finish"]
 pub struct Writer<'e, 'x> {
     exchange: &'e mut Exchange<'x>,
@@ -252,7 +260,8 @@ impl Writer<'_, '_> {
         self.finish_with(&[]).await
     }
 
-    /// Ends the content with trailer fields (RFC 9110 section 6.5), which only a chunked answer can carry; others drop
+    /// Ends the content with trailer fields (RFC 9110 section 6.5), which only a chunked answer can carry;
+    /// others drop
     /// them.
     pub async fn finish_with(mut self, trailers: &[(&str, &[u8])]) -> Result<(), Error> {
         if self.left > 0 && matches!(self.framing.delimiter, Delimiter::Length(_)) && !self.silent() {
@@ -313,7 +322,8 @@ impl Writer<'_, '_> {
     ) -> Result<(), Error> {
         while left > 0 {
             let (n, full) = {
-                // The connection touches the shared state only to carry out a demand, and there is none while this waits.
+                // The connection touches the shared state only to carry out a demand, and there is none
+                // while this waits.
                 let mut shared = self.exchange.port.shared()?;
                 let room = shared.output.spare();
                 let most = usize::try_from(left).unwrap_or(usize::MAX).min(room.len());

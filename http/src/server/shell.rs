@@ -1,31 +1,24 @@
 //! The async shell: one connection's bytes between a stream and the core.
 use crate::{
-    Error, Limits, Refusal,
+    Error, Limits,
     deadline::{TimedOut, before},
-    input::Input,
     server::{
         Statistics,
-        buffers::{Buffers, Lease, Pool},
+        buffers::{Lease, Pool},
         connection::Connection,
-        exchange::{Demand, Exchange, Port, Shared, put_framing},
+        exchange::Exchange,
         statistics::{Counters, add},
     },
-    wire::{Method, Output, Status},
+    wire::{Method, Status},
 };
 use airglow_device::{Instant, Listener, Stream, Timer, WallClock};
-use core::{
-    cell::Cell,
-    convert::Infallible,
-    future::{Future, poll_fn},
-    net::SocketAddr,
-    pin::{Pin, pin},
-    task::Poll,
-    time::Duration,
-};
+use core::{cell::Cell, convert::Infallible, future::Future, net::SocketAddr, time::Duration};
 
-/// Answers requests: a folder of files, a [`Router`](crate::Router), an `async fn(&mut Exchange<'_>) -> Result<(), Error>`.
+/// Answers requests: a folder of files, a [`Router`](crate::Router), an `async fn(&mut Exchange<'_>) ->
+/// Result<(), Error>`.
 pub trait Handler {
-    /// Answers one request. See [`Exchange`] and [`Error`] for what becomes of one that is not answered, or not to its end.
+    /// Answers one request. See [`Exchange`] and [`Error`] for what becomes of one that is not answered, or
+    /// not to its end.
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Error>;
 }
 
@@ -57,23 +50,26 @@ pub struct Access<'a> {
 type DateLine = [u8; 37];
 
 #[derive(Clone, Copy)]
-struct Now {
-    line: DateLine,
+pub(super) struct Now {
+    pub line: DateLine,
     /// 0 without a clock.
-    len: usize,
-    unix: Option<Duration>,
+    pub len: usize,
+    pub unix: Option<Duration>,
     good_until: Instant,
 }
 
-/// A server: limits, the buffer sizes of each connection, and counters. `HEAD` octets hold a request's head and
-/// whatever follows it, at least 256; `OUT` octets gather the answer, at least 256. The defaults suit hosts; a board might
-/// take `Server::<1024, 1024>::sized(..)`. With the feature `alloc` a connection holds its buffers only while it has a request, and up to 32 pairs
+/// A server: limits, the buffer sizes of each connection, and counters. `HEAD` octets hold a request's head
+/// and
+/// whatever follows it, at least 256; `OUT` octets gather the answer, at least 256. The defaults suit
+/// hosts; a board might
+/// take `Server::<1024, 1024>::sized(..)`. With the feature `alloc` a connection holds its buffers only
+/// while it has a request, and up to 32 pairs
 /// are kept for the next ones; without it each connection has its own for as long as it is open.
 pub struct Server<'s, const HEAD: usize = 4096, const OUT: usize = 8192> {
-    limits: Limits,
+    pub(super) limits: Limits,
     wall_clock: Option<&'s dyn WallClock>,
-    log: Option<&'s dyn Fn(&Access<'_>)>,
-    counters: Counters,
+    pub(super) log: Option<&'s dyn Fn(&Access<'_>)>,
+    pub(super) counters: Counters,
     now: Cell<Now>,
     pool: Pool<HEAD, OUT>,
 }
@@ -86,7 +82,7 @@ impl<'s> Server<'s> {
 }
 
 /// How a connection's last answer was left.
-enum Ending {
+pub(super) enum Ending {
     /// Everything is said and the peer has nothing more to say.
     Close,
     /// Everything is said, and another request may come.
@@ -111,7 +107,8 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             now: Cell::new(Now { line, len: 0, unix: None, good_until: Instant::ZERO }),
         }
     }
-    /// With a time of day, for `Date` fields. Without one, or as long as it does not know the time, there are none.
+    /// With a time of day, for `Date` fields. Without one, or as long as it does not know the time, there
+    /// are none.
     pub fn wall_clock(mut self, clock: &'s dyn WallClock) -> Self {
         self.wall_clock = Some(clock);
         self
@@ -127,7 +124,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
     }
 
     /// The time of day, asked of the clock once a second.
-    fn now(&self, now: Instant) -> Now {
+    pub(super) fn now(&self, now: Instant) -> Now {
         let mut cached = self.now.get();
         let Some(clock) = self.wall_clock else { return cached };
         if now >= cached.good_until {
@@ -135,7 +132,8 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             cached.len = 0;
             cached.good_until = now + Duration::from_secs(1);
             if let Some(unix) = cached.unix {
-                cached.good_until = now + (Duration::from_secs(1) - Duration::from_nanos(unix.subsec_nanos().into()));
+                cached.good_until =
+                    now + (Duration::from_secs(1) - Duration::from_nanos(unix.subsec_nanos().into()));
                 if let Some(date) = crate::wire::format_date(unix) {
                     if let Some(place) = cached.line.get_mut(6..35) {
                         place.copy_from_slice(&date);
@@ -149,7 +147,12 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
     }
 
     /// Serves one connection until it ends: by the peer, by a limit, or by a failure of the stream.
-    pub async fn serve_connection<S: Stream, H: Handler>(&self, mut stream: S, handler: &H, timer: &dyn Timer) {
+    pub async fn serve_connection<S: Stream, H: Handler>(
+        &self,
+        mut stream: S,
+        handler: &H,
+        timer: &dyn Timer,
+    ) {
         add(&self.counters.connections, 1);
         add(&self.counters.open, 1);
         let open = Open(&self.counters);
@@ -184,7 +187,8 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         drop(open);
     }
 
-    /// Waits, without any buffer, for the first octets of a request; they are then at the front of the head buffer.
+    /// Waits, without any buffer, for the first octets of a request; they are then at the front of the head
+    /// buffer.
     async fn idle<S: Stream>(
         &self,
         stream: &mut S,
@@ -212,7 +216,8 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         }
     }
 
-    /// Serves every connection of `listener`, at most `N` at once; further ones wait in the listener's backlog. Runs until it is
+    /// Serves every connection of `listener`, at most `N` at once; further ones wait in the listener's
+    /// backlog. Runs until it is
     /// dropped, and all connections with it.
     pub async fn serve<const N: usize, L: Listener, H: Handler>(
         &self,
@@ -240,7 +245,9 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
     async fn linger<S: Stream>(&self, stream: &mut S, timer: &dyn Timer) {
         let until = timer.now() + self.limits.linger;
         let mut left = self.limits.discard.saturating_mul(4).max(64 << 10);
-        while let Ok((Ok(n @ 1..), _)) = before(timer, |_| until, stream.read_with(|octets| (octets.len(), octets.len()))).await {
+        while let Ok((Ok(n @ 1..), _)) =
+            before(timer, |_| until, stream.read_with(|octets| (octets.len(), octets.len()))).await
+        {
             add(&self.counters.octets_in, n as u64);
             left = left.saturating_sub(n as u64);
             if left == 0 || timer.now() >= until {
@@ -248,381 +255,11 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             }
         }
     }
-
-    async fn requests<S: Stream, H: Handler>(
-        &self,
-        stream: &mut S,
-        handler: &H,
-        timer: &dyn Timer,
-        state: &mut Connection,
-        buffers: &mut Buffers<HEAD, OUT>,
-        received: usize,
-    ) -> Ending {
-        let peer = stream.peer();
-        let Buffers { head: buf, out } = buffers;
-        let mut out_len = 0;
-        let mut connection = *state;
-        let (mut start, mut end) = (0, received);
-        loop {
-            // 1. A whole head.
-            let found = loop {
-                let received = buf.get(start..end).unwrap_or(&[]);
-                start += connection.empty_lines(received);
-                let received = buf.get(start..end).unwrap_or(&[]);
-                match connection.receive_head(received) {
-                    Ok(Some(length)) => break Ok(length),
-                    Ok(None) if received.len() == HEAD => break Err(connection.head_overflow(received)),
-                    Ok(None) => {}
-                    Err(refusal) => break Err(refusal),
-                }
-                if start == end {
-                    (start, end) = (0, 0);
-                } else if end == HEAD {
-                    buf.copy_within(start..end, 0);
-                    (start, end) = (0, end - start);
-                }
-                if out_len > 0 {
-                    let mut pace = Pace::default();
-                    if self.write_all(stream, timer, &mut pace, out.get(..out_len).unwrap_or(&[])).await.is_err() {
-                        return Ending::Abort;
-                    }
-                    out_len = 0;
-                }
-                if start == end {
-                    *state = connection;
-                    return Ending::Idle;
-                }
-                let room = buf.get_mut(end..).unwrap_or(&mut []);
-                match before(timer, |now| connection.deadline(now, true), stream.read(room)).await {
-                    Ok((Ok(0), _)) => {
-                        break Err(connection.head_truncated(buf.get(start..end).unwrap_or(&[])));
-                    }
-                    Ok((Ok(n), _)) => {
-                        add(&self.counters.octets_in, n as u64);
-                        end = (end + n).min(HEAD);
-                    }
-                    Ok((Err(_), _)) => return Ending::Abort,
-                    Err(TimedOut) => break Err(connection.timed_out().unwrap_or(Refusal::HeadTimeout)),
-                }
-            };
-            let received_at = timer.now();
-            let date = self.now(received_at);
-            let date_line = date.line.get(..date.len).unwrap_or(&[]);
-            // Room for an answer's head is made before it is begun, so that a head is never torn.
-            if out_len > OUT / 2 {
-                let mut pace = Pace::default();
-                if self.write_all(stream, timer, &mut pace, out.get(..out_len).unwrap_or(&[])).await.is_err() {
-                    return Ending::Abort;
-                }
-                out_len = 0;
-            }
-            // 2. The head's octets stay where they are while the rest of the buffer takes the content.
-            let begun = match found {
-                Ok(length) => {
-                    let (front, rest) = buf.split_at_mut((start + length).min(HEAD));
-                    let head = front.get(start..).unwrap_or(&[]);
-                    let end = end.saturating_sub(start + length);
-                    connection.begin(head).map(|head| (head, start + length, Input { buf: rest, start: 0, end }))
-                }
-                Err(refusal) => Err(refusal),
-            };
-            let (head, front, input) = match begun {
-                Ok((head, _, input)) if !connection.content_is_complete() && input.buf.len() < LEAST_INPUT => {
-                    let _ = head;
-                    let mut output = Output::resume(&mut *out, out_len);
-                    return self.refuse(stream, timer, &mut output, Refusal::HeadTooLarge, date_line, peer).await;
-                }
-                Ok(begun) => begun,
-                Err(refusal) => {
-                    let mut output = Output::resume(&mut *out, out_len);
-                    return self.refuse(stream, timer, &mut output, refusal, date_line, peer).await;
-                }
-            };
-            // 3. The handler's turn and the stream's, one after the other.
-            let output = Output::resume(&mut *out, out_len);
-            let port = Port::new(Shared { connection, input, output, input_ended: false, sent: 0 });
-            let mut exchange = Exchange {
-                head,
-                port: &port,
-                date: date_line,
-                now: received_at,
-                unix_now: date.unix,
-                peer,
-                pattern: "",
-            };
-            let mut pace = Pace::default();
-            let result = {
-                let mut handling = pin!(handler.handle(&mut exchange));
-                loop {
-                    match turn(handling.as_mut(), &port).await {
-                        Turn::Done(result) => break result,
-                        Turn::Demand(demand) => {
-                            if let Err(error) = self.carry_out(stream, timer, &port, demand, &mut pace).await {
-                                break Err(error);
-                            }
-                            port.demand.set(None);
-                            if let Some(waker) = port.waker.take() {
-                                waker.wake();
-                            }
-                        }
-                    }
-                }
-            };
-            // 4. What the handler has left undone.
-            let status = port.status.get();
-            let whole = port.whole.get();
-            let (mut input, mut output, mut input_ended, sent) = match port.shared.try_borrow_mut() {
-                Ok(mut shared) => {
-                    connection = shared.connection;
-                    let output = core::mem::replace(&mut shared.output, Output::new(&mut []));
-                    let input = core::mem::replace(&mut shared.input, Input { buf: &mut [], start: 0, end: 0 });
-                    (input, output, shared.input_ended, shared.sent)
-                }
-                // A handler has leaked a future of this library's in mid-flight.
-                Err(_) => return Ending::Abort,
-            };
-            let refusal = match (status, result) {
-                (Some(_), _) if whole => None,
-                (Some(status), _) => {
-                    self.report(status, head.method, head.path, sent, peer, received_at, timer);
-                    return Ending::Abort;
-                }
-                (None, Err(Error::Disconnected)) => return Ending::Abort,
-                (None, Err(Error::Refused(refusal))) => Some(refusal),
-                (None, _) => None,
-            };
-            if let Some(refusal) = refusal {
-                return self.refuse(stream, timer, &mut output, refusal, date_line, peer).await;
-            }
-            let status = match status {
-                Some(status) => status,
-                None => {
-                    connection.give_up();
-                    let status = Status::INTERNAL_SERVER_ERROR;
-                    put_message(&mut output, &mut connection, status, "the server could not answer this", date_line);
-                    status
-                }
-            };
-            self.report(status, head.method, head.path, sent, peer, received_at, timer);
-            // 5. Unread content is dropped, if it is little; else the connection ends.
-            let mut discard = self.limits.discard;
-            let mut broken = !connection.content_is_complete() && !connection.discards(discard);
-            while !broken && !connection.content_is_complete() {
-                if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
-                    return Ending::Abort;
-                }
-                output.truncate(0);
-                match connection.discard(&mut input, &mut discard) {
-                    Ok(true) => break,
-                    Ok(false) if !input_ended => {
-                        input_ended = self.receive(stream, timer, &mut connection, &mut input).await.is_err();
-                        broken = input_ended;
-                    }
-                    _ => broken = true,
-                }
-            }
-            out_len = output.len();
-            start = front + input.start;
-            end = front + input.end;
-            let peer_done = broken || input_ended;
-            if !connection.finish() || peer_done {
-                if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
-                    return Ending::Abort;
-                }
-                return if broken || end > start { Ending::Linger } else { Ending::Close };
-            }
-            if start == end {
-                (start, end) = (0, 0);
-            }
-        }
-    }
-
-    /// Reads once; `Err` at the end of the stream or when it fails.
-    async fn receive<S: Stream>(
-        &self,
-        stream: &mut S,
-        timer: &dyn Timer,
-        connection: &mut Connection,
-        input: &mut Input<'_>,
-    ) -> Result<(), Error> {
-        match before(timer, |now| connection.deadline(now, true), stream.read(input.room())).await {
-            Ok((Ok(n), waited)) => {
-                if waited.is_some() {
-                    connection.resumed(timer.now());
-                }
-                add(&self.counters.octets_in, n as u64);
-                input.end = (input.end + n).min(input.buf.len());
-                if n == 0 { Err(Refusal::Truncated.into()) } else { Ok(()) }
-            }
-            Ok((Err(_), _)) => Err(Error::Disconnected),
-            Err(TimedOut) => Err(Refusal::BodyTimeout.into()),
-        }
-    }
-
-    #[allow(clippy::await_holding_refcell_ref)] // see below
-    async fn carry_out<S: Stream>(
-        &self,
-        stream: &mut S,
-        timer: &dyn Timer,
-        port: &Port<'_>,
-        demand: Demand,
-        pace: &mut Pace,
-    ) -> Result<(), Error> {
-        // Handlers are not polled while this is held, and hold it themselves only while there is no demand.
-        let mut shared = port.shared()?;
-        let shared = &mut *shared;
-        if demand == Demand::Read {
-            return match self.receive(stream, timer, &mut shared.connection, &mut shared.input).await {
-                Err(Error::Refused(Refusal::Truncated)) => {
-                    shared.input_ended = true;
-                    Ok(())
-                }
-                other => other,
-            };
-        }
-        self.write_all(stream, timer, pace, shared.output.bytes()).await?;
-        shared.output.truncate(0);
-        if let Demand::Static(mut content) = demand {
-            while !content.is_empty() {
-                let n = self.write(timer, pace, stream.write_static(content)).await?;
-                content = content.get(n..).unwrap_or(&[]);
-            }
-        }
-        Ok(())
-    }
-
-    async fn write_all<S: Stream>(
-        &self,
-        stream: &mut S,
-        timer: &dyn Timer,
-        pace: &mut Pace,
-        mut bytes: &[u8],
-    ) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            let n = self.write(timer, pace, stream.write(bytes)).await?;
-            bytes = bytes.get(n..).unwrap_or(&[]);
-        }
-        Ok(())
-    }
-
-    /// One write within the time that the limits allow.
-    async fn write<E>(
-        &self,
-        timer: &dyn Timer,
-        pace: &mut Pace,
-        write: impl Future<Output = Result<usize, E>>,
-    ) -> Result<usize, Error> {
-        let limits = &self.limits;
-        let until = |now| limits.transfer_deadline(now, pace.waited, pace.done, limits.write_timeout);
-        match before(timer, until, write).await {
-            Ok((Ok(n @ 1..), since)) => {
-                if let Some(since) = since {
-                    pace.waited = pace.waited.saturating_add(timer.now().since(since));
-                }
-                pace.done = pace.done.saturating_add(n as u64);
-                add(&self.counters.octets_out, n as u64);
-                Ok(n)
-            }
-            Ok(_) => Err(Error::Disconnected),
-            Err(TimedOut) => {
-                self.counters.refusal(Refusal::WriteTimeout);
-                Err(Refusal::WriteTimeout.into())
-            }
-        }
-    }
-
-    /// Says why and ends the connection.
-    #[allow(clippy::too_many_arguments)]
-    async fn refuse<S: Stream>(
-        &self,
-        stream: &mut S,
-        timer: &dyn Timer,
-        output: &mut Output<'_>,
-        refusal: Refusal,
-        date: &[u8],
-        peer: Option<SocketAddr>,
-    ) -> Ending {
-        self.counters.refusal(refusal);
-        if refusal == Refusal::WriteTimeout {
-            return Ending::Abort;
-        }
-        let mut pace = Pace::default();
-        if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
-            return Ending::Abort;
-        }
-        output.truncate(0);
-        let mut connection = Connection::new(self.limits);
-        connection.give_up();
-        put_message(output, &mut connection, refusal.status(), refusal.text(), date);
-        if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
-            return Ending::Abort;
-        }
-        let now = timer.now();
-        self.report(refusal.status(), Method::Other, "", refusal.text().len() as u64, peer, now, timer);
-        Ending::Linger
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn report(
-        &self,
-        status: Status,
-        method: Method,
-        path: &str,
-        content: u64,
-        peer: Option<SocketAddr>,
-        since: Instant,
-        timer: &dyn Timer,
-    ) {
-        self.counters.response(status);
-        if let Some(log) = self.log {
-            log(&Access { peer, method, path, status, content, duration: timer.now().since(since) });
-        }
-    }
-}
-
-/// The least room for content behind a request's head.
-const LEAST_INPUT: usize = 64;
-
-/// How an answer's writing goes.
-#[derive(Default)]
-struct Pace {
-    done: u64,
-    waited: Duration,
 }
 
 struct Open<'s>(&'s Counters);
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get().saturating_sub(1));
-    }
-}
-
-enum Turn {
-    Done(Result<(), Error>),
-    Demand(Demand),
-}
-
-/// Polls the handler until it is done or demands something.
-async fn turn(mut handling: Pin<&mut impl Future<Output = Result<(), Error>>>, port: &Port<'_>) -> Turn {
-    poll_fn(|cx| match handling.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(Turn::Done(result)),
-        Poll::Pending => match port.demand.get() {
-            Some(demand) => Poll::Ready(Turn::Demand(demand)),
-            None => Poll::Pending,
-        },
-    })
-    .await
-}
-
-/// A short answer of the server's own.
-fn put_message(output: &mut Output<'_>, connection: &mut Connection, status: Status, text: &str, date: &[u8]) {
-    output.put_status_line(status);
-    output.put(date);
-    output.put_field("Content-Type", b"text/plain; charset=utf-8");
-    let framing = connection.respond(status, Some(text.len() as u64 + 1));
-    put_framing(output, &framing);
-    if !framing.suppressed {
-        output.put(text.as_bytes());
-        output.put(b"\n");
     }
 }

@@ -18,6 +18,14 @@ const fn table(extra: &[u8]) -> [bool; 256] {
 /// `tchar`, RFC 9110 section 5.6.2.
 static TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 
+/// `unreserved` and `sub-delims`, RFC 3986 section 2.
+static URI: [bool; 256] = table(b"-._~!$&'()*+,;=");
+
+/// Whether `byte` may stand as it is in a segment of a path or in a host's name.
+pub(crate) fn is_uri_byte(byte: u8) -> bool {
+    URI[usize::from(byte)]
+}
+
 /// Whether `byte` is a `tchar`.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     TOKEN[usize::from(byte)]

@@ -52,7 +52,8 @@ pub fn format_date(since_1970: Duration) -> Option<HttpDate> {
 
 /// Reads any of the three formats; `None` if it is none of them or no such day exists.
 ///
-/// `now` decides the century of an RFC 850 date's two-digit year; without it the years 70 to 99 are of the 1900s.
+/// `now` decides the century of an RFC 850 date's two-digit year; without it the years 70 to 99 are of the
+/// 1900s.
 pub fn parse_date(text: &[u8], now: Option<Duration>) -> Option<Duration> {
     let comma = text.iter().position(|&b| b == b',');
     match comma {
@@ -65,8 +66,30 @@ pub fn parse_date(text: &[u8], now: Option<Duration>) -> Option<Duration> {
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 fn imf_fixdate(text: &[u8]) -> Option<Duration> {
     let text: &HttpDate = text.try_into().ok()?;
-    let [_, _, _, b',', b' ', d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ', time @ .., b' ', b'G', b'M', b'T'] =
-        text
+    let [
+        _,
+        _,
+        _,
+        b',',
+        b' ',
+        d1,
+        d2,
+        b' ',
+        m1,
+        m2,
+        m3,
+        b' ',
+        y1,
+        y2,
+        y3,
+        y4,
+        b' ',
+        time @ ..,
+        b' ',
+        b'G',
+        b'M',
+        b'T',
+    ] = text
     else {
         return None;
     };
@@ -82,7 +105,8 @@ fn rfc_850(text: &[u8], now: Option<Duration>) -> Option<Duration> {
         return None;
     }
     let rest: &[u8; 24] = text.get(comma..)?.try_into().ok()?;
-    let [b',', b' ', d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' ', time @ .., b' ', b'G', b'M', b'T'] = rest else {
+    let [b',', b' ', d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' ', time @ .., b' ', b'G', b'M', b'T'] = rest
+    else {
         return None;
     };
     let short = number(&[*y1, *y2])?;
@@ -148,13 +172,22 @@ mod tests {
     //# all three HTTP-date formats.
     #[test]
     fn the_three_formats() {
-        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
             assert_eq!(parse_date(text.as_bytes(), None), Some(SUNDAY), "{text}");
-            assert_eq!(parse_date(text.as_bytes(), Some(Duration::from_secs(1_790_000_000))), Some(SUNDAY), "{text}");
+            assert_eq!(
+                parse_date(text.as_bytes(), Some(Duration::from_secs(1_790_000_000))),
+                Some(SUNDAY),
+                "{text}"
+            );
         }
         assert_eq!(&format_date(SUNDAY).unwrap(), b"Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(&format_date(Duration::ZERO).unwrap(), b"Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(&format_date(Duration::from_secs(1_709_164_800)).unwrap(), b"Thu, 29 Feb 2024 00:00:00 GMT");
+        assert_eq!(
+            &format_date(Duration::from_secs(1_709_164_800)).unwrap(),
+            b"Thu, 29 Feb 2024 00:00:00 GMT"
+        );
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
@@ -176,14 +209,27 @@ mod tests {
     #[test]
     fn what_is_no_date() {
         for text in [
-            "", ",", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 31 Feb 1994 08:49:37 GMT",
-            "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:00:00 GMT",
-            "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1969 08:49:37 GMT", "Sun Nov  6 08:49:37 199x",
-            "Sun, 29 Feb 2023 00:00:00 GMT", "Sun, +6 Nov 1994 08:49:37 GMT", "Sun Nov 06 08:49:37 GMT 1994",
+            "",
+            ",",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, 06 Nov 1969 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 199x",
+            "Sun, 29 Feb 2023 00:00:00 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sun Nov 06 08:49:37 GMT 1994",
         ] {
             assert_eq!(parse_date(text.as_bytes(), None), None, "{text:?}");
         }
-        assert_eq!(format_date(Duration::from_secs(253_402_300_799)).unwrap(), *b"Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(
+            format_date(Duration::from_secs(253_402_300_799)).unwrap(),
+            *b"Fri, 31 Dec 9999 23:59:59 GMT"
+        );
         assert_eq!(format_date(Duration::from_secs(253_402_300_800)), None);
         assert_eq!(format_date(Duration::MAX), None);
     }

@@ -21,7 +21,9 @@ impl<'a> EntityTag<'a> {
             _ => (false, text),
         };
         match quoted {
-            [b'"', opaque @ .., b'"'] if opaque.iter().all(|&b| b == 0x21 || (0x23..=0x7e).contains(&b) || b >= 0x80) => {
+            [b'"', opaque @ .., b'"']
+                if opaque.iter().all(|&b| b == 0x21 || (0x23..=0x7e).contains(&b) || b >= 0x80) =>
+            {
                 Some(Self { weak, opaque })
             }
             _ => None,

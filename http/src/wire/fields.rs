@@ -3,7 +3,7 @@ use crate::{
     Refusal,
     wire::{
         Version,
-        bytes::{decimal, field_content_prefix, find_byte, is_token_byte, list, trim},
+        bytes::{decimal, field_content_prefix, find_byte, is_token_byte, is_uri_byte, list, trim},
     },
 };
 
@@ -259,7 +259,9 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
             Some(end) => {
                 let (literal, tail) = rest.split_at(end);
                 if literal.is_empty()
-                    || !literal.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'.' | b'-' | b'_' | b'~'))
+                    || !literal
+                        .iter()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'.' | b'-' | b'_' | b'~'))
                 {
                     return false;
                 }
@@ -274,12 +276,8 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    // reg-name: unreserved, percent-encoded, sub-delims
-    good_port
-        && host.iter().all(|&b| {
-            b.is_ascii_alphanumeric()
-                || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
-        })
+    // A reg-name, but for the comma: two hosts in a list are none.
+    good_port && host.iter().all(|&b| b == b'%' || (b != b',' && is_uri_byte(b)))
 }
 
 #[cfg(test)]
@@ -288,10 +286,26 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for good in ["", "example.org", "example.org:80", "127.0.0.1:8080", "[::1]", "[2001:db8::1]:443", "a_b", "x:"] {
+        for good in
+            ["", "example.org", "example.org:80", "127.0.0.1:8080", "[::1]", "[2001:db8::1]:443", "a_b", "x:"]
+        {
             assert!(is_host(good.as_bytes()), "{good}");
         }
-        for bad in ["a b", "a/b", "user@host", "a,b", "a:b", "a:1:2", "[::1", "[]", "[::1]x", "a:123456", "é", "a?b", "a#b"] {
+        for bad in [
+            "a b",
+            "a/b",
+            "user@host",
+            "a,b",
+            "a:b",
+            "a:1:2",
+            "[::1",
+            "[]",
+            "[::1]x",
+            "a:123456",
+            "é",
+            "a?b",
+            "a#b",
+        ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
     }

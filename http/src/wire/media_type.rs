@@ -4,7 +4,11 @@
 /// when the extension is none of the listed. Cases of letters do not matter.
 pub fn media_type(name: &str) -> &'static str {
     let name = name.as_bytes();
-    let extension = match name.iter().rposition(|b| matches!(b, b'.' | b'/')).and_then(|place| name.split_at_checked(place)) {
+    let extension = match name
+        .iter()
+        .rposition(|b| matches!(b, b'.' | b'/'))
+        .and_then(|place| name.split_at_checked(place))
+    {
         Some((_, [b'.', extension @ ..])) => extension,
         _ => return DEFAULT,
     };

@@ -100,6 +100,8 @@ impl Methods {
     /// The methods of the set.
     pub fn iter(self) -> impl Iterator<Item = Method> {
         use Method::*;
-        [Get, Head, Post, Put, Delete, Connect, Options, Trace, Patch].into_iter().filter(move |&m| self.contains(m))
+        [Get, Head, Post, Put, Delete, Connect, Options, Trace, Patch]
+            .into_iter()
+            .filter(move |&m| self.contains(m))
     }
 }

@@ -18,10 +18,10 @@ mod target;
 
 pub use accept_encoding::{Coding, CodingPreferences};
 pub(crate) use bytes::{is_field_content, is_token};
-pub(crate) use fields::is_host;
 pub use chunked::{BadChunk, ChunkDecoder, Decoded};
 pub use date::{HttpDate, format_date, parse_date};
 pub use entity_tag::{EntityTag, TagSpace, matches_any};
+pub(crate) use fields::is_host;
 pub use fields::{Field, Fields, FieldsIter, Known};
 pub use media_type::media_type;
 pub use method::{Method, Methods};

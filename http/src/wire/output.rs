@@ -116,7 +116,8 @@ impl<'b> Output<'b> {
         self.put(value);
         self.put(b"\r\n");
     }
-    /// Appends a field line; `false`, and nothing appended, if the name is no token or the value has a control
+    /// Appends a field line; `false`, and nothing appended, if the name is no token or the value has a
+    /// control
     /// character, so that no value can ever start a line of its own.
     #[must_use]
     pub fn put_checked_field(&mut self, name: &str, value: &[u8]) -> bool {

@@ -42,7 +42,8 @@ impl SelectedRanges {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // There is no allocator to put it anywhere else.
 pub enum Ranges {
-    /// The field is not to be heeded: another unit, bad grammar, more than sixteen ranges, or ranges that together are
+    /// The field is not to be heeded: another unit, bad grammar, more than sixteen ranges, or ranges that
+    /// together are
     /// the whole. Answer as if it were not there.
     Whole,
     /// 416: grammar is fine but nothing of it exists.
@@ -52,7 +53,8 @@ pub enum Ranges {
 }
 
 impl Ranges {
-    /// Reads a `Range` field for a representation of `size` bytes. What overlaps or touches is joined, so that no
+    /// Reads a `Range` field for a representation of `size` bytes. What overlaps or touches is joined, so
+    /// that no
     /// request makes a server send a byte twice.
     pub fn parse(value: &[u8], size: u64) -> Self {
         let set = match value.split_at_checked(6) {
@@ -91,10 +93,11 @@ impl Ranges {
                 },
             };
             if range.start < range.end
-                && let Some(place) = selected.ranges.get_mut(selected.len) {
-                    *place = range;
-                    selected.len += 1;
-                }
+                && let Some(place) = selected.ranges.get_mut(selected.len)
+            {
+                *place = range;
+                selected.len += 1;
+            }
         }
         if specs == 0 {
             return Self::Whole;
@@ -173,8 +176,19 @@ mod tests {
     #[test]
     fn odd_ones() {
         for whole in [
-            "", "bytes", "bytes=", "items=0-1", "bytes=a-b", "bytes=1-0", "bytes=-", "bytes=0-1,x", "bytes=0 -1",
-            "bytes=--1", "bytes=0-1-2", "bytes=0-,-10000", "bytes=0-4,5-99999",
+            "",
+            "bytes",
+            "bytes=",
+            "items=0-1",
+            "bytes=a-b",
+            "bytes=1-0",
+            "bytes=-",
+            "bytes=0-1,x",
+            "bytes=0 -1",
+            "bytes=--1",
+            "bytes=0-1-2",
+            "bytes=0-,-10000",
+            "bytes=0-4,5-99999",
         ] {
             assert_eq!(ranges(whole, 10000), None, "{whole}");
         }

@@ -24,7 +24,8 @@ pub struct RequestHead<'b> {
     pub method: Method,
     /// The method's token, of use when it is [`Method::Other`].
     pub method_token: &'b str,
-    /// The target's path as it was sent, still percent-encoded: begins with `/`, or is `*` (OPTIONS only), or is empty for
+    /// The target's path as it was sent, still percent-encoded: begins with `/`, or is `*` (OPTIONS only),
+    /// or is empty for
     /// CONNECT, whose target is an authority alone.
     pub path: &'b str,
     /// What stands behind the first `?` of the target.
@@ -37,7 +38,8 @@ pub struct RequestHead<'b> {
     pub(crate) known: Known<'b>,
 }
 
-/// The number of octets of the head at the front of `input`, with the empty line at its end; `None` while that
+/// The number of octets of the head at the front of `input`, with the empty line at its end; `None` while
+/// that
 /// line is not there. `from` is a number of octets that an earlier call has already looked at.
 pub fn head_length(input: &[u8], from: usize) -> Option<usize> {
     // The empty line may have begun in the last three octets looked at.
@@ -55,7 +57,11 @@ impl<'b> RequestHead<'b> {
     /// ends too early. Empty lines in front must have been taken away by the caller.
     ///
     /// At most `max_fields` field lines and `max_target` octets of target are accepted.
-    pub fn parse(input: &'b [u8], max_fields: u16, max_target: usize) -> Result<Option<(Self, usize)>, Refusal> {
+    pub fn parse(
+        input: &'b [u8],
+        max_fields: u16,
+        max_target: usize,
+    ) -> Result<Option<(Self, usize)>, Refusal> {
         // request-line = method SP request-target SP HTTP-version CRLF, and nothing more lenient.
         let Some(method_end) = input.iter().position(|&b| !is_token_byte(b)) else {
             return if input.len() > 32 { Err(Refusal::RequestLine) } else { Ok(None) };
@@ -85,7 +91,9 @@ impl<'b> RequestHead<'b> {
         let version = match line {
             b"HTTP/1.1\r\n" => Version::Http11,
             b"HTTP/1.0\r\n" => Version::Http10,
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b'\r', b'\n'] if minor.is_ascii_digit() => Version::Http11,
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b'\r', b'\n'] if minor.is_ascii_digit() => {
+                Version::Http11
+            }
             [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n']
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
             {
@@ -119,7 +127,8 @@ impl<'b> RequestHead<'b> {
     //# request-target, the origin server MUST ignore the received Host
     //# header field (if any) and instead use the host information of the
     //# request-target.
-    /// The host and port the request is for, as sent: from an absolute target if it has one, otherwise from `Host`. Empty
+    /// The host and port the request is for, as sent: from an absolute target if it has one, otherwise from
+    /// `Host`. Empty
     /// when an HTTP/1.0 client named none.
     pub fn host(&self) -> &'b str {
         self.authority.or_else(|| core::str::from_utf8(self.known.host?).ok()).unwrap_or("")
@@ -195,9 +204,10 @@ fn split_target(target: &[u8], method: Method) -> Result<Target<'_>, Refusal> {
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     for scheme in [&b"http://"[..], b"https://"] {
         if let Some((start, rest)) = target.split_at_checked(scheme.len())
-            && start.eq_ignore_ascii_case(scheme) {
-                return Some(rest);
-            }
+            && start.eq_ignore_ascii_case(scheme)
+        {
+            return Some(rest);
+        }
     }
     None
 }

@@ -1,5 +1,6 @@
-//! The path of a request target: percent-decoding and the removal of dot segments, with no way above the root.
-use crate::wire::Output;
+//! The path of a request target: percent-decoding and the removal of dot segments, with no way above the
+//! root.
+use crate::wire::{Output, bytes::is_uri_byte};
 
 /// Why a path names nothing that could be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,8 @@ impl core::error::Error for BadPath {}
 
 /// Turns the path of a target (`/a/./b/../c%20d`) into a store's key (`a/c d`), written into `space`.
 ///
-/// Dot segments are removed (RFC 3986 section 5.2.4) after decoding, so that `%2e%2e` gains nothing; empty segments
+/// Dot segments are removed (RFC 3986 section 5.2.4) after decoding, so that `%2e%2e` gains nothing; empty
+/// segments
 /// vanish; a trailing `/` stays. A key never begins with `/`, has no `.` or `..` segment, no NUL, no `\`.
 pub fn decode_path<'s>(path: &str, space: &'s mut [u8]) -> Result<&'s str, BadPath> {
     if let Some(key) = plain_key(path) {
@@ -45,7 +47,8 @@ pub fn decode_path<'s>(path: &str, space: &'s mut [u8]) -> Result<&'s str, BadPa
             let octet = match octet {
                 b'%' => match (octets.next().and_then(hex), octets.next().and_then(hex)) {
                     (Some(high), Some(low)) => match high << 4 | low {
-                        // An encoded slash would not separate segments for the client, but would for a file system.
+                        // An encoded slash would not separate segments for the client, but would for a file
+                        // system.
                         0 | b'/' | b'\\' => return Err(BadPath::Encoding),
                         octet => octet,
                     },
@@ -66,7 +69,12 @@ pub fn decode_path<'s>(path: &str, space: &'s mut [u8]) -> Result<&'s str, BadPa
             b".." => {
                 // `start` is behind the slash of the segment before, which goes too.
                 let before = start.checked_sub(1).ok_or(BadPath::AboveRoot)?;
-                len = space.get(..before).unwrap_or(&[]).iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+                len = space
+                    .get(..before)
+                    .unwrap_or(&[])
+                    .iter()
+                    .rposition(|&b| b == b'/')
+                    .map_or(0, |slash| slash + 1);
                 continue;
             }
             _ => {}
@@ -101,8 +109,8 @@ fn hex(digit: u8) -> Option<u8> {
 pub fn encode_path(key: &str, out: &mut Output<'_>) {
     for octet in key.bytes() {
         match octet {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\''
-            | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' => out.put(&[octet]),
+            b'/' | b':' | b'@' => out.put(&[octet]),
+            _ if is_uri_byte(octet) => out.put(&[octet]),
             _ => {
                 let digit = |n: u8| b"0123456789ABCDEF"[usize::from(n & 15)];
                 out.put(&[b'%', digit(octet >> 4), digit(octet)]);
@@ -124,18 +132,43 @@ mod tests {
     #[test]
     fn paths() {
         for (path, key) in [
-            ("/", ""), ("", ""), ("/a", "a"), ("/a/", "a/"), ("/a/b", "a/b"), ("//a///b//", "a/b/"), ("/./a/.", "a/"),
-            ("/a/../b", "b"), ("/a/b/..", "a/"), ("/a/b/../", "a/"), ("/a/..", ""), ("/%61%2Eb", "a.b"),
-            ("/a%20b", "a b"), ("/%C3%A9", "é"), ("/...", "..."), ("/a/.b", "a/.b"), ("/a+b", "a+b"), ("/a/%2e%2E/b", "b"),
+            ("/", ""),
+            ("", ""),
+            ("/a", "a"),
+            ("/a/", "a/"),
+            ("/a/b", "a/b"),
+            ("//a///b//", "a/b/"),
+            ("/./a/.", "a/"),
+            ("/a/../b", "b"),
+            ("/a/b/..", "a/"),
+            ("/a/b/../", "a/"),
+            ("/a/..", ""),
+            ("/%61%2Eb", "a.b"),
+            ("/a%20b", "a b"),
+            ("/%C3%A9", "é"),
+            ("/...", "..."),
+            ("/a/.b", "a/.b"),
+            ("/a+b", "a+b"),
+            ("/a/%2e%2E/b", "b"),
         ] {
             assert_eq!(decoded(path).as_deref(), Ok(key), "{path}");
         }
         for (path, error) in [
-            ("/..", BadPath::AboveRoot), ("/a/../..", BadPath::AboveRoot), ("/%2e%2e/etc/passwd", BadPath::AboveRoot),
-            ("/.%2e", BadPath::AboveRoot), ("/a/%2e./../b", BadPath::AboveRoot),
-            ("/%00", BadPath::Encoding), ("/a%2fb", BadPath::Encoding), ("/..%5c..", BadPath::Encoding),
-            ("/..%2f..", BadPath::Encoding), ("/%", BadPath::Encoding), ("/%4", BadPath::Encoding), ("/%zz", BadPath::Encoding),
-            ("/a\\b", BadPath::Encoding), ("/%ff", BadPath::Encoding), ("/%+1", BadPath::Encoding),
+            ("/..", BadPath::AboveRoot),
+            ("/a/../..", BadPath::AboveRoot),
+            ("/%2e%2e/etc/passwd", BadPath::AboveRoot),
+            ("/.%2e", BadPath::AboveRoot),
+            ("/a/%2e./../b", BadPath::AboveRoot),
+            ("/%00", BadPath::Encoding),
+            ("/a%2fb", BadPath::Encoding),
+            ("/..%5c..", BadPath::Encoding),
+            ("/..%2f..", BadPath::Encoding),
+            ("/%", BadPath::Encoding),
+            ("/%4", BadPath::Encoding),
+            ("/%zz", BadPath::Encoding),
+            ("/a\\b", BadPath::Encoding),
+            ("/%ff", BadPath::Encoding),
+            ("/%+1", BadPath::Encoding),
         ] {
             assert_eq!(decoded(path), Err(error), "{path}");
         }

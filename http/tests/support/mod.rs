@@ -1,7 +1,12 @@
 //! A stream in memory, a clock set by hand and a little site.
 #![allow(dead_code)]
-use airglow_device::{Clock, Entry, Error, ErrorKind, ErrorType, Instant, KeyValue, Read, Stream, Timer, WallClock, Write};
-use core::{cell::Cell, cell::RefCell, convert::Infallible, future::Future, pin::pin, task::Context, task::Poll, task::Waker, time::Duration};
+use airglow_device::{
+    Clock, Entry, Error, ErrorKind, ErrorType, Instant, KeyValue, Read, Stream, Timer, WallClock, Write,
+};
+use core::{
+    cell::Cell, cell::RefCell, convert::Infallible, future::Future, pin::pin, task::Context, task::Poll,
+    task::Waker, time::Duration,
+};
 use std::{collections::VecDeque, rc::Rc};
 
 /// One direction of a pipe.

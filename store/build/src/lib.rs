@@ -1,4 +1,5 @@
-//! The build-time half of [`airglow_store`]: a folder becomes static data with digests and compressed variants.
+//! The build-time half of [`airglow_store`]: a folder becomes static data with digests and compressed
+//! variants.
 //!
 //! In a `build.rs`:
 //!
@@ -9,12 +10,14 @@
 //! and in the program `static SITE: airglow_store::Store = airglow_store::embedded!("site");`.
 //!
 //! What is embedded:
-//! - every regular file below the folder, under its path within it. Names that begin with a dot are left out, except `.well-known`;
+//! - every regular file below the folder, under its path within it. Names that begin with a dot are left
+//!   out, except `.well-known`;
 //!   so are symbolic links. Files larger than [`Folder::largest`] are left out with a warning.
 //! - for each file that shrinks by more than 64 octets, a brotli and a gzip variant under `key.br` and
 //!   `key.gz` ([`Folder::codings`]); files that bring such a variant along keep their own.
 //! - the digest: the first 64 bits of SHA-256 over the octets of each value, so that a variant has its own.
-//! - the time of the last change: `SOURCE_DATE_EPOCH` if it is set, otherwise none ([`Folder::modified_from_git`] for another rule).
+//! - the time of the last change: `SOURCE_DATE_EPOCH` if it is set, otherwise none
+//!   ([`Folder::modified_from_git`] for another rule).
 //!   The time of the build and the times of the files never matter: the same files make the same image.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -38,7 +41,8 @@ pub enum Codings {
     Gzip,
     /// Only the plain values.
     None,
-    /// For small flash: gzip **instead of** the plain value where it is smaller. A client that takes no gzip, which no
+    /// For small flash: gzip **instead of** the plain value where it is smaller. A client that takes no
+    /// gzip, which no
     /// browser is, gets 406 for those.
     GzipOnly,
 }
@@ -74,7 +78,8 @@ impl EmbedError {
 }
 
 impl Folder {
-    /// The folder at `path`, relative to the package's own folder. Its last component is the name that `embedded!` wants.
+    /// The folder at `path`, relative to the package's own folder. Its last component is the name that
+    /// `embedded!` wants.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), name: None, codings: Codings::All, largest: u64::MAX, git: false }
     }
@@ -88,20 +93,24 @@ impl Folder {
         self.codings = codings;
         self
     }
-    /// Leaves out values of more than so many octets, plain or compressed, each by itself. A warning of the build names each plain file
+    /// Leaves out values of more than so many octets, plain or compressed, each by itself. A warning of the
+    /// build names each plain file
     /// that is left out without a variant in its place.
     pub fn largest(mut self, octets: u64) -> Self {
         self.largest = octets;
         self
     }
-    /// Takes the time of each file's last change from the last commit that touched it, when `SOURCE_DATE_EPOCH` is not set. Files with
-    /// uncommitted changes have no time. An image is then the same for the same commit of a full clone, not of a shallow one.
+    /// Takes the time of each file's last change from the last commit that touched it, when
+    /// `SOURCE_DATE_EPOCH` is not set. Files with
+    /// uncommitted changes have no time. An image is then the same for the same commit of a full clone, not
+    /// of a shallow one.
     pub fn modified_from_git(mut self) -> Self {
         self.git = true;
         self
     }
 
-    /// In a build script: reads the folder and writes what `airglow_store::embedded!` includes. Runs again when anything in
+    /// In a build script: reads the folder and writes what `airglow_store::embedded!` includes. Runs again
+    /// when anything in
     /// the folder changes. On failure it says why and ends the build.
     pub fn embed(&self) {
         let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
@@ -115,7 +124,10 @@ impl Folder {
         match self.generate(&root, &Path::new(&out).join("airglow-store")) {
             Ok(left_out) => {
                 for (key, size) in left_out {
-                    println!("cargo::warning={key} is left out of the image: {size} octets are more than the {} allowed", self.largest);
+                    println!(
+                        "cargo::warning={key} is left out of the image: {size} octets are more than the {} allowed",
+                        self.largest
+                    );
                 }
             }
             Err(error) => {
@@ -125,7 +137,8 @@ impl Folder {
         }
     }
 
-    /// Reads the folder at `root` and writes `NAME.rs` and the variants below `out`. Returns the keys and sizes of
+    /// Reads the folder at `root` and writes `NAME.rs` and the variants below `out`. Returns the keys and
+    /// sizes of
     /// what was left out for its size.
     pub fn generate(&self, root: &Path, out: &Path) -> Result<Vec<(String, u64)>, EmbedError> {
         let name = match &self.name {
@@ -148,7 +161,8 @@ impl Folder {
                 if values.contains_key(&variant_key) {
                     continue;
                 }
-                let variant = variants::compress(*coding, &plain).map_err(|error| EmbedError::new(Path::new(&key), error))?;
+                let variant = variants::compress(*coding, &plain)
+                    .map_err(|error| EmbedError::new(Path::new(&key), error))?;
                 if variant.len() + 64 < plain.len() && variant.len() as u64 <= self.largest {
                     replaced |= self.codings == Codings::GzipOnly;
                     values.insert(variant_key, variant);
@@ -185,7 +199,8 @@ impl Folder {
         let mut index = vec![0u16; (values.len() * 2 + 1).next_power_of_two()];
         let mut text = String::from("::airglow_store::Store::indexed(&[\n");
         for (number, (key, value)) in values.iter().enumerate() {
-            let digest = u64::from_be_bytes(*Sha256::digest(value).first_chunk::<8>().expect("SHA-256 has 32 octets"));
+            let digest =
+                u64::from_be_bytes(*Sha256::digest(value).first_chunk::<8>().expect("SHA-256 has 32 octets"));
             // Named by their content: what a former build has left here is never taken for something else.
             let file = format!("{digest:016x}");
             fs::write(data.join(&file), value)?;

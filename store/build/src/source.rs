@@ -31,7 +31,11 @@ pub(crate) fn read_folder(
 }
 
 /// Seconds since 1970 of each key's last change, where it is known.
-pub(crate) fn times<'k>(root: &Path, git: bool, keys: impl Iterator<Item = &'k String>) -> BTreeMap<String, u64> {
+pub(crate) fn times<'k>(
+    root: &Path,
+    git: bool,
+    keys: impl Iterator<Item = &'k String>,
+) -> BTreeMap<String, u64> {
     if let Some(epoch) = env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.trim().parse().ok()) {
         return keys.map(|key| (key.clone(), epoch)).collect();
     }
@@ -45,8 +49,11 @@ fn times_of_commits(root: &Path) -> Option<BTreeMap<String, u64>> {
     };
     let mut times = BTreeMap::new();
     let mut time = 0;
-    // The latest commit comes first; NUL ends each name, and a commit's own line begins with a letter no number has.
-    for word in run(&["log", "--relative", "--format=commit %ct", "--name-only", "-z", "--", "."])?.split(['\0', '\n']) {
+    // The latest commit comes first; NUL ends each name, and a commit's own line begins with a letter no
+    // number has.
+    for word in run(&["log", "--relative", "--format=commit %ct", "--name-only", "-z", "--", "."])?
+        .split(['\0', '\n'])
+    {
         if let Some(seconds) = word.strip_prefix("commit ").and_then(|seconds| seconds.parse().ok()) {
             time = seconds;
         } else if !word.is_empty() {

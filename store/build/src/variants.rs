@@ -23,13 +23,21 @@ pub(crate) fn wanted(codings: Codings) -> &'static [(Coding, &'static str)] {
 pub(crate) fn compress(coding: Coding, plain: &[u8]) -> io::Result<Vec<u8>> {
     match coding {
         Coding::Brotli => {
-            let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, size_hint: plain.len(), ..Default::default() };
+            let parameters = brotli::enc::BrotliEncoderParams {
+                quality: 11,
+                lgwin: 22,
+                size_hint: plain.len(),
+                ..Default::default()
+            };
             let mut out = Vec::new();
             brotli::BrotliCompress(&mut &plain[..], &mut out, &parameters)?;
             Ok(out)
         }
         Coding::Gzip => {
-            let mut encoder = flate2::GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), flate2::Compression::best());
+            let mut encoder = flate2::GzBuilder::new()
+                .mtime(0)
+                .operating_system(255)
+                .write(Vec::new(), flate2::Compression::best());
             encoder.write_all(plain)?;
             encoder.finish()
         }

@@ -56,7 +56,10 @@ fn variants_that_shrink() {
     let scratch = filled("variants");
     let (text, values, _) = scratch.generate(Folder::new("site"));
     let keys: Vec<_> = values.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["own.css", "own.css.br", "own.css.gz", "page.html", "page.html.br", "page.html.gz", "sub/short.txt"]);
+    assert_eq!(
+        keys,
+        ["own.css", "own.css.br", "own.css.gz", "page.html", "page.html.br", "page.html.gz", "sub/short.txt"]
+    );
     assert_eq!(values["own.css.gz"], b"made by hand");
     let mut plain = Vec::new();
     flate2::read::GzDecoder::new(&values["page.html.gz"][..]).read_to_end(&mut plain).unwrap();
@@ -73,7 +76,8 @@ fn variants_that_shrink() {
 #[test]
 fn small_flash() {
     let scratch = filled("small");
-    let (_, values, left_out) = scratch.generate(Folder::new("site").codings(Codings::GzipOnly).largest(1_000));
+    let (_, values, left_out) =
+        scratch.generate(Folder::new("site").codings(Codings::GzipOnly).largest(1_000));
     let keys: Vec<_> = values.keys().map(String::as_str).collect();
     assert_eq!(keys, ["own.css.gz", "page.html.gz", "sub/short.txt"]);
     assert_eq!(left_out, [("own.css".to_owned(), 1_900)]);
@@ -83,6 +87,7 @@ fn small_flash() {
 
 #[test]
 fn a_folder_that_is_not_there() {
-    let error = Folder::new("site").generate(Path::new("/nowhere/at/all"), Path::new("/nowhere")).unwrap_err();
+    let error =
+        Folder::new("site").generate(Path::new("/nowhere/at/all"), Path::new("/nowhere")).unwrap_err();
     assert!(error.to_string().starts_with("/nowhere/at/all: "), "{error}");
 }
