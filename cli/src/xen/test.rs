@@ -30,7 +30,7 @@ pub fn test(tests: &mut Tests) -> Result {
         kernels = Some(build(workspace)?);
         Ok(())
     });
-    let Some((website, faults)) = kernels else { return Ok(()) };
+    let Some(Kernels { website, faults, disk }) = kernels else { return Ok(()) };
     let mut dom0 = None;
     tests.check("Xen: dom0", |_| {
         dom0 = Some(dom0::prepare()?);
@@ -39,18 +39,26 @@ pub fn test(tests: &mut Tests) -> Result {
     let Some(dom0) = dom0 else { return Ok(()) };
     tests.check("Xen: the website", |workspace| serves(workspace, &dom0, &website));
     tests.check("Xen: how faults end", |_| faults_end(&dom0, &faults));
+    tests.check("Xen: a disk", |_| counts_starts(&dom0, &disk));
     Ok(())
 }
 
+struct Kernels {
+    website: PathBuf,
+    faults: PathBuf,
+    disk: PathBuf,
+}
+
 /// Builds the kernels and prints their sizes.
-fn build(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
+fn build(workspace: &Workspace) -> Result<Kernels> {
     let website = kernel::build(workspace, &workspace.app(Some("website"))?)?;
     let faults = kernel::example(workspace, "airglow-platform-xen", "faults")?;
-    for (name, path) in [("website", &website), ("faults (no content)", &faults)] {
+    let disk = kernel::example(workspace, "airglow-platform-xen", "disk")?;
+    for (name, path) in [("website", &website), ("faults (the platform, no application)", &faults)] {
         let bytes = fs::metadata(path).context(path.display())?.len();
         println!("   {name}: {bytes} bytes, {} of them loaded", kernel::loaded(path)?);
     }
-    Ok((website, faults))
+    Ok(Kernels { website, faults, disk })
 }
 
 /// A guest's configuration and, once it runs, its console in a file of dom0.
@@ -91,8 +99,11 @@ impl Guest<'_> {
     }
 }
 
+/// The disk of all guests here.
+const DISK: &str = "disk = ['format=raw,vdev=xvda,access=rw,backendtype=phy,target=/dev/vdb']\n";
+
 fn configuration(kernel: &str, memory: u32, words: &str, on_reboot: &str) -> String {
-    kernel::xl(run::NAME, &format!("/job/{kernel}"), memory, words, "", on_reboot)
+    kernel::xl(run::NAME, &format!("/job/{kernel}"), memory, words, DISK, on_reboot)
 }
 
 fn that(holds: bool, what: impl FnOnce() -> String) -> Result {
@@ -112,18 +123,18 @@ fn serves(workspace: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
     guest.start("website")?;
 
     let site = workspace.app(Some("website"))?.package.folder.join("site");
-    let started = Instant::now();
     let pages = pages(&site)?;
     that(!pages.is_empty(), || "the site has no pages".to_owned())?;
-    let first = fetch(port, "", PATIENCE);
-    if let Err(why) = first {
+    wait("the website to listen", || Ok(guest.console()?.contains("serving at")))?;
+    let started = Instant::now();
+    if let Err(why) = fetch(port, "", PATIENCE) {
         return Err(Failure::new(format!(
             "{why}; the guest's console:\n{}\n{}",
             guest.console()?,
             guest.machine.xen_log()
         )));
     }
-    println!("   first page after {:.2} s", started.elapsed().as_secs_f64());
+    println!("   first page {:.2} s after it listened", started.elapsed().as_secs_f64());
     let mut bytes = 0;
     for page in &pages {
         let content = fs::read(site.join(page)).context(page)?;
@@ -261,4 +272,43 @@ fn faults_end(dom0: &dom0::Dom0, kernel: &Path) -> Result {
     }
     let log = guest.machine.xen_log();
     that(log.contains("domain_crash_sync"), || format!("Xen did not see the stack run over:\n{log}"))
+}
+
+/// Linux's blkback under our blkfront: every byte is read, what is written is there in dom0 and at the next start.
+fn counts_starts(dom0: &dom0::Dom0, kernel: &Path) -> Result {
+    let elf = fs::read(kernel).context(kernel.display())?;
+    let words = format!("ipv4={}/24", machine::GUEST);
+    let guest_configuration = configuration("disk.elf", 64, &words, "destroy");
+    let mut content: Vec<u8> =
+        (0..machine::GUEST_DISK as u32).map(|i| (i / 3).wrapping_mul(0x9e37_79b1).to_be_bytes()[0]).collect();
+    content[512] = 0;
+    let files = [("disk.elf", elf.as_slice()), ("disk.cfg", guest_configuration.as_bytes())];
+    let mut machine = Machine::start(dom0, &files, &content, &[])?;
+    let mut guest = Guest { machine: &mut machine };
+    for start in 1..=2u8 {
+        let sum = content
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+        guest.start("disk")?;
+        let ended = guest.ended()?;
+        let console = guest.console()?;
+        for line in console.lines().filter(|line| line.contains("read ")) {
+            println!("   {}", line.trim());
+        }
+        that(ended == 0, || format!("reason {ended}:\n{console}"))?;
+        let expected = [
+            format!("sum {sum:016x}"),
+            format!("start number {start}"),
+            "beyond the end: Err(OutOfRange)".into(),
+        ];
+        for words in expected {
+            that(console.contains(&words), || format!("no `{words}` on the console:\n{console}"))?;
+        }
+        content[512] = start;
+        let written = guest.machine.must("blockdev --flushbufs /dev/vdb; dd if=/dev/vdb bs=512 skip=1 count=1 2>/dev/null | od -An -tu1 -N1")?;
+        that(written.trim() == start.to_string(), || {
+            format!("in dom0 the disk has {} and not {start}", written.trim())
+        })?;
+    }
+    Ok(())
 }

@@ -51,6 +51,22 @@ impl Pages {
         // SAFETY: inside the allocation, which is initialised, and exclusively borrowed through `self`.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr().add(offset), len) }
     }
+
+    /// Copies out of pages that another domain may be writing: once, so that what is looked at afterwards stays.
+    pub fn copy_out(&self, offset: usize, to: &mut [u8]) {
+        let size = self.count * PAGE;
+        let len = to.len().min(size - offset.min(size));
+        // SAFETY: inside the allocation; no reference to the pages is made.
+        unsafe { self.start.as_ptr().add(offset.min(size)).copy_to_nonoverlapping(to.as_mut_ptr(), len) };
+    }
+
+    /// Copies into pages that another domain may be reading.
+    pub fn copy_in(&mut self, offset: usize, from: &[u8]) {
+        let size = self.count * PAGE;
+        let len = from.len().min(size - offset.min(size));
+        // SAFETY: as above.
+        unsafe { self.start.as_ptr().add(offset.min(size)).copy_from_nonoverlapping(from.as_ptr(), len) };
+    }
 }
 
 impl Drop for Pages {

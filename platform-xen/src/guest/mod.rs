@@ -1,4 +1,5 @@
 //! The drivers connected to the hypervisor, and what an application is handed.
+pub mod block;
 pub mod control;
 pub mod event_loop;
 mod logger;

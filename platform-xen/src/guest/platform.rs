@@ -1,5 +1,5 @@
 //! What an application is handed on Xen.
-use super::{event_loop::EventLoop, network::Card};
+use super::{block, event_loop::EventLoop, network::Card, xenstore::Xenstore};
 use crate::boot::{entropy::XenEntropy, time::XenWallClock};
 use airglow_device::{Parameters, Platform};
 use airglow_net::{Stack, tcp::Heap};
@@ -11,7 +11,23 @@ pub type NetStack<'a> = Stack<'a, Card, &'a EventLoop, Heap>;
 pub struct Xen<'a> {
     pub(super) stack: &'a NetStack<'a>,
     pub(super) event_loop: &'a EventLoop,
+    pub(super) store: &'a Xenstore,
     pub(super) parameters: &'a Parameters<'a>,
+}
+
+impl<'a> Xen<'a> {
+    /// The connection to xenstore.
+    pub fn store(&self) -> &'a Xenstore {
+        self.store
+    }
+
+    /// Opens the disk `name`, such as `xvda`; once.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub async fn disk(&self, name: &str) -> Result<block::Disk, block::OpenError> {
+        block::open(self.store, name).await
+    }
 }
 
 impl<'a> Platform for Xen<'a> {

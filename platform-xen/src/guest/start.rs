@@ -77,7 +77,7 @@ async fn run(
     stack.configure(0, &config).map_err(|e| words(&e))?;
     stack.with_addresses(|address| log::info!("address {}", address.cidr));
 
-    let platform = Xen { stack: &stack, event_loop, parameters };
+    let platform = Xen { stack: &stack, event_loop, store: &store, parameters };
     let app = refuse_unknown(app(&platform), parameters);
     let control = async {
         match control::requests(&store, |key| statistics(key, &store, &stack)).await {
