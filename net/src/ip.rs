@@ -104,8 +104,8 @@ pub struct Core<'m> {
     pub(crate) random: Random,
     pub(crate) stats: IpStats,
     pub(crate) identification: u16,
-    /// The way that was found last, and until when it holds.
-    pub(crate) last_path: Option<(IpAddr, Path, Instant)>,
+    /// The way that was found last: to whom, over which interface if that was given, and until when it holds.
+    pub(crate) last_path: Option<(IpAddr, Option<usize>, Path, Instant)>,
     pub(crate) icmp_errors: RateLimit,
     /// The earliest time of an address, a route or an autoconfiguration state; may be early.
     pub(crate) next: Instant,

@@ -194,9 +194,8 @@ fn compose(
 impl Core<'_> {
     /// The way to `dst`, over `interface` if that is given.
     pub(crate) fn path(&mut self, now: Instant, dst: IpAddr, interface: Option<usize>) -> Option<Path> {
-        if interface.is_none()
-            && let Some((to, path, until)) = self.last_path
-            && to == dst
+        if let Some((to, over, path, until)) = self.last_path
+            && (to, over) == (dst, interface)
             && now < until
         {
             return Some(path);
@@ -218,9 +217,7 @@ impl Core<'_> {
         };
         let route = route::find(&self.routes, dst, now, usable)?;
         let path = Path { interface: route.interface, next_hop: route.gateway.unwrap_or(dst) };
-        if interface.is_none() {
-            self.last_path = Some((dst, path, route.expires));
-        }
+        self.last_path = Some((dst, interface, path, route.expires));
         Some(path)
     }
 

@@ -318,3 +318,23 @@ fn tcp_gets_its_segments_and_its_errors() {
     assert!(host.receive(&ip_frame(GATEWAY.into(), OUR_IP.into(), 1, 64, &error)).is_none());
     host.nothing_else();
 }
+
+//= https://www.rfc-editor.org/rfc/rfc768
+//= type=test
+//# If the computed  checksum  is zero,  it is transmitted  as all ones (the
+//# equivalent  in one's complement  arithmetic).
+#[test]
+fn a_checksum_of_zero_is_sent_as_ones() {
+    let mut host = Host::ipv4();
+    host.meet_peer();
+    let socket = host.bind(7);
+    let mut ones = 0;
+    for payload in 0..=u16::MAX {
+        let payload = payload.to_be_bytes();
+        host.core.udp_send(host.now, socket, &payload, (PEER_IP, 9).into(), &mut host.sent).unwrap();
+        let frame = host.next();
+        assert_ne!(frame[40..42], [0, 0]);
+        ones += usize::from(frame[40..42] == [0xff, 0xff]);
+    }
+    assert_eq!(ones, 1);
+}
