@@ -62,10 +62,10 @@ pub use logger::log_to_stderr;
 pub use platform::{CardPlatform, CardStack};
 pub use platform::{HostPlatform, Unix};
 pub use reactor::Reactor;
-#[cfg(target_os = "linux")]
-pub use wire::{Wire, WireError};
 #[doc(hidden)]
 pub use start::{start, told};
+#[cfg(target_os = "linux")]
+pub use wire::{Wire, WireError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
