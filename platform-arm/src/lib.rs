@@ -27,4 +27,6 @@ use aarch64 as machine;
 use cortex_m as machine;
 
 #[cfg(target_os = "none")]
-pub use platform::{ArmPlatform, DefaultMemory, NetMemory, NetStack, NoCalendar, start, told};
+pub use platform::{
+    ArmPlatform, DefaultMemory, NetMemory, NetStack, NoCalendar, Ready, prepare, start, told,
+};

@@ -28,10 +28,13 @@ pub struct NetMemory<
     const DATAGRAMS: usize,
     const NEIGHBORS: usize,
 > {
-    tables: Once<StackMemory<1, 4, NEIGHBORS, 5, SOCKETS, DATAGRAMS, 1>>,
+    tables: Once<Tables<SOCKETS, DATAGRAMS, NEIGHBORS>>,
     connections: Once<Connections<CONNECTIONS, RX, TX>>,
     stack: Once<MaybeUninit<NetStack<CONNECTIONS, RX, TX>>>,
 }
+
+type Tables<const SOCKETS: usize, const DATAGRAMS: usize, const NEIGHBORS: usize> =
+    StackMemory<1, 4, NEIGHBORS, 5, SOCKETS, DATAGRAMS, 1>;
 
 type Connections<const CONNECTIONS: usize, const RX: usize, const TX: usize> =
     airglow_net::tcp::Fixed<CONNECTIONS, RX, TX, 2>;
@@ -80,7 +83,7 @@ impl<
     /// Unused.
     pub const fn new() -> Self {
         Self {
-            tables: Once::new(StackMemory::new()),
+            tables: Once::new(Tables::new()),
             connections: Once::new(Connections::new()),
             stack: Once::new(MaybeUninit::uninit()),
         }
@@ -142,9 +145,18 @@ impl WallClock for NoCalendar {
     }
 }
 
-/// Boots the board and runs `app`; when it ends, the board starts again.
+/// A board that is up: what [`prepare`] hands to [`start`].
 #[doc(hidden)]
-pub fn start<
+pub struct Ready<const CONNECTIONS: usize, const RX: usize, const TX: usize> {
+    platform: ArmPlatform<CONNECTIONS, RX, TX>,
+    dhcp: bool,
+}
+
+/// Boots the board and makes its stack. Apart from [`start`], so that the temporaries of this and the application's future
+/// never lie on the stack together.
+#[doc(hidden)]
+#[inline(never)]
+pub fn prepare<
     const CONNECTIONS: usize,
     const RX: usize,
     const TX: usize,
@@ -153,9 +165,13 @@ pub fn start<
     const NEIGHBORS: usize,
 >(
     memory: &'static NetMemory<CONNECTIONS, RX, TX, SOCKETS, DATAGRAMS, NEIGHBORS>,
-    app: impl AsyncFnOnce(&ArmPlatform<CONNECTIONS, RX, TX>),
-) -> ! {
+) -> Ready<CONNECTIONS, RX, TX> {
     let kernel = machine::start();
+    let (Some(tables), Some(connections), Some(stack)) =
+        (memory.tables.take(), memory.connections.take(), memory.stack.take())
+    else {
+        machine::reset()
+    };
     let parameters = Parameters::new(parameters::words());
     let generator = machine::generator(kernel);
     if generator.strength() == Strength::Timing {
@@ -176,11 +192,6 @@ pub fn start<
         log::error!("no network controller answers");
         machine::reset()
     };
-    let (Some(tables), Some(connections), Some(stack)) =
-        (memory.tables.take(), memory.connections.take(), memory.stack.take())
-    else {
-        machine::reset()
-    };
     let stack: &NetStack<CONNECTIONS, RX, TX> =
         stack.write(Stack::new([device], kernel, &generator.for_the_stack(), tables, connections));
     if let Err(error) = stack.configure(0, &config) {
@@ -189,18 +200,30 @@ pub fn start<
     }
     let platform =
         ArmPlatform { stack, kernel, wall_clock: machine::Calendar::default(), generator, parameters };
+    Ready { platform, dhcp }
+}
+
+/// Runs `app`; when it ends, the board starts again.
+#[doc(hidden)]
+#[inline(never)]
+pub fn start<const CONNECTIONS: usize, const RX: usize, const TX: usize>(
+    ready: &Ready<CONNECTIONS, RX, TX>,
+    app: impl AsyncFnOnce(&ArmPlatform<CONNECTIONS, RX, TX>),
+) -> ! {
+    let Ready { platform, dhcp } = ready;
+    let stack = platform.stack;
     let app = async {
-        if dhcp {
+        if *dhcp {
             let address = stack.wait_address().await;
             log::info!("address {address}");
         }
-        app(&platform).await
+        app(platform).await
     };
     // Pinned where they are made: an application's future is large, and every move of it would be a copy of it.
     let (mut app, mut run) = (pin!(app), pin!(stack.run()));
     log::info!("the application's future has {} bytes", size_of_val(&*app));
     block_on(
-        kernel,
+        platform.kernel,
         poll_fn(|cx| {
             let _ = run.as_mut().poll(cx);
             app.as_mut().poll(cx)
@@ -233,7 +256,8 @@ macro_rules! main {
         #[unsafe(no_mangle)]
         extern "C" fn main() -> ! {
             static MEMORY: $memory = <$memory>::new();
-            $crate::start(&MEMORY, async |$platform| $crate::told($app.await))
+            let ready = $crate::prepare(&MEMORY);
+            $crate::start(&ready, async |$platform| $crate::told($app.await))
         }
     };
 }

@@ -21,8 +21,8 @@ pub struct Board {
     pub qemu: &'static [&'static str],
     /// How the network is joined to the emulated controller.
     pub wiring: Wiring,
-    /// How much of the site fits: see [`content`](Board::content).
-    pub content: Option<u32>,
+    /// The largest file, in bytes, that an application compiles into the image; `None` leaves it to the application.
+    pub largest_file: Option<u32>,
 }
 
 /// How QEMU joins a network to a board.
@@ -35,11 +35,6 @@ pub enum Wiring {
 }
 
 impl Board {
-    /// Bytes that an application's content may take: the flash less what the program with a full TCP takes at
-    /// most; `None`: no limit.
-    pub fn content(&self) -> Option<u32> {
-        self.content
-    }
     /// Its console carries `defmt` frames and not text.
     pub fn defmt(&self) -> bool {
         self.target.starts_with("thumb")
@@ -58,7 +53,7 @@ pub const BOARDS: &[Board] = &[
         checked: "boots in QEMU",
         qemu: &["qemu-system-arm", "-M", "lm3s6965evb"],
         wiring: Wiring::Nic,
-        content: Some(144 * 1024),
+        largest_file: None,
     },
     Board {
         name: "mps2-an385",
@@ -70,7 +65,7 @@ pub const BOARDS: &[Board] = &[
         checked: "boots in QEMU",
         qemu: &["qemu-system-arm", "-M", "mps2-an385"],
         wiring: Wiring::Nic,
-        content: None,
+        largest_file: Some(1 << 20),
     },
     Board {
         name: "mps2-an386",
@@ -82,7 +77,7 @@ pub const BOARDS: &[Board] = &[
         checked: "boots in QEMU",
         qemu: &["qemu-system-arm", "-M", "mps2-an386"],
         wiring: Wiring::Nic,
-        content: None,
+        largest_file: Some(1 << 20),
     },
     Board {
         name: "mps2-an500",
@@ -94,7 +89,7 @@ pub const BOARDS: &[Board] = &[
         checked: "boots in QEMU",
         qemu: &["qemu-system-arm", "-M", "mps2-an500"],
         wiring: Wiring::Nic,
-        content: None,
+        largest_file: Some(1 << 20),
     },
     Board {
         name: "virt-aarch64",
@@ -116,7 +111,7 @@ pub const BOARDS: &[Board] = &[
             "virtio-mmio.force-legacy=false",
         ],
         wiring: Wiring::Virtio,
-        content: None,
+        largest_file: None,
     },
 ];
 

@@ -22,6 +22,9 @@ pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf>
     let mut flags = vec!["-Clink-arg=-Tairglow.ld".to_owned()];
     if board.defmt() {
         flags.push("-Clink-arg=-Tdefmt.x".to_owned());
+        // The hash that stirs the boot seed runs a few times in a board's life: small, not fast.
+        flags
+            .extend(["sha2_backend=\"soft\"", "sha2_backend_soft=\"compact\""].map(|c| format!("--cfg={c}")));
     } else {
         flags.push("-Crelocation-model=static".to_owned());
     }
@@ -36,8 +39,8 @@ pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf>
     if std::env::var_os("DEFMT_LOG").is_none() {
         cargo.env("DEFMT_LOG", "info");
     }
-    if let Some(content) = board.content() {
-        cargo.env("AIRGLOW_CONTENT_LIMIT", content.to_string());
+    if let Some(largest) = board.largest_file {
+        cargo.env("AIRGLOW_LARGEST_FILE", largest.to_string());
     }
     let output = cargo.output().context("cargo build")?;
     if !output.status.success() {
