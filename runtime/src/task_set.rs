@@ -47,35 +47,38 @@ impl Node {
     }
 }
 
-/// The one waker of a task.
-struct TaskWaker {
+/// The one waker of a place, for all the tasks that it sees. Timers hold one entry for each waker until it is due: with a waker for each
+/// task, they would keep those of tasks that ended long ago.
+struct PlaceWaker {
     leaf: Arc<Node>,
     number: usize,
-    /// The task has ended, and its place may belong to another.
-    ended: AtomicBool,
+    /// The place has no task.
+    vacant: AtomicBool,
 }
 
-impl Wake for TaskWaker {
+impl Wake for PlaceWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.ended.load(Ordering::Relaxed) {
+        if !self.vacant.load(Ordering::Relaxed) {
             self.leaf.wake(self.number);
         }
     }
 }
 
-struct Task<'a> {
-    /// `None` while it is being polled.
-    future: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
-    handle: Arc<TaskWaker>,
+struct Slot<'a> {
+    state: State<'a>,
+    handle: Arc<PlaceWaker>,
     waker: Waker,
 }
 
-enum Slot<'a> {
-    Task(Task<'a>),
-    /// And the free slot after it.
+enum State<'a> {
+    /// Waits, or is about to be polled.
+    Task(Pin<Box<dyn Future<Output = ()> + 'a>>),
+    /// Is being polled.
+    Polled,
+    /// Free, and the free slot after it.
     Free(Option<usize>),
 }
 
@@ -123,8 +126,8 @@ impl Slots<'_> {
 /// The set is a future itself: whoever awaits it, or a reference to it, drives all tasks, until there are none
 /// left. Tasks may borrow what outlives the set. They are not `Send` and neither is the set.
 ///
-/// A task that has ended is dropped at once; its place in the table (about 50 bytes) is used again, so that memory follows the
-/// largest number of tasks there were at once, which [`limit`](Self::new) bounds. When the set is dropped, so are the tasks,
+/// A task that has ended is dropped at once; its place in the table (about 100 bytes) and the place's waker are used again, so that
+/// memory, a timer's entries included, follows the largest number of tasks there were at once, which [`limit`](Self::new) bounds. When the set is dropped, so are the tasks,
 /// in no particular order; their wakers may live on and then do nothing.
 ///
 /// ```
@@ -203,12 +206,16 @@ impl<'a> TaskSet<'a> {
         let mut slots = self.slots.borrow_mut();
         let index = slots.free.unwrap_or(slots.slots.len());
         let (leaf, number) = (slots.node(0, index / FAN), index % FAN);
-        let handle = Arc::new(TaskWaker { leaf: leaf.clone(), number, ended: AtomicBool::new(false) });
-        let task = Slot::Task(Task { future: Some(future), waker: handle.clone().into(), handle });
         match slots.slots.get_mut(index) {
-            None => slots.slots.push(task),
+            None => {
+                let handle =
+                    Arc::new(PlaceWaker { leaf: leaf.clone(), number, vacant: AtomicBool::new(false) });
+                let waker = handle.clone().into();
+                slots.slots.push(Slot { state: State::Task(future), handle, waker });
+            }
             Some(slot) => {
-                if let Slot::Free(next) = core::mem::replace(slot, task) {
+                slot.handle.vacant.store(false, Ordering::Relaxed);
+                if let State::Free(next) = core::mem::replace(&mut slot.state, State::Task(future)) {
                     slots.free = next;
                 }
             }
@@ -255,25 +262,26 @@ impl<'a> TaskSet<'a> {
         // The table is not borrowed while foreign code runs: a task may spawn.
         let (mut future, waker) = {
             let mut slots = self.slots.borrow_mut();
-            let Some(Slot::Task(task)) = slots.slots.get_mut(index) else { return };
-            let Some(future) = task.future.take() else { return };
-            (future, task.waker.clone())
+            let Some(slot) = slots.slots.get_mut(index) else { return };
+            match core::mem::replace(&mut slot.state, State::Polled) {
+                State::Task(future) => (future, slot.waker.clone()),
+                other => return slot.state = other,
+            }
         };
         let ended = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let mut slots = self.slots.borrow_mut();
         let free = slots.free;
         let Some(slot) = slots.slots.get_mut(index) else { return };
-        let Slot::Task(task) = slot else { return };
         if !ended {
-            task.future = Some(future);
+            slot.state = State::Task(future);
             return;
         }
-        task.handle.ended.store(true, Ordering::Relaxed);
-        let task = core::mem::replace(slot, Slot::Free(free));
+        slot.handle.vacant.store(true, Ordering::Relaxed);
+        slot.state = State::Free(free);
         slots.free = Some(index);
         drop(slots);
         self.len.set(self.len.get() - 1);
-        drop((task, future));
+        drop(future);
         if let Some(waker) = self.waits_for_room.take() {
             waker.wake();
         }
@@ -308,9 +316,7 @@ impl Future for TaskSet<'_> {
 impl Drop for TaskSet<'_> {
     fn drop(&mut self) {
         for slot in &self.slots.get_mut().slots {
-            if let Slot::Task(task) = slot {
-                task.handle.ended.store(true, Ordering::Relaxed);
-            }
+            slot.handle.vacant.store(true, Ordering::Relaxed);
         }
         // Wakers may keep the tree alive; the set's own task is to be free.
         if let Above::Parent(parent) = &self.root.above {
