@@ -200,10 +200,8 @@ impl Receiver {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
             //# A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-
             //# order segment arrives.
-            if taken > 0 && self.out_of_order.insert(seq, end).is_ok() {
-                if self.recent[0] != seq {
-                    self.recent = [seq, self.recent[0], self.recent[1]];
-                }
+            if taken > 0 && self.out_of_order.insert(seq, end).is_ok() && self.recent[0] != seq {
+                self.recent = [seq, self.recent[0], self.recent[1]];
             }
             self.duplicates = (self.duplicates + 1).min(DUPLICATES);
         }

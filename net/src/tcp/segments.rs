@@ -338,8 +338,7 @@ impl<S: Storage> Tcp<S> {
         self.stats.established += 1;
         self.remove_half_open(index);
         let parts = self.storage.parts();
-        let Some(listener) = parts.listeners.get_mut(half.listener) else { return None };
-        let listening = &mut listener.listening;
+        let listening = &mut parts.listeners.get_mut(half.listener)?.listening;
         listening.waiting += 1;
         let last = core::mem::replace(&mut listening.last, row);
         if last == NONE {

@@ -433,6 +433,9 @@ impl Sender {
         if delivered > 0 {
             let (smoothed, least) = (self.round_trip.smoothed(), self.round_trip.least());
             self.congestion.delivered(now, delivered, smoothed, least);
+            if self.phase == Phase::Recovery {
+                self.congestion.delivered_in_recovery(delivered);
+            }
         }
         if self.in_flight() > 0 {
             result.lost = self.detect_loss(now);

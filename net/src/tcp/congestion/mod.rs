@@ -34,6 +34,10 @@ pub trait CongestionControl {
     fn delivered(&mut self, now: Instant, bytes: u32, smoothed: Option<Duration>, least: Option<Duration>) {
         let _ = (now, bytes, smoothed, least);
     }
+    /// `bytes` were delivered during fast recovery. For algorithms that go on growing when the loss was no sign of congestion.
+    fn delivered_in_recovery(&mut self, bytes: u32) {
+        let _ = bytes;
+    }
     /// Fast retransmit: a loss was detected with `in_flight` outstanding.
     fn lost(&mut self, now: Instant, in_flight: u32);
     /// Fast recovery is over.
@@ -95,6 +99,9 @@ impl CongestionControl for Algorithm {
     }
     fn delivered(&mut self, now: Instant, bytes: u32, smoothed: Option<Duration>, least: Option<Duration>) {
         either!(self, algorithm => algorithm.delivered(now, bytes, smoothed, least));
+    }
+    fn delivered_in_recovery(&mut self, bytes: u32) {
+        either!(self, algorithm => algorithm.delivered_in_recovery(bytes));
     }
     fn lost(&mut self, now: Instant, in_flight: u32) {
         either!(self, algorithm => algorithm.lost(now, in_flight));

@@ -23,6 +23,15 @@ impl NewReno {
         Self { window: initial_window(mss), threshold: u32::MAX, mss, counted: 0 }
     }
 
+    /// Congestion avoidance: a segment per window acknowledged (RFC 5681 equation 3, counted in bytes).
+    pub(super) fn avoid(&mut self, bytes: u32) {
+        self.counted = self.counted.saturating_add(bytes);
+        if self.counted >= self.window {
+            self.counted -= self.window;
+            self.window = self.window.saturating_add(self.mss);
+        }
+    }
+
     //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
     //# ssthresh = max (FlightSize / 2, 2*SMSS)            (4)
     fn halve(&mut self, in_flight: u32) {
@@ -48,11 +57,7 @@ impl CongestionControl for NewReno {
             let room = self.threshold - self.window;
             self.window = self.window.saturating_add(ack.bytes.min(room).min(ack.in_flight));
         } else {
-            self.counted = self.counted.saturating_add(ack.bytes);
-            if self.counted >= self.window {
-                self.counted -= self.window;
-                self.window = self.window.saturating_add(self.mss);
-            }
+            self.avoid(ack.bytes);
         }
         self.window = self.window.min(1 << 30);
     }

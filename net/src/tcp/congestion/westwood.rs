@@ -17,6 +17,8 @@ pub struct Westwood {
     since: Option<Instant>,
     /// Bandwidth times least round-trip time, in bytes.
     product: u32,
+    /// The last loss took nothing off the window: the path was not full, and growth goes on through recovery.
+    unharmed: bool,
 }
 
 /// The bandwidth is the best of this many round trips: a loss itself makes the next samples worse.
@@ -27,7 +29,15 @@ const LEAST_SAMPLE: Duration = Duration::from_millis(1);
 impl Westwood {
     /// A connection with this segment size, in slow start.
     pub fn new(mss: u32) -> Self {
-        Self { reno: NewReno::new(mss), samples: [0; SAMPLES], next: 0, counted: 0, since: None, product: 0 }
+        Self {
+            reno: NewReno::new(mss),
+            samples: [0; SAMPLES],
+            next: 0,
+            counted: 0,
+            since: None,
+            product: 0,
+            unharmed: false,
+        }
     }
 
     fn raise(&mut self, to: u32) {
@@ -71,6 +81,13 @@ impl CongestionControl for Westwood {
         self.reno.lost(now, in_flight);
         self.raise(before);
         self.reno.window = self.reno.threshold;
+        self.unharmed = self.reno.window >= before;
+    }
+    fn delivered_in_recovery(&mut self, bytes: u32) {
+        if self.unharmed {
+            self.reno.avoid(bytes);
+            self.reno.threshold = self.reno.threshold.max(self.reno.window);
+        }
     }
     fn recovered(&mut self, in_flight: u32) {
         self.reno.recovered(in_flight);
@@ -79,6 +96,7 @@ impl CongestionControl for Westwood {
         let before = self.reno.window.max(self.reno.mss);
         self.reno.timed_out(now, in_flight);
         self.raise(before.max(self.reno.threshold.saturating_mul(2)));
+        self.unharmed = false;
     }
     fn idle(&mut self) {
         self.reno.idle();

@@ -1,7 +1,7 @@
 //! Two hosts and a wire between them that loses, delays, reorders, duplicates and repeats itself from a seed.
 use crate::{
     tcp::{Config, Handle, Heap, HeapLimits, IpOutput, Limits, ListenerHandle, Route, Storage, Tcp},
-    wire::tcp::{Flags, HEADER_LEN, Header, Segment},
+    wire::tcp::{Flags, Header, Segment},
 };
 use airglow_device::{Endpoint, Full, Instant};
 use core::{
@@ -152,9 +152,7 @@ pub const B: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 pub type Host = Tcp<Heap<(), ()>>;
 
 pub fn heap(buffers: usize) -> Heap<(), ()> {
-    let mut limits = HeapLimits::default();
-    limits.buffers = Limits { receive: buffers, send: buffers };
-    Heap::new(limits)
+    Heap::new(HeapLimits { buffers: Limits { receive: buffers, send: buffers }, ..HeapLimits::default() })
 }
 
 /// Hosts at [`A`] and [`B`] and the wire.
@@ -165,10 +163,6 @@ pub struct Pair<S: Storage = Heap<(), ()>> {
     pub random: Random,
     under_way: BinaryHeap<Reverse<(Instant, u64, Packet)>>,
     count: u64,
-    /// Everything that was put on the wire, when asked for.
-    pub trace: Option<Vec<(Instant, Packet)>>,
-    /// Decides which packets are lost, besides chance.
-    pub drop: Option<Box<dyn FnMut(&Packet) -> bool>>,
 }
 
 impl Pair {
@@ -189,8 +183,6 @@ impl<S: Storage> Pair<S> {
             random: Random::new(seed),
             under_way: BinaryHeap::new(),
             count: 0,
-            trace: None,
-            drop: None,
         }
     }
 
@@ -206,10 +198,7 @@ impl<S: Storage> Pair<S> {
 
     fn send(&mut self, packets: Vec<Packet>) {
         for packet in packets {
-            if let Some(trace) = &mut self.trace {
-                trace.push((self.now, packet.clone()));
-            }
-            if self.random.chance(self.link.loss) || self.drop.as_mut().is_some_and(|drop| drop(&packet)) {
+            if self.random.chance(self.link.loss) {
                 continue;
             }
             let copies = 1 + u64::from(self.random.chance(self.link.duplicate));
@@ -301,10 +290,6 @@ impl<S: Storage> Pair<S> {
         (client, server.expect("the connection is established"))
     }
 
-    /// Drops what is under way.
-    pub fn cut(&mut self) {
-        self.under_way.clear();
-    }
     pub fn in_transit(&self) -> usize {
         self.under_way.len()
     }
@@ -315,5 +300,3 @@ pub fn byte(stream: u64, at: u64) -> u8 {
     let x = (at / 7).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream.wrapping_mul(0xff51_afd7_ed55_8ccd);
     (x >> 32) as u8 ^ at as u8
 }
-
-pub const LEAST: usize = HEADER_LEN;

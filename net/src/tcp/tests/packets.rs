@@ -190,7 +190,7 @@ fn the_syn_ack_is_sent_again_and_then_given_up() {
 #[test]
 fn the_backlog_bounds_both_queues() {
     let mut table = Table::listening();
-    let mut open = |table: &mut Table, port: u16, acknowledge: bool| -> usize {
+    let open = |table: &mut Table, port: u16, acknowledge: bool| -> usize {
         table.ports.1 = port;
         let answers = table.answers(SYN, IRS, 0, b"");
         if let (Some(answer), true) = (answers.first(), acknowledge) {
@@ -427,7 +427,7 @@ fn an_abort_resets_and_a_release_without_close_does_too() {
 #[test]
 fn an_active_open_and_its_refusal() {
     let mut table = Table::listening();
-    let mut connect = |table: &mut Table| {
+    let connect = |table: &mut Table| {
         let mut sent = Vec::new();
         let mut ring = Ring { addr: B, link: Link::default(), sent: &mut sent, left: 1 };
         let handle = table.host.connect(table.now, SocketAddr::new(A, 7), &mut ring).unwrap();

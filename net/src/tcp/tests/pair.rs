@@ -220,31 +220,22 @@ fn any_wire_delivers_every_byte_or_an_error_on_both_sides() {
     }
 }
 
-/// Prints what 2 % loss with 20 ms delay and reordering lets through.
+/// 2 % loss with 20 ms delay each way and reordering let through more than 0.6 MB/s, where NewReno's window alone would get stuck at
+/// seven segments per round trip, 0.25 MB/s.
 #[test]
 fn goodput_through_loss() {
-    for sack in [true, false] {
-        for (loss, reorder) in [(0, 0), (20, 0), (20, 100)] {
-            let link = Link {
-                loss,
-                reorder,
-                delay: Duration::from_millis(20),
-                jitter: Duration::from_millis(5),
-                ..Link::default()
-            };
-            let config = Config { sack, ..Config::default() };
-            let mut pair = Pair::new(5, link, 512 << 10, config);
-            let bytes = 10_000_000;
-            let elapsed = transfer(&mut pair, (bytes, 0), Duration::from_secs(6000));
-            let stats = pair.hosts[0].stats();
-            println!(
-                "sack {sack} loss {loss} reorder {reorder}: {:.0} kB/s, {} timeouts, {} fast, {} again of {}",
-                bytes as f64 / elapsed.as_secs_f64() / 1e3,
-                stats.timeouts,
-                stats.fast_retransmits,
-                stats.retransmitted,
-                stats.segments_sent
-            );
-        }
+    for reorder in [0, 100] {
+        let link = Link {
+            loss: 20,
+            reorder,
+            delay: Duration::from_millis(20),
+            jitter: Duration::from_millis(5),
+            ..Link::default()
+        };
+        let mut pair = Pair::new(5, link, 512 << 10, Config::default());
+        let bytes = 10_000_000;
+        let elapsed = transfer(&mut pair, (bytes, 0), Duration::from_secs(600));
+        let rate = bytes as f64 / elapsed.as_secs_f64();
+        assert!(rate > 0.6e6, "{rate:.0} bytes per second, {:?}", pair.hosts[0].stats());
     }
 }
