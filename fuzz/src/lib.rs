@@ -1,1 +1,44 @@
-//! Fuzz bodies: plain functions that the tests run on stable and cargo-fuzz with coverage.
+//! Fuzz bodies: plain functions over any bytes.
+//!
+//! `cargo test -p airglow-fuzz` runs each on stable over the committed corpus and over what a seeded generator makes of it;
+//! cargo-fuzz drives the same functions with coverage (see the README). A body panics when a rule is broken; it is
+//! not enough that nothing crashes: what parses must emit to the same, pieces must mean what the whole means, and what the stack
+//! sends must be well formed.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod corpus;
+mod frames;
+pub mod generator;
+mod http;
+mod wire_codecs;
+mod words;
+
+pub use frames::{Host, Said, frames, offload};
+pub use http::{http_request, http_response, http_server, http_values};
+pub use wire_codecs::wire_codecs;
+pub use words::{link, parameters};
+
+/// A fuzz body and how often the tests run it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name: that of the function, of its folder under `corpus/`, and of its binary for cargo-fuzz.
+    pub name: &'static str,
+    /// The body.
+    pub body: fn(&[u8]),
+    /// Generated inputs in a test run.
+    pub count: u32,
+}
+
+/// Every body.
+pub const TARGETS: &[Target] = &[
+    Target { name: "frames", body: frames, count: 1_500 },
+    Target { name: "offload", body: offload, count: 20_000 },
+    Target { name: "wire_codecs", body: wire_codecs, count: 40_000 },
+    Target { name: "http_request", body: http_request, count: 10_000 },
+    Target { name: "http_response", body: http_response, count: 10_000 },
+    Target { name: "http_server", body: http_server, count: 2_000 },
+    Target { name: "http_values", body: http_values, count: 20_000 },
+    Target { name: "parameters", body: parameters, count: 20_000 },
+    Target { name: "link", body: link, count: 5_000 },
+];
