@@ -5,7 +5,10 @@ use crate::{
     sys::interface::{self, Name},
 };
 use airglow_device::LinkState;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, netlink::SocketAddrNetlink};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, netlink::SocketAddrNetlink},
+};
 use std::{cell::Cell, io, os::fd::OwnedFd, rc::Rc, task::Waker};
 
 /// The multicast group of changes of interfaces, as a mask (`rtnetlink(7)`).
@@ -32,12 +35,11 @@ impl Link {
 
     pub(super) fn state(&self) -> LinkState {
         if self.changes.is_ready(Direction::Read) {
-            // What the messages say does not matter, only that there were some; full queues are errors once.
+            // What the messages say does not matter, only that there were some.
             let mut message = [0; 4096];
-            while !matches!(
-                rustix::net::recv(self.changes.fd(), &mut message, RecvFlags::empty()),
-                Err(rustix::io::Errno::AGAIN)
-            ) {}
+            while let Ok(_) | Err(Errno::INTR | Errno::NOBUFS) =
+                rustix::net::recv(self.changes.fd(), &mut message, RecvFlags::empty())
+            {}
             if self.changes.would_block(&self.reactor, Direction::Read).is_err() {
                 log::warn!("{}: changes of the link go unnoticed", self.name);
             }
@@ -46,9 +48,11 @@ impl Link {
         if self.up.get() { LinkState::Up } else { LinkState::Down }
     }
 
-    /// Something changed that [`state`](Self::state) has not looked at.
+    /// The link is not as it was at the last look.
     pub(super) fn changed(&self) -> bool {
-        self.changes.is_ready(Direction::Read)
+        let before = self.up.get();
+        self.state();
+        before != self.up.get()
     }
 
     pub(super) fn wait(&self, waker: &Waker) {

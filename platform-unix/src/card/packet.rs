@@ -242,7 +242,7 @@ pub(super) fn stats(rx: &Count, tx: &Count) -> NetStats {
     }
 }
 
-/// Ready when a frame may wait, when the link may have changed, or when there is room and somebody wants it.
+/// Ready when a frame may wait, when the link has changed, or when there is room and somebody wants it.
 pub(super) fn poll_ready(source: &Source, link: &Link, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
     if source.is_ready(Direction::Read) || link.changed() || (want_tx && source.is_ready(Direction::Write)) {
         return Poll::Ready(());
