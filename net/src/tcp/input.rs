@@ -202,9 +202,7 @@ impl Connection {
 
     /// An acknowledgment in answer to a suspicious segment, not more often than the configuration says.
     fn challenge(&mut self, cx: &mut Context<'_>) {
-        //= https://www.rfc-editor.org/rfc/rfc5961#section-7
-        //# In order to alleviate multiple RST/SYN attack
-        //# from consuming resources, an ACK throttling mechanism is suggested
+        // RFC 5961 section 7: so that forged segments cannot make this host a source of acknowledgments.
         if cx.now >= self.challenge_at {
             self.challenge_at = cx.now + cx.config.challenge_interval;
             cx.stats.challenge_acks += 1;
@@ -273,9 +271,8 @@ impl Connection {
         }
         if self.send.window == 0 && self.owned {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
-            //# As long as the receiving TCP continues to send acknowledgments in
-            //# response to the probe segments, the sending TCP MUST allow the
-            //# connection to stay open
+            //# As long as the receiving TCP peer continues to send acknowledgments in response to the
+            //# probe segments, the sending TCP peer MUST allow the connection to stay open (MUST-37).
             self.send.progress = now;
         }
         if result.progress {
@@ -304,7 +301,7 @@ impl Connection {
         if self.receive.discard && self.state == State::FinWait2 && !arrived.data.is_empty() {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
             //# If such a host issues a CLOSE call while received data is still pending in the TCP connection, or if
-            //# new data is received after CLOSE is called, its TCP implementation SHOULD send a RST to show that data was lost.
+            //# new data is received after CLOSE is called, its TCP implementation SHOULD send a RST to show that data was lost (SHLD-3).
             self.reset(Error::ConnectionReset);
             return;
         }

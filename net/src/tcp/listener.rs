@@ -71,8 +71,7 @@ impl HalfOpen {
             window: self.window,
             options: Options {
                 mss: Some(self.path.0.min(0xffff) as u16),
-                //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
-                //# A TCP MAY send the Window Scale option in the SYN,ACK only if it received one
+                // RFC 7323 section 2.2: only in answer to one.
                 window_scale: self.scale.map(|_| self.own_scale),
                 sack_permitted: self.sack,
                 timestamps: self.timestamp.map(|recent| (timestamp, recent)),

@@ -197,9 +197,9 @@ impl Receiver {
                 self.owed = Owed::By(now + delay);
             }
         } else {
-            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
-            //# A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-
-            //# order segment arrives.
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+            //# A TCP receiver SHOULD send an immediate duplicate ACK when an out-
+            //# of-order segment arrives.
             if taken > 0 && self.out_of_order.insert(seq, end).is_ok() && self.recent[0] != seq {
                 self.recent = [seq, self.recent[0], self.recent[1]];
             }

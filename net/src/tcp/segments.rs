@@ -191,7 +191,8 @@ impl<S: Storage> Tcp<S> {
 
     fn reset_for(&mut self, tuple: &Tuple, arrived: &Arrived<'_>) -> Option<Header> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5.2
-        //# If the incoming segment has the ACK bit set, the reset takes its sequence number from the ACK field of the segment
+        //# If the incoming segment has the ACK bit set, the reset takes its
+        //# sequence number from the ACK field of the segment
         if arrived.flags.has(Flags::RST) {
             return None;
         }

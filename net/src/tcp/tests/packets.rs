@@ -271,7 +271,7 @@ fn data_is_acknowledged_late_or_with_the_second_segment() {
     assert_eq!(table.read(handle), Ok(Some(b"hello".to_vec())));
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
     //= type=test
-    //# in particular, the delay MUST be less than 0.5 seconds.
+    //# in particular, the delay MUST be less than 0.5 seconds
     let late = table.wait(Duration::from_millis(499));
     assert_eq!(late.len(), 1);
     assert_eq!(late[0].header().acknowledgment, IRS + 6);
@@ -291,7 +291,7 @@ fn data_is_acknowledged_late_or_with_the_second_segment() {
 fn disorder_is_answered_at_once_and_put_in_order() {
     let (mut table, handle) = Table::established();
     let iss = table.iss;
-    //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
     //= type=test
     //# A TCP receiver SHOULD send an immediate duplicate ACK when an out-
     //# of-order segment arrives.
