@@ -98,7 +98,7 @@ fn of_ipv6(packet: &[u8]) {
 fn of_icmpv4(packet: &[u8]) {
     let mut packet = packet.to_vec();
     // With the checksum set right half of the time: the others have it wrong, nearly always.
-    if packet.len() >= 4 && packet.len() % 2 == 0 {
+    if packet.len() >= 4 && packet.len().is_multiple_of(2) {
         packet[2..4].fill(0);
         let sum = airglow_net::checksum::Sum::ZERO.bytes(&packet).finish();
         packet[2..4].copy_from_slice(&sum.to_be_bytes());
