@@ -60,15 +60,15 @@ pub struct Memory<'m> {
 
 /// Memory for a stack that does not allocate; a board keeps one in a `static`.
 ///
-/// | parameter | of | bytes each, about |
+/// | parameter | of | bytes each, on 64 bits |
 /// |---|---|---|
-/// | `INTERFACES` | interfaces, with DHCP and autoconfiguration state | 300 |
-/// | `ADDRESSES` | addresses, all interfaces together; IPv6 takes one for the link-local address | 80 |
-/// | `NEIGHBORS` | entries of the ARP and neighbour cache | 64 |
-/// | `ROUTES` | routes; each address's own network takes one, so does each gateway | 72 |
-/// | `SOCKETS` | UDP sockets and responders | 64 + `DATAGRAMS` |
+/// | `INTERFACES` | interfaces, with DHCP and autoconfiguration state | 304 |
+/// | `ADDRESSES` | addresses, all interfaces together; IPv6 takes one for the link-local address | 72 |
+/// | `NEIGHBORS` | entries of the ARP and neighbour cache | 56 |
+/// | `ROUTES` | routes; each address's own network takes one, so does each gateway | 56 |
+/// | `SOCKETS` | UDP sockets and responders | 88 + `DATAGRAMS` |
 /// | `DATAGRAMS` | bytes of queue of each UDP socket, 24 of which go to each datagram's header | |
-/// | `PENDING` | packets that wait for a neighbour's address | 1,560 |
+/// | `PENDING` | packets that wait for a neighbour's address | 1,568 |
 pub struct StackMemory<
     const INTERFACES: usize = 1,
     const ADDRESSES: usize = 4,
@@ -207,5 +207,19 @@ impl From<Limits> for Memory<'_> {
 impl<T> Default for Slice<'_, T> {
     fn default() -> Self {
         Self::Borrowed(&mut [])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_has_room_for_the_default_tables() {
+        // On 64 bits; pointers and so the tables are smaller on a board.
+        assert!(size_of::<StackMemory>() <= 6_400, "{}", size_of::<StackMemory>());
+        assert!(size_of::<Interface>() <= 320);
+        assert!(size_of::<Option<Address>>() <= 72 && size_of::<Option<RouteEntry>>() <= 56);
+        assert!(size_of::<Option<Neighbor>>() <= 56);
     }
 }

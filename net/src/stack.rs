@@ -202,8 +202,12 @@ where
     pub async fn wait_address(&self) -> IpAddr {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
-            let found =
-                inner.core.addresses().find(|a| a.is_usable() && a.origin != crate::Origin::LinkLocal);
+            let leased = inner.core.interfaces.iter().any(|i| i.dhcp.is_some());
+            let wanted = |a: &&crate::Address| {
+                let origin = if leased { a.origin == Origin::Dhcp } else { a.origin != Origin::LinkLocal };
+                a.is_usable() && origin
+            };
+            let found = inner.core.addresses().find(wanted);
             match found.map(|a| a.cidr.addr) {
                 Some(addr) => Poll::Ready(addr),
                 None => {

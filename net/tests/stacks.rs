@@ -262,6 +262,37 @@ fn a_sender_waits_for_room_in_the_ring() {
 }
 
 #[test]
+fn tasks_that_wait_for_room_on_one_socket_forget_none() {
+    let (segment, clock) = (EthernetSegment::new(), ManualClock::new());
+    let caps = Caps::new(1500);
+    let (a, b) = (host(&segment, &clock, 1, caps), host(&segment, &clock, 2, caps));
+    let mut bind = pin!(a.bind(0));
+    let bound = bind.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
+    let Poll::Ready(Ok(socket)) = bound else { panic!("bind does not wait") };
+    let ended = std::cell::Cell::new(0);
+    let burst = async || {
+        wait(&clock, 5000).await;
+        for _ in 0..500 {
+            socket.send_to(&[2; 1000], ip(2, 9)).await.unwrap();
+        }
+        ended.set(ended.get() + 1);
+    };
+    let mut client = pin!(async {
+        socket.send_to(b"who are you?", ip(2, 9)).await.unwrap();
+        while ended.get() < 2 {
+            wait(&clock, 10_000).await;
+        }
+    });
+    let mut runs = (pin!(async { match a.run().await {} }), pin!(async { match b.run().await {} }));
+    let mut bursts = (pin!(burst()), pin!(burst()));
+    run(
+        &clock,
+        &mut [client.as_mut(), bursts.0.as_mut(), bursts.1.as_mut(), runs.0.as_mut(), runs.1.as_mut()],
+    );
+    assert_eq!(b.ip_stats().no_port, 1001);
+}
+
+#[test]
 fn streams_cross_the_whole_stack() {
     let caps = [
         Caps::new(1500),
@@ -395,6 +426,25 @@ fn several_interfaces_without_allocation() {
     let mut own = Vec::new();
     stack.with_addresses(|address| own.push(address.cidr.to_string()));
     assert_eq!(own, ["10.0.1.1/24", "10.0.2.1/24"]);
+}
+
+#[test]
+fn with_dhcp_the_address_that_is_waited_for_is_the_server_s() {
+    let (segment, clock) = (EthernetSegment::new(), ManualClock::new());
+    let a = host(&segment, &clock, 1, Caps::new(1500));
+    a.configure(0, &InterfaceConfig { ipv6_enabled: false, slaac: false, ..InterfaceConfig::dhcp() })
+        .unwrap();
+    let mut run_a = pin!(async { match a.run().await {} });
+    let mut address = pin!(a.wait_address());
+    let mut waiting = pin!(async {
+        let mut end = pin!(wait(&clock, 20_000));
+        poll_fn(|cx| {
+            assert!(address.as_mut().poll(cx).is_pending(), "the static address is not what was asked for");
+            end.as_mut().poll(cx)
+        })
+        .await;
+    });
+    run(&clock, &mut [waiting.as_mut(), run_a.as_mut()]);
 }
 
 #[test]

@@ -14,7 +14,8 @@ use core::{
     task::Poll,
 };
 
-/// A bound UDP port of a [`Stack`]. Dropping it closes the port.
+/// A bound UDP port of a [`Stack`]. Dropping it closes the port. One task at a time may wait in `recv_from`, any number in
+/// `send_to`.
 pub struct UdpSocket<'a, 'm, D: NetDevice, T: Timer, S, const N: usize = 1>
 where
     S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
@@ -104,8 +105,12 @@ where
                 Err(UdpSendError::Failed(error)) => Poll::Ready(Err(error)),
                 Err(UdpSendError::Full) => {
                     let mut inner = self.stack.inner.borrow_mut();
-                    if let Some(wakers) = inner.wakers.get_mut(self.socket) {
-                        set_waker(&mut wakers.send, cx);
+                    // Another task that waits here as well tries again, so that none is forgotten.
+                    if let Some(wakers) = inner.wakers.get_mut(self.socket)
+                        && let Some(other) = wakers.send.replace(cx.waker().clone())
+                        && !other.will_wake(cx.waker())
+                    {
+                        other.wake();
                     }
                     Poll::Pending
                 }
