@@ -129,8 +129,10 @@ impl ChunkDecoder {
                 //# Recipients MUST anticipate potentially large hexadecimal numerals and
                 //# prevent parsing errors due to integer conversion overflows
                 (State::Size(size), _) => {
-                    // leading zeros cost too, or a size could be endless
-                    self.spend()?;
+                    // Leading zeros cost, or a size could be endless; other digits end at the sixteenth.
+                    if size == 0 {
+                        self.spend()?;
+                    }
                     if size >> 60 != 0 {
                         return Err(BadChunk::Size);
                     }
@@ -180,6 +182,19 @@ mod tests {
     use proptest::prelude::*;
 
     type Parts = (Vec<u8>, Vec<u8>);
+
+    #[test]
+    fn a_body_may_have_any_number_of_chunks() {
+        let mut input = b"1F4\r\n".to_vec();
+        input.extend([b'x'; 500]);
+        input.extend(b"\r\n");
+        let mut input = input.repeat(1000);
+        input.extend(b"0\r\n\r\n");
+        let (content, _) = decode(&input, 777).unwrap().unwrap();
+        assert_eq!(content.len(), 500_000);
+        let zeros = [b'0'; 200];
+        assert_eq!(decode(&zeros, 7), Err(BadChunk::TooLong));
+    }
 
     /// Decodes `input` in pieces of `step`; the content and what is left behind the body.
     fn decode(input: &[u8], step: usize) -> Result<Option<Parts>, BadChunk> {
