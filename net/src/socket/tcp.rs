@@ -28,6 +28,9 @@ impl StreamWakers {
     }
 }
 
+/// More tasks than this at one listener take turns in waking each other.
+#[cfg(feature = "alloc")]
+const MOST_WAKERS: usize = 4096;
 #[cfg(feature = "alloc")]
 type Wakers = alloc::vec::Vec<Waker>;
 /// Without an allocator, eight tasks wait at one listener at ease; more take turns in waking each other.
@@ -50,7 +53,13 @@ impl ListenerWakers {
         }
         let waker = cx.waker().clone();
         #[cfg(feature = "alloc")]
-        self.0.push(waker);
+        {
+            // Of tasks that gave up waiting a waker may be left.
+            if self.0.len() >= MOST_WAKERS {
+                self.0.remove(0).wake();
+            }
+            self.0.push(waker);
+        }
         #[cfg(not(feature = "alloc"))]
         if let Err(waker) = self.0.push(waker) {
             self.0.remove(0).wake();

@@ -255,7 +255,7 @@ impl Connection {
         }
         self.receive.on_timer(now);
         if self.slow_timer <= now {
-            self.on_slow_timer(now, config);
+            self.on_slow_timer(now);
         }
         let fired = self.send.on_timer(now);
         if fired != Fired::Nothing {
@@ -271,7 +271,7 @@ impl Connection {
         fired
     }
 
-    fn on_slow_timer(&mut self, now: Instant, config: &Config) {
+    fn on_slow_timer(&mut self, now: Instant) {
         self.slow_timer = Instant::MAX;
         match self.state {
             State::FinWait2 if !self.owned => return self.reset(Error::TimedOut),
@@ -301,7 +301,6 @@ impl Connection {
             self.keep_alive.probes += 1;
             self.keep_alive.due = true;
         }
-        let _ = config;
     }
 
     /// What to send next; tell with [`sent`](Self::sent) that it went.
