@@ -263,7 +263,7 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
     }
 
     fn sectors(&self, bytes: usize) -> Result<u64, BlockError> {
-        if bytes % self.info.sector_size == 0 {
+        if bytes.is_multiple_of(self.info.sector_size) {
             Ok((bytes / self.info.sector_size) as u64)
         } else {
             Err(BlockError::OutOfRange)

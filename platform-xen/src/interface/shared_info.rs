@@ -57,7 +57,7 @@ fn scale(ticks: u64, multiplier: u32, shift: i8) -> u64 {
         0.. => ticks.checked_shl(u32::from(shift.unsigned_abs())),
         _ => ticks.checked_shr(u32::from(shift.unsigned_abs())),
     };
-    (u128::from(shifted.unwrap_or(0)) * u128::from(multiplier) >> 32) as u64
+    ((u128::from(shifted.unwrap_or(0)) * u128::from(multiplier)) >> 32) as u64
 }
 
 /// The whole page.

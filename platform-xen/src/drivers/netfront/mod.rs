@@ -132,7 +132,8 @@ impl<'p, G: Grants, D: Doorbell> NetDevice for Netfront<'p, G, D> {
             // First listen, then ask to be rung, then look again.
             self.rx.doorbell().register(cx.waker());
             self.tx.doorbell().register(cx.waker());
-            if !self.rx.arm() && !(want_tx && self.tx.arm()) {
+            let more = self.rx.arm() || (want_tx && self.tx.arm());
+            if !more {
                 return Poll::Pending;
             }
         }

@@ -13,7 +13,10 @@ use core::{
 
 /// A grant table in which the backend can look pages up.
 #[derive(Clone, Default)]
-struct Table(Rc<RefCell<Vec<Option<(usize, Access, bool)>>>>);
+struct Table(Rc<RefCell<Vec<Option<Entry>>>>);
+
+/// The page's address, what may be done with it, whether the backend is at it.
+type Entry = (usize, Access, bool);
 
 impl Table {
     /// The backend's use of a page, as a copy in the hypervisor does it.
