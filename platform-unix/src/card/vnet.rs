@@ -1,6 +1,6 @@
 //! `struct virtio_net_hdr`: what the kernel and we tell each other about a frame, in ten bytes before it
 //! (virtio 1.2 section 5.1.6, in the byte order of this machine).
-use airglow_device::{RxMeta, TxMeta};
+use airglow_device::{RxMeta, TxMeta, complete_checksum};
 
 /// Length of the header.
 pub(super) const LEN: usize = 10;
@@ -51,23 +51,9 @@ impl Header {
 
     /// Completes the checksum of a frame whose sender left that to the card.
     pub(super) fn complete(&self, frame: &mut [u8]) {
-        let start = usize::from(self.checksum_start);
-        let field = start + usize::from(self.checksum_offset);
-        if self.flags & F_NEEDS_CSUM == 0 || field + 2 > frame.len() {
-            return;
+        if self.flags & F_NEEDS_CSUM != 0 {
+            complete_checksum(frame, TxMeta::checksum(self.checksum_start, self.checksum_offset));
         }
-        let mut sum = 0u64;
-        let mut pairs = frame[start..].chunks_exact(2);
-        for pair in &mut pairs {
-            sum += u64::from(u16::from_be_bytes([pair[0], pair[1]]));
-        }
-        if let [last] = pairs.remainder() {
-            sum += u64::from(*last) << 8;
-        }
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        frame[field..field + 2].copy_from_slice(&(!(sum as u16)).to_be_bytes());
     }
 }
 
