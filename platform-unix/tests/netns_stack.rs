@@ -12,18 +12,8 @@ use std::{
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The example `echo`, built beside the tests.
 fn echo() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples/echo");
-    assert!(
-        path.exists(),
-        "{} is not built: run the tests with `cargo test -p airglow-platform-unix`",
-        path.display()
-    );
-    path
+    airglow_testbed::example("airglow-platform-unix", "echo", "dev")
 }
 
 /// A host at 10.0.0.1 and fd00::1 on its interface `h0`, and the program at 10.0.0.2 and fd00::2.

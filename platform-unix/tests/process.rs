@@ -13,15 +13,7 @@ struct Echo {
 }
 
 fn echo() -> Command {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples/echo");
-    assert!(
-        path.exists(),
-        "{} is not built: run the tests with `cargo test -p airglow-platform-unix`",
-        path.display()
-    );
+    let path = airglow_testbed::example("airglow-platform-unix", "echo", "dev");
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command

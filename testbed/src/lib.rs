@@ -24,4 +24,4 @@ mod program;
 
 pub use namespace::{Namespace, veth};
 pub use process::{Process, Said, cpu_seconds, memory};
-pub use program::{allow_open_files, program};
+pub use program::{allow_open_files, example, program};

@@ -10,8 +10,21 @@ use std::{
 /// # Panics
 /// When it does not compile.
 pub fn program(package: &str, profile: &str) -> PathBuf {
+    build(package, profile, &["--bins"])
+}
+
+/// Builds the example `name` of `package` in the cargo profile `profile` and returns the executable.
+///
+/// # Panics
+/// When it does not compile.
+pub fn example(package: &str, name: &str, profile: &str) -> PathBuf {
+    build(package, profile, &["--example", name])
+}
+
+fn build(package: &str, profile: &str, what: &[&str]) -> PathBuf {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--profile", profile, "--package", package, "--bins"])
+        .args(["build", "--quiet", "--profile", profile, "--package", package])
+        .args(what)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
