@@ -1,6 +1,6 @@
 //! Two hosts talk over a bad wire: every byte arrives intact, or both sides get an error.
 use super::link::*;
-use crate::tcp::{Config, Handle, State, Storage};
+use crate::tcp::{Config, Fixed, Handle, State, Storage};
 use core::time::Duration;
 
 /// One direction's user: writes `total` bytes, closes, and reads what comes.
@@ -217,6 +217,20 @@ fn any_wire_delivers_every_byte_or_an_error_on_both_sides() {
             eprintln!("seed {seed}: {link:?} {config:?} buffers {buffers} sizes {sizes:?}");
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+#[test]
+fn arrays_carry_every_byte_too() {
+    for seed in 0..seeds(300) / 10 {
+        let link = random_link(&mut Random::new(seed ^ 0xdef));
+        let config = Config { user_timeout: PATIENT, ..Config::default() };
+        let boards = [(); 2].map(|()| Fixed::<2, 3000, 1500, 1, (), ()>::new());
+        let mut pair = Pair::with(seed, link, config, boards);
+        for _ in 0..3 {
+            transfer(&mut pair, (10_000, 20_000), Duration::from_secs(3000));
+        }
+        drain(&mut pair);
     }
 }
 

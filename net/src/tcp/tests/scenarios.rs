@@ -106,6 +106,10 @@ fn ten_thousand_idle_connections_hold_no_buffers() {
 #[test]
 fn a_connection_without_buffers_is_small() {
     let connection = size_of::<crate::tcp::Connection>();
+    println!(
+        "a connection is {connection} bytes, four with 4 KiB each {}",
+        size_of::<Fixed<4, 2048, 2048, 2, (), ()>>()
+    );
     assert!(connection <= 1280, "{connection}");
     let half_open = size_of::<crate::tcp::HalfOpen>();
     assert!(half_open <= 128, "{half_open}");
