@@ -89,12 +89,15 @@ impl Receiver {
     }
 
     /// Whether any byte of a segment is in the window (RFC 9293 section 3.4, the four cases).
+    ///
+    /// A segment without data may also lie at the window's right edge: there are the acknowledgments of a peer that has used up the
+    /// window and lost some of it. Two such peers that refused them would never hear each other again.
     pub fn acceptable(&self, seq: Seq, len: u32) -> bool {
         let window = self.window();
         let within = |s: Seq| self.next.up_to(s) && s.before(self.edge);
         match (len, window) {
             (0, 0) => seq == self.next,
-            (0, _) => within(seq),
+            (0, _) => within(seq) || seq == self.edge,
             (_, 0) => false,
             _ => within(seq) || within(seq + (len - 1)),
         }

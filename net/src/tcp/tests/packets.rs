@@ -307,6 +307,22 @@ fn disorder_is_answered_at_once_and_put_in_order() {
 }
 
 #[test]
+fn an_acknowledgment_at_the_edge_of_the_window_counts() {
+    let (mut table, handle) = Table::established();
+    let iss = table.iss;
+    table.host.write(table.now, handle, b"question").unwrap();
+    assert_eq!(table.poll().len(), 1);
+    // The peer has sent 8192 bytes, all the window takes, and all of them are lost; its acknowledgment is not.
+    table.answers(ACK, IRS + 1 + 8192, iss + 9, b"");
+    assert!(table.host.is_delivered(handle));
+    // One byte further is outside.
+    table.host.write(table.now, handle, b"more").unwrap();
+    assert_eq!(table.poll().len(), 1);
+    table.answers(ACK, IRS + 2 + 8192, iss + 13, b"");
+    assert!(!table.host.is_delivered(handle));
+}
+
+#[test]
 fn selective_acknowledgments_report_the_latest_first() {
     let mut table = Table::listening();
     let options = Options { mss: Some(1000), sack_permitted: true, ..Options::default() };
