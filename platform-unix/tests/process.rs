@@ -19,6 +19,14 @@ fn echo() -> Command {
     command
 }
 
+impl Drop for Echo {
+    // Also when a test fails halfway.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Echo {
     fn start() -> Self {
         let mut child = echo().arg("port=0").spawn().unwrap();
