@@ -160,7 +160,8 @@ impl Half {
     fn put(&mut self, now: Instant, frame: &mut [u8], meta: RxMeta) {
         let Self { link, segment } = self;
         let open = meta.checksum_ok || meta.gro_segment != 0;
-        match describe_checksum(frame).filter(|_| open) {
+        // Describing changes the frame: not one whose checksum is whole and may be wrong.
+        match open.then(|| describe_checksum(frame)).flatten() {
             Some(described) => {
                 let described = described.segments(meta.gro_segment);
                 let _ = cut_segments(frame, described, segment, |part| link.push(now, part, ()));
