@@ -8,12 +8,14 @@
 #![warn(missing_docs)]
 
 pub mod corpus;
+mod dns;
 mod frames;
 pub mod generator;
 mod http;
 mod wire_codecs;
 mod words;
 
+pub use dns::{dns_message, dns_zone};
 pub use frames::{Host, Said, frames, offload};
 pub use http::{http_request, http_response, http_server, http_values};
 pub use wire_codecs::wire_codecs;
@@ -39,6 +41,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http_response", body: http_response, count: 10_000 },
     Target { name: "http_server", body: http_server, count: 2_000 },
     Target { name: "http_values", body: http_values, count: 20_000 },
+    Target { name: "dns_message", body: dns_message, count: 1_000 },
+    Target { name: "dns_zone", body: dns_zone, count: 10_000 },
     Target { name: "parameters", body: parameters, count: 20_000 },
     Target { name: "link", body: link, count: 5_000 },
 ];

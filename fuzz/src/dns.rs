@@ -1,0 +1,107 @@
+//! DNS: messages, answers to any query, and zone files.
+use airglow_dns::{
+    server::{Config, Server, Transport, Zones},
+    wire::{Builder, Edns, Flags, Message, NameBuf, Record, RecordType, Section},
+    zone,
+};
+use std::sync::LazyLock;
+
+const ZONE: &[u8] = b"$TTL 1h\n\
+    @ SOA ns admin 1 1d 2h 4w 5m\n\
+    @ NS ns\n\
+    @ MX 10 mail\n\
+    ns A 192.0.2.1\n\
+    ns AAAA 2001:db8::1\n\
+    mail A 192.0.2.2\n\
+    www CNAME mail\n\
+    loop CNAME loop\n\
+    out CNAME www.example.net.\n\
+    d DNAME sub\n\
+    a.sub TXT \"below a name\" \"of its own\"\n\
+    *.wild A 192.0.2.3\n\
+    child NS ns.child\n\
+    ns.child A 192.0.2.4\n\
+    big TXT \"0123456789012345678901234567890123456789012345678901234567890123456789\"\n";
+
+static ZONES: LazyLock<Zones> = LazyLock::new(|| {
+    let apex = apex();
+    let mut zones = Zones::new();
+    zones.insert(
+        zone::load("fuzz.zone", ZONE, &apex, |_| Err("no includes".into())).expect("the zone is right"),
+    );
+    zones
+});
+
+fn apex() -> NameBuf {
+    "example.com".parse().expect("a name")
+}
+
+/// Every record of a message, and the message made of them again: the same names, types, classes and times.
+fn read(bytes: &[u8]) -> Option<()> {
+    let message = Message::new(bytes).ok()?;
+    let _ = message.question();
+    let records: Vec<Record<'_>> = message.records().map_while(Result::ok).collect();
+    let mut room = vec![0; 65_535];
+    let mut builder = Builder::new(&mut room, message.id(), Flags(message.flags().0)).expect("there is room");
+    let mut kept = Vec::new();
+    for record in &records {
+        assert!(record.rdata_offset + record.rdata.len() <= bytes.len());
+        if record.rtype == RecordType(41) {
+            let _ = Edns::from_record(record).map(|edns| {
+                let _ = edns.options().count();
+            });
+            continue;
+        }
+        let name = record.name.as_name();
+        if builder.record(record.section, name, record.rtype, record.class, record.ttl, record.rdata).is_err()
+        {
+            break;
+        }
+        kept.push(*record);
+    }
+    let len = builder.finish();
+    let again = Message::new(&room[..len]).expect("a message");
+    // A message has its sections in order; those that came out of it do too.
+    let sorted = kept.is_sorted_by_key(|record| record.section as usize);
+    let read: Vec<Record<'_>> = again.records().collect::<Result<_, _>>().expect("what is built is read");
+    assert!(sorted && read.len() == kept.len());
+    for (a, b) in kept.iter().zip(&read) {
+        assert_eq!(
+            (a.section, a.name, a.rtype, a.class, a.ttl),
+            (b.section, b.name, b.rtype, b.class, b.ttl)
+        );
+    }
+    Some(())
+}
+
+/// A message: it is read, and asked of a server over each transport. A reply is a message with the query's id, fits, and
+/// answers no reply.
+pub fn dns_message(data: &[u8]) {
+    let _ = read(data);
+    let mut server = Server::new(&ZONES, Config::default());
+    for (transport, most) in [(Transport::Udp, 1232), (Transport::Udp, 512), (Transport::Tcp, 65_535)] {
+        let mut reply = vec![0; most];
+        let Some(len) = server.respond(data, transport, &mut reply) else { continue };
+        let query = Message::new(data).expect("only a message is answered");
+        let reply = Message::new(reply.get(..len).expect("the reply fits")).expect("a reply is a message");
+        assert!(!query.flags().has(Flags::QR), "a reply is answered");
+        assert!(reply.id() == query.id() && reply.flags().has(Flags::QR));
+        let mut records = 0;
+        for record in reply.records() {
+            let record = record.expect("a reply is well formed");
+            assert!(record.section as usize <= Section::Additional as usize);
+            records += 1;
+        }
+        let said = [Section::Answer, Section::Authority, Section::Additional]
+            .map(|s| usize::from(reply.record_count(s)));
+        assert_eq!(records, said.iter().sum::<usize>());
+    }
+}
+
+/// A zone file: a zone, or an error that says where.
+pub fn dns_zone(data: &[u8]) {
+    if let Err(error) = zone::load("fuzz.zone", data, &apex(), |_| Err("no includes".into())) {
+        let text = error.to_string();
+        assert!(text.starts_with("fuzz.zone"), "{text}");
+    }
+}
