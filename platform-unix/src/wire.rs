@@ -263,3 +263,52 @@ impl Drop for Alarm {
         self.reactor.remove(&self.source);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn half() -> Half {
+        Half { link: LinkModel::new(Impairments::default()), segment: vec![0; LONGEST] }
+    }
+
+    /// An IPv4 frame with a TCP segment of `payload` bytes; its checksum field holds `checksum`.
+    fn frame(payload: usize, checksum: [u8; 2]) -> Vec<u8> {
+        let mut frame = vec![2; 12];
+        frame.extend([0x08, 0, 0x45, 0]);
+        frame.extend((40 + payload as u16).to_be_bytes());
+        frame.extend([0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        frame.extend([0, 7, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 1, 0]);
+        frame.extend(checksum);
+        frame.extend([0, 0]);
+        frame.resize(54 + payload, 0x61);
+        frame
+    }
+
+    fn out(half: &mut Half) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| half.link.pop(Instant::MAX)).map(|frame| frame.bytes).collect()
+    }
+
+    #[test]
+    fn a_frame_whose_checksum_was_not_looked_at_is_not_touched() {
+        let mut half = half();
+        let wrong = frame(10, [0xde, 0xad]);
+        half.put(Instant::ZERO, &mut wrong.clone(), RxMeta::new(false, 0));
+        assert_eq!(out(&mut half), [wrong]);
+    }
+
+    #[test]
+    fn open_checksums_are_completed_and_segments_cut() {
+        let mut half = half();
+        half.put(Instant::ZERO, &mut frame(10, [0xde, 0xad]), RxMeta::new(true, 0));
+        let [whole] = out(&mut half).try_into().unwrap();
+        // Completed: doing it again changes nothing, and the field is another.
+        let mut again = whole.clone();
+        let meta = describe_checksum(&mut again).unwrap();
+        assert!(airglow_device::complete_checksum(&mut again, meta) && again == whole);
+        assert_ne!(whole[50..52], [0xde, 0xad]);
+
+        half.put(Instant::ZERO, &mut frame(2500, [0; 2]), RxMeta::new(true, 1000));
+        assert_eq!(out(&mut half).iter().map(Vec::len).collect::<Vec<_>>(), [1054, 1054, 554]);
+    }
+}
