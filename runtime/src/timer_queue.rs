@@ -175,13 +175,10 @@ mod growing {
 
         /// Wakes all whose instant is `now` or earlier; returns how many those were.
         pub fn fire(&self, now: Instant) -> usize {
-            let mut fired = 0;
-            // Never wake while the queue is borrowed: a waker may run any code.
-            while let Some(waker) = self.pop_due(now) {
-                waker.wake();
-                fired += 1;
-            }
-            fired
+            // Never wake while the queue is borrowed: a waker may run any code. One that asks again at once has its next
+            // turn with the next call.
+            let due = self.len();
+            core::iter::from_fn(|| self.pop_due(now)).take(due).map(Waker::wake).count()
         }
 
         fn pop_due(&self, now: Instant) -> Option<Waker> {

@@ -225,5 +225,8 @@ fn a_waker_may_use_the_queue_that_wakes_it() {
         queue.insert(Instant::from_secs(1), &Arc::new(Again).into());
         assert_eq!(queue.fire(Instant::from_secs(2)), 1);
         assert_eq!(queue.next(), Some(Instant::from_secs(9)));
+        // Even one that asks for the past.
+        assert_eq!(queue.fire(Instant::from_secs(99)), 1);
+        assert_eq!(queue.next(), Some(Instant::from_secs(9)));
     });
 }
