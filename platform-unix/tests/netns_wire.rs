@@ -131,6 +131,32 @@ fn a_perfect_wire_is_fast_and_takes_segments_apart() {
 }
 
 #[test]
+fn tap_devices_are_ends_too() {
+    let (left, right, middle) = (Namespace::new("left"), Namespace::new("right"), Namespace::new("wire"));
+    middle.enter(|| {
+        let reactor = Reactor::new().unwrap();
+        // The wire makes the devices; each then goes to a namespace of its own.
+        let impairments = Impairments::parse("delay=5ms").unwrap();
+        let mut wire = Wire::open(&reactor, ["w0", "w1"], [impairments; 2]).unwrap();
+        for (namespace, end, address) in [(&left, "w0", "10.0.0.1/24"), (&right, "w1", "10.0.0.2/24")] {
+            middle.ip(&format!("link set {end} netns {}", namespace.name()));
+            namespace.address(end, address);
+        }
+        let mut ping = left.start("ping", &["-c", "20", "-i", "0.02", "-W", "2", "10.0.0.2"]);
+        let ended = async {
+            while ping.runs() {
+                airglow_runtime::sleep(&reactor, Duration::from_millis(10)).await;
+            }
+        };
+        block_on(&reactor, select(wire.carry(), ended));
+        let said = ping.wait(Duration::from_secs(1));
+        println!("{said}");
+        assert!(said.success() && said.stdout.contains(" 0% packet loss"), "{said}");
+        assert!(wire.stats().iter().all(|stats| stats.delivered >= 20), "{:?}", wire.stats());
+    });
+}
+
+#[test]
 fn delay_is_as_asked() {
     let bench = Bench::new("delay=20ms");
     let (lost, least, mean) = bench.ping(&["-c", "50", "-i", "0.02", "-W", "2", "10.0.0.2"]);
