@@ -269,9 +269,7 @@ impl<'a> Lock<'a> {
                 Err(why) => return Err(why).context(path.display()),
             }
             std::thread::sleep(Duration::from_millis(500));
-            if let Ok(holder) = fs::read_to_string(path)
-                && !Path::new("/proc").join(&holder).exists()
-            {
+            if abandoned(path) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -282,5 +280,28 @@ impl<'a> Lock<'a> {
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.0);
+    }
+}
+
+/// Whoever took the lock is gone: its process is, or it ended before it could write its number.
+fn abandoned(path: &Path) -> bool {
+    let Ok(holder) = fs::read_to_string(path) else { return false };
+    if holder.parse::<u32>().is_ok() {
+        return !Path::new("/proc").join(holder).exists();
+    }
+    let age = fs::metadata(path).and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+    age.is_some_and(|age| age > Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_whose_holder_is_gone_is_taken_over() {
+        let path = env::temp_dir().join(format!("airglow-lock-{}", std::process::id()));
+        fs::write(&path, "4194999").unwrap();
+        drop(Lock::take(&path).map_err(|e| e.to_string()).unwrap());
+        assert!(!path.exists());
     }
 }
