@@ -59,6 +59,55 @@ pub fn run(board: &Board, image: &Path, port: u16) -> Result {
     if status.success() { Ok(()) } else { Err(Failure::new(format!("{}: {status}", board.qemu[0]))) }
 }
 
+/// An emulated board in the background, its decoded console in a file. It ends when this value goes.
+pub struct Running {
+    qemu: Child,
+    printer: Option<Child>,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Boots `image`.
+    pub fn start(board: &Board, image: &Path, netdev: &str, decoder: &Path, log: &Path) -> Result<Self> {
+        let file = fs::File::create(log).context(log.display())?;
+        let mut qemu = command(board, image, netdev);
+        qemu.stdin(Stdio::null()).stderr(Stdio::null());
+        let qemu = if board.defmt() {
+            let mut qemu = qemu.stdout(Stdio::piped()).spawn().context(board.qemu[0])?;
+            let printer = Command::new(decoder)
+                .args(["--show-skipped-frames", "-e"])
+                .arg(image)
+                .stdin(qemu.stdout.take().context("no console")?)
+                .stdout(file)
+                .stderr(Stdio::null())
+                .spawn();
+            let mut running = Self { qemu, printer: None, log: log.to_owned() };
+            running.printer = Some(printer.context(decoder.display())?);
+            return Ok(running);
+        } else {
+            qemu.stdout(file).spawn().context(board.qemu[0])?
+        };
+        Ok(Self { qemu, printer: None, log: log.to_owned() })
+    }
+
+    /// The console so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+        // The decoder ends with its input.
+        if let Some(printer) = &mut self.printer {
+            let _ = printer.wait();
+        }
+        let _ = fs::remove_file(&self.log);
+    }
+}
+
 /// Decodes `console`, the `defmt` frames of `image`, onto our standard output.
 fn print(decoder: &Path, image: &Path, console: impl Into<Stdio>) -> Result<Child> {
     Command::new(decoder)

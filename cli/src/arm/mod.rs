@@ -2,13 +2,16 @@
 mod boards;
 pub mod elf;
 mod emulator;
+mod frames;
 mod image;
 mod size;
-pub mod toolchain;
+pub mod test;
+mod toolchain;
+
+pub use test::test;
 
 use crate::{
     failure::{Context, Failure, Result},
-    test::Tests,
     workspace::{App, Workspace},
 };
 use boards::{BOARDS, Board};
@@ -71,9 +74,4 @@ pub fn flash(_workspace: &Workspace, _app: &App, name: &str) -> Result {
          `cargo airglow build` makes an ELF file that a debug probe's own tools write",
         board.name, board.name
     )))
-}
-
-/// The tests of the area `arm`.
-pub fn test(_tests: &mut Tests) -> Result {
-    Ok(())
 }

@@ -12,6 +12,7 @@ use core::{
     arch::asm,
     cell::{Cell, RefCell},
     task::{RawWaker, RawWakerVTable, Waker},
+    time::Duration,
 };
 
 const NANOS: u64 = 1_000_000_000 / Selected::HERTZ as u64;
@@ -38,6 +39,9 @@ pub struct Kernel {
     feed: Cell<Option<<Selected as Board>::Watchdog>>,
     net: Cell<Option<Waker>>,
     sleeps: Cell<u32>,
+    /// The deepest stack that was reported, and when it is looked at again.
+    deepest: Cell<usize>,
+    look_at: Cell<Instant>,
 }
 
 static KERNEL: Local<Kernel> = Local::new(Kernel {
@@ -48,6 +52,8 @@ static KERNEL: Local<Kernel> = Local::new(Kernel {
     feed: Cell::new(None),
     net: Cell::new(None),
     sleeps: Cell::new(0),
+    deepest: Cell::new(0),
+    look_at: Cell::new(Instant::ZERO),
 });
 
 pub(super) fn start() -> &'static Kernel {
@@ -115,6 +121,7 @@ impl Park for Kernel {
         if self.woken.replace(false) {
             return;
         }
+        self.report_stack(now);
         let ticks = match self.timers.next() {
             Some(at) => u32::try_from(at.since(now).as_nanos() as u64 / NANOS + 1)
                 .unwrap_or(u32::MAX)
@@ -143,6 +150,20 @@ impl Kernel {
         let ticks = clock.read(0u32.wrapping_sub(counter));
         self.clock.set(clock);
         ticks
+    }
+
+    /// Says how deep the stack has been, when there is nothing else to do and it has become deeper; once a second at most.
+    fn report_stack(&self, now: Instant) {
+        if now < self.look_at.get()
+            || self.timers.next().is_some_and(|at| at.since(now) < Duration::from_millis(20))
+        {
+            return;
+        }
+        self.look_at.set(now + Duration::from_secs(1));
+        let (used, size) = super::stack_use();
+        if used > self.deepest.replace(used.max(self.deepest.get())) {
+            defmt::info!("stack {=usize} of {=usize} bytes", used, size);
+        }
     }
 
     /// Wakes whom the network controller and the clock have something for.

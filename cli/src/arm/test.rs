@@ -1,0 +1,152 @@
+//! The area `arm`: every board that QEMU models, booted, fetched from, flooded and measured.
+use super::{
+    boards::{self, BOARDS, Board},
+    emulator::{self, Running},
+    frames::Wire,
+    image, size,
+};
+use crate::{
+    failure::{Context, Failure, Result},
+    test::Tests,
+    workspace::Workspace,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// What the website may take on a board, in bytes: flash with content, variables. Measured, and a little air.
+const BOUNDS: &[(&str, u64, u64)] =
+    &[("lm3s6965evb", 212 * 1024, 24 * 1024), ("mps2-an385", 640 * 1024, 24 * 1024)];
+
+/// The most bytes of stack the website may have used on the 64 KiB board when all is done.
+const STACK: u64 = 40_000;
+
+/// A site's file, and whether a board with a small flash leaves it out.
+const FILES: &[(&str, bool)] = &[("index.html", false), ("style.css", false), ("sky.png", true)];
+
+/// The tests.
+pub fn test(tests: &mut Tests) -> Result {
+    tests.need(&["curl", "qemu-system-arm"])?;
+    let decoder = emulator::decoder()?;
+    for board in BOARDS {
+        let mut built = None;
+        tests.check(&format!("{}: image and its size", board.name), |workspace| {
+            let image = image::build(workspace, &workspace.app(Some("website"))?, board)?;
+            bounded(&image, board)?;
+            built = Some(image);
+            Ok(())
+        });
+        let Some(image) = built else { continue };
+        tests.check(&format!("{}: DHCP, and every page to the byte", board.name), |workspace| {
+            serves(workspace, board, &image, &decoder)
+        });
+    }
+    if let Some(board) = boards::find("lm3s6965evb") {
+        tests.check("lm3s6965evb: ARP, ping, and both again after a flood", |workspace| {
+            let image = image::build(workspace, &workspace.app(Some("website"))?, board)?;
+            flooded(board, &image, &decoder)
+        });
+    }
+    Ok(())
+}
+
+/// Flash and RAM within the bounds.
+fn bounded(image: &Path, board: &Board) -> Result {
+    let (size, _) = size::measure(image)?;
+    println!("   {}: flash {} bytes, variables {} bytes", board.name, size.flash, size.ram);
+    match BOUNDS.iter().find(|(name, ..)| *name == board.name) {
+        Some(&(_, flash, ram)) if size.flash > flash || size.ram > ram => Err(Failure::new(format!(
+            "the image has {} bytes of flash and {} of variables; the bounds are {flash} and {ram}",
+            size.flash, size.ram
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn log_file(board: &Board, what: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("airglow-{}-{what}-{}.log", board.name, std::process::id()))
+}
+
+/// Boots with an address from DHCP, fetches each file and compares it with the one in the tree.
+fn serves(workspace: &Workspace, board: &Board, image: &Path, decoder: &Path) -> Result {
+    let image = image::with_parameters(image, &[])?;
+    let port = emulator::free_port()?;
+    let netdev = format!("user,hostfwd=tcp:127.0.0.1:{port}-:80");
+    let log = log_file(board, "site");
+    let running = Running::start(board, &image, &netdev, decoder, &log)?;
+    let fetch = |file: &str| -> Result<(String, Vec<u8>)> {
+        let body = log.with_extension("body");
+        let output = Command::new("curl")
+            .args(["--silent", "--compressed", "--max-time", "20", "--write-out", "%{http_code}", "--output"])
+            .arg(&body)
+            .arg(format!("http://127.0.0.1:{port}/{file}"))
+            .output()
+            .context("curl")?;
+        Ok((String::from_utf8_lossy(&output.stdout).into_owned(), fs::read(&body).unwrap_or_default()))
+    };
+    // QEMU accepts before the board is there, so the first answer may be a while.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while fetch("")?.0 != "200" {
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("no answer within 60 s; the board's log:\n{}", running.log())));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    for (file, large) in FILES {
+        let (status, body) = fetch(file)?;
+        let left_out = *large && board.largest_file.is_none() && board.ram == 64;
+        let expected = fs::read(workspace.root.join("apps/website/site").join(file)).context(file)?;
+        let right = if left_out { status == "404" } else { status == "200" && body == expected };
+        if !right {
+            return Err(Failure::new(format!(
+                "/{file}: {status} and {} bytes of {}; the board's log:\n{}",
+                body.len(),
+                expected.len(),
+                running.log()
+            )));
+        }
+    }
+    if board.ram == 64 {
+        stack_bounded(&running)?;
+    }
+    Ok(())
+}
+
+/// The board says how deep its stack has been when it has nothing else to do.
+fn stack_bounded(running: &Running) -> Result {
+    std::thread::sleep(Duration::from_secs(3));
+    let log = running.log();
+    let depth = log
+        .lines()
+        .filter_map(|line| line.split_once("stack ")?.1.split_once(" of ")?.0.parse::<u64>().ok())
+        .next_back()
+        .context_with(|| format!("the board does not say how deep its stack has been:\n{log}"))?;
+    println!("   stack {depth} bytes at most");
+    if depth < STACK { Ok(()) } else { Err(Failure::new(format!("the stack was {depth} bytes deep"))) }
+}
+
+/// Frames straight onto the board's wire: it answers before and after a flood, and has not started again in between.
+fn flooded(board: &Board, image: &Path, decoder: &Path) -> Result {
+    let words = ["ipv4=10.9.8.2/24".to_owned(), "ipv6=off".to_owned()];
+    let image = image::with_parameters(image, &words)?;
+    let mut wire = Wire::new()?;
+    let running = Running::start(board, &image, &wire.netdev(), decoder, &log_file(board, "flood"))?;
+    let tell = |what: &str| Failure::new(format!("{what}; the board's log:\n{}", running.log()));
+    wire.resolve(Duration::from_secs(30)).ok_or_else(|| tell("no ARP reply"))?;
+    if !wire.ping(Duration::from_secs(5)) {
+        return Err(tell("no echo reply"));
+    }
+    let sent = wire.flood(Duration::from_secs(5))?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !wire.ping(Duration::from_secs(1)) {
+        if Instant::now() > deadline {
+            return Err(tell(&format!("no echo reply after a flood of {sent} frames")));
+        }
+    }
+    println!("   {sent} frames of flood in 5 s; answered again");
+    let starts = running.log().matches("airglow on").count();
+    if starts == 1 { Ok(()) } else { Err(tell(&format!("the board has started {starts} times"))) }
+}
