@@ -6,7 +6,7 @@ mod frames;
 mod image;
 mod size;
 pub mod test;
-mod toolchain;
+pub mod toolchain;
 
 pub use test::test;
 
