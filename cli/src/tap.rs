@@ -29,10 +29,10 @@ pub fn ready(name: &str, ipv4: Option<&str>) -> Result {
         };
         missing.push(format!("ip tuntap add dev {name} mode tap vnet_hdr{user}"));
     }
-    if let Some(host) = &host {
-        if !exists || !has_address(name, host) {
-            missing.push(format!("ip address add {host} dev {name}"));
-        }
+    if let Some(host) = &host
+        && (!exists || !has_address(name, host))
+    {
+        missing.push(format!("ip address add {host} dev {name}"));
     }
     if !exists || !is_up(name) {
         missing.push(format!("ip link set {name} up"));

@@ -26,7 +26,7 @@ pub fn wire(Arguments { a, b, impairments }: &Arguments) -> Result {
         // The words of the line, not of a boot.
         Failure::new(format!("`{}`: expected {}", wrong.word, wrong.expected))
     })?;
-    let [forth, back] = Wire::run([a, b], impairments).map_err(|error| Failure::new(error))?;
+    let [forth, back] = Wire::run([a, b], impairments).map_err(Failure::new)?;
     println!("{a} to {b}: {forth}");
     println!("{b} to {a}: {back}");
     Ok(())

@@ -173,7 +173,7 @@ fn counts(line: &str) -> Option<(u64, u64)> {
     let numbers = line
         .strip_prefix("test result: ")
         .map_or(line, |rest| rest.split_once(". ").map_or(rest, |(_, n)| n));
-    let mut parts = numbers.split(|c| c == ';' || c == ',');
+    let mut parts = numbers.split([';', ',']);
     let mut number = |what: &str| parts.next()?.trim().strip_suffix(what)?.trim().parse().ok();
     Some((number("passed")?, number("failed")?))
 }

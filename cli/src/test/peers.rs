@@ -9,16 +9,21 @@ const PACKAGES: &[&str] = &[
     "bind9utils",
     "chromium",
     "curl",
+    "ethtool",
     "iproute2",
+    "iputils-ping",
     "knot",
     "knot-dnsutils",
     "nsd",
+    "openvswitch-switch",
+    "openvswitch-testcontroller",
 ];
 
 /// A browser shows the site; other name servers answer as ours does.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
+    tests.cargo("Open vSwitch", "test --package airglow-openflow-switch --test peers");
     tests.cargo("name servers", "test --package airglow-dns-server --test peers");
     Ok(())
 }

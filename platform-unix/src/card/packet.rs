@@ -115,6 +115,20 @@ impl Packet {
     }
 }
 
+impl Packet {
+    /// Opens the interface `name` to pass frames on: every frame is heard, whoever it is for, with its checksum complete; frames
+    /// longer than the MTU are dropped. [`mac`](NetDevice::mac) is the interface's own address.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_promiscuous(reactor: &Reactor, name: &str) -> Result<Self, OpenError> {
+        let mut card = Self::open(reactor, name, Some(MacAddr::UNSPECIFIED), false)?;
+        let own = Name::new(name).and_then(|name| interface::mac(&interface::control().ok()?, name).ok());
+        card.mac = own.unwrap_or(card.mac);
+        Ok(card)
+    }
+}
+
 /// With an IPv6 address of its own the host would answer beside us, and its link-local address, made from the same
 /// hardware address, would be ours too.
 fn silence_ipv6(name: &str) -> io::Result<()> {

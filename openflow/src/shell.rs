@@ -1,0 +1,261 @@
+//! The thin asynchronous part: a [`Switch`] over network devices and controllers' streams.
+use crate::{
+    switch::{Config, ConnectionId, Output, Switch},
+    wire::{HEADER, Header},
+};
+use airglow_device::{NetDevice, NetRx, NetTx, Stream, Timer};
+use airglow_runtime::{Either, select, timeout};
+use alloc::{string::String, vec::Vec};
+use core::{
+    cell::RefCell,
+    convert::Infallible,
+    future::poll_fn,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+/// Frames taken from a port in one turn.
+const BUDGET: usize = 64;
+/// How long a controller may take over one message, or not take what is sent to it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Silence after which a controller is asked whether it is there.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// A switch that joins devices.
+pub struct Datapath<D: NetDevice, T> {
+    inner: RefCell<Inner<D>>,
+    timer: T,
+}
+
+struct Inner<D: NetDevice> {
+    switch: Switch,
+    ports: Ports<D>,
+    driver: Option<Waker>,
+    controllers: Vec<(ConnectionId, Waker)>,
+}
+
+/// The devices behind ports 1, 2, and so on.
+struct Ports<D> {
+    devices: Vec<D>,
+    // Frames for the port that is receiving just now, whose halves are lent out; and which ports have something to flush.
+    unflushed: Vec<bool>,
+}
+
+/// Sends to all devices but the one that is lent out, whose transmitting half stands beside.
+struct Lent<'a, D: NetDevice> {
+    before: &'a mut [D],
+    tx: &'a mut D::Tx,
+    after: &'a mut [D],
+    unflushed: &'a mut [bool],
+    dropped: u64,
+}
+
+impl<D: NetDevice> Output for Lent<'_, D> {
+    fn transmit(&mut self, port: u32, frame: &[u8]) {
+        let Some(index) = (port as usize).checked_sub(1) else { return };
+        let here = self.before.len();
+        let sent = match index {
+            _ if index < here => send(self.before[index].split().1, frame),
+            _ if index == here => send(self.tx, frame),
+            _ => self.after.get_mut(index - here - 1).is_some_and(|device| send(device.split().1, frame)),
+        };
+        self.dropped += u64::from(!sent);
+        if let Some(flag) = self.unflushed.get_mut(index) {
+            *flag = true;
+        }
+    }
+}
+
+impl<D: NetDevice> Output for Ports<D> {
+    fn transmit(&mut self, port: u32, frame: &[u8]) {
+        let Some(index) = (port as usize).checked_sub(1) else { return };
+        if let Some(device) = self.devices.get_mut(index) {
+            send(device.split().1, frame);
+            self.unflushed[index] = true;
+        }
+    }
+}
+
+fn send(tx: &mut impl NetTx, frame: &[u8]) -> bool {
+    tx.transmit(frame.len(), |slot| slot.bytes.copy_from_slice(frame)).is_ok()
+}
+
+impl<D: NetDevice> Ports<D> {
+    fn flush(&mut self) {
+        for (device, flag) in self.devices.iter_mut().zip(&mut self.unflushed) {
+            if core::mem::take(flag) {
+                device.split().1.flush();
+            }
+        }
+    }
+}
+
+impl<D: NetDevice, T: Timer> Datapath<D, T> {
+    /// A switch whose ports 1, 2, ... are these devices, each with its name.
+    pub fn new(config: Config, random: u64, devices: Vec<(String, D)>, timer: T) -> Self {
+        let now = timer.now();
+        let mut switch = Switch::new(config, random);
+        for (index, (name, device)) in devices.iter().enumerate() {
+            switch.add_port(now, index as u32 + 1, name, device.mac(), 0);
+        }
+        let devices: Vec<D> = devices.into_iter().map(|(_, device)| device).collect();
+        let ports = Ports { unflushed: devices.iter().map(|_| false).collect(), devices };
+        Self { inner: RefCell::new(Inner { switch, ports, driver: None, controllers: Vec::new() }), timer }
+    }
+
+    /// Calls `f` with the switch, to look at it.
+    pub fn with_switch<R>(&self, f: impl FnOnce(&Switch) -> R) -> R {
+        f(&self.inner.borrow().switch)
+    }
+
+    /// Carries frames and keeps time. Never returns; poll it beside [`control`](Self::control).
+    pub async fn run(&self) -> Infallible {
+        poll_fn(|cx| {
+            let inner = &mut *self.inner.borrow_mut();
+            let Inner { switch, ports, driver, controllers } = inner;
+            *driver = Some(cx.waker().clone());
+            let now = self.timer.now();
+            let mut more = false;
+            for index in 0..ports.devices.len() {
+                let (before, rest) = ports.devices.split_at_mut(index);
+                let Some((device, after)) = rest.split_first_mut() else { break };
+                switch.link(index as u32 + 1, device.link() == airglow_device::LinkState::Up);
+                let (rx, tx) = device.split();
+                let mut out: Lent<'_, D> =
+                    Lent { before, tx, after, unflushed: &mut ports.unflushed, dropped: 0 };
+                let taken =
+                    rx.receive(BUDGET, |frame, _| switch.receive(now, index as u32 + 1, frame, &mut out));
+                more |= taken >= BUDGET;
+            }
+            switch.poll(now);
+            ports.flush();
+            for (id, waker) in controllers.iter() {
+                if switch.has_output(*id) {
+                    waker.wake_by_ref();
+                }
+            }
+            for device in &mut ports.devices {
+                more |= device.poll_ready(cx, false).is_ready();
+            }
+            if more {
+                cx.waker().wake_by_ref();
+            }
+            if let Some(at) = switch.poll_timeout() {
+                self.timer.wake_at(at, cx.waker());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Speaks with one controller until its stream ends, it breaks the protocol, or it is silent for too long.
+    pub async fn control(&self, mut stream: impl Stream) {
+        stream.set_nodelay(true);
+        let id = self.inner.borrow_mut().switch.connected();
+        let connection = Connected { datapath: self, id };
+        let _ = connection.speak(&mut stream).await;
+        let _ = stream.close().await;
+    }
+}
+
+/// A controller's connection, taken back when dropped.
+struct Connected<'d, D: NetDevice, T: Timer> {
+    datapath: &'d Datapath<D, T>,
+    id: ConnectionId,
+}
+
+impl<D: NetDevice, T: Timer> Drop for Connected<'_, D, T> {
+    fn drop(&mut self) {
+        let mut inner = self.datapath.inner.borrow_mut();
+        inner.switch.disconnected(self.id);
+        inner.controllers.retain(|(id, _)| *id != self.id);
+    }
+}
+
+/// The conversation is over.
+struct Ended;
+
+impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
+    async fn speak(&self, stream: &mut impl Stream) -> Result<(), Ended> {
+        let timer = &self.datapath.timer;
+        let mut input = Vec::new();
+        let mut asked = false;
+        loop {
+            self.send(stream).await?;
+            let mut chunk = [0; 4096];
+            // Whichever comes first: bytes from the controller, something to tell it, or silence.
+            let next = select(stream.read(&mut chunk), self.output());
+            match timeout(timer, IDLE, next).await {
+                Ok(Either::Left(Ok(0) | Err(_))) => return Ok(()),
+                Ok(Either::Left(Ok(count))) => {
+                    asked = false;
+                    input.extend_from_slice(chunk.get(..count).unwrap_or(&[]));
+                    self.take(&mut input)?;
+                }
+                Ok(Either::Right(())) => {}
+                Err(_) if asked => return Err(Ended),
+                Err(_) => {
+                    asked = true;
+                    self.datapath.inner.borrow_mut().switch.ask(self.id);
+                }
+            }
+        }
+    }
+
+    /// Hands every whole message in `input` to the switch.
+    fn take(&self, input: &mut Vec<u8>) -> Result<(), Ended> {
+        let inner = &mut *self.datapath.inner.borrow_mut();
+        let now = self.datapath.timer.now();
+        let mut at = 0;
+        let mut result = Ok(());
+        while let Some(header) = input.get(at..).and_then(Header::parse) {
+            let length = usize::from(header.length);
+            if length < HEADER {
+                result = Err(Ended);
+                break;
+            }
+            let Some(message) = input.get(at..at + length) else { break };
+            if inner.switch.message(now, self.id, message, &mut inner.ports).is_err() {
+                result = Err(Ended);
+                break;
+            }
+            at += length;
+        }
+        input.drain(..at);
+        inner.ports.flush();
+        // Flows may now end earlier, and other controllers may have something to hear.
+        if let Some(waker) = &inner.driver {
+            waker.wake_by_ref();
+        }
+        result
+    }
+
+    async fn send(&self, stream: &mut impl Stream) -> Result<(), Ended> {
+        loop {
+            let bytes = self.datapath.inner.borrow_mut().switch.take_output(self.id);
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let sent = timeout(&self.datapath.timer, PATIENCE, stream.write_all(&bytes)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return Err(Ended);
+            }
+        }
+    }
+
+    /// Waits until there is something to send.
+    async fn output(&self) {
+        poll_fn(|cx| {
+            let inner = &mut *self.datapath.inner.borrow_mut();
+            if inner.switch.has_output(self.id) {
+                return Poll::Ready(());
+            }
+            match inner.controllers.iter_mut().find(|(id, _)| *id == self.id) {
+                Some((_, waker)) => waker.clone_from(cx.waker()),
+                None => inner.controllers.push((self.id, cx.waker().clone())),
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}

@@ -1,0 +1,448 @@
+//! A packet's way through the tables: OpenFlow 1.3 section 5.
+use super::{Group, Output, Switch, meter::Verdict, table::hash_key};
+use crate::{
+    packet::Packet,
+    wire::{Action, Field, GroupType, Instructions, Key, port},
+};
+use airglow_device::Instant;
+use alloc::{rc::Rc, vec::Vec};
+
+/// Deepest nesting of groups that a packet follows.
+const DEEPEST: u8 = 8;
+/// Slots of the exact-match cache, a power of two.
+const EXACT: usize = 8192;
+
+/// Which rule of which table a key led to. Any change of rules or ports empties it, by its generation.
+pub struct Exact {
+    slots: Vec<(u64, u32, u8, u32, Key)>,
+    generation: u32,
+}
+
+impl Exact {
+    pub(super) const fn new() -> Self {
+        Self { slots: Vec::new(), generation: 1 }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.generation = self.generation.wrapping_add(1).max(1);
+    }
+
+    fn find(&self, hash: u64, table: u8, key: &Key) -> Option<u32> {
+        let slot = self.slots.get(hash as usize & (EXACT - 1))?;
+        (slot.0 == hash && slot.1 == self.generation && slot.2 == table && slot.4 == *key).then_some(slot.3)
+    }
+
+    fn keep(&mut self, hash: u64, table: u8, rule: u32, key: &Key) {
+        if self.slots.is_empty() {
+            self.slots.resize(EXACT, (0, 0, 0, 0, Key::ZERO));
+        }
+        if let Some(slot) = self.slots.get_mut(hash as usize & (EXACT - 1)) {
+            *slot = (hash, self.generation, table, rule, *key);
+        }
+    }
+}
+
+/// Why a packet goes to a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No flow matched, or the table-miss flow sent it.
+    NoMatch = 0,
+    /// A flow's action.
+    Action = 1,
+    /// Its time to live is up.
+    InvalidTtl = 2,
+}
+
+/// What a packet carries with it to the end of the pipeline.
+#[derive(Default)]
+struct ActionSet {
+    // One of each kind, the set-fields one of each field; carried out in the order of section 5.10.
+    actions: Vec<Action>,
+}
+
+/// The order in which an action set is carried out.
+const fn rank(action: &Action) -> u8 {
+    match action {
+        Action::CopyTtlIn => 0,
+        Action::PopVlan | Action::PopMpls(_) => 1,
+        Action::PushMpls(_) => 2,
+        Action::PushVlan(_) => 4,
+        Action::CopyTtlOut => 5,
+        Action::DecMplsTtl | Action::DecIpTtl => 6,
+        Action::SetQueue(_) => 8,
+        Action::Group(_) => 9,
+        Action::Output { .. } => 10,
+        _ => 7,
+    }
+}
+
+impl ActionSet {
+    fn write(&mut self, actions: &[Action]) {
+        for action in actions {
+            let same = |other: &Action| match (other, action) {
+                (Action::SetField(a, _), Action::SetField(b, _)) => a == b,
+                _ => core::mem::discriminant(other) == core::mem::discriminant(action),
+            };
+            match self.actions.iter_mut().find(|other| same(other)) {
+                Some(slot) => *slot = *action,
+                None => self.actions.push(*action),
+            }
+        }
+    }
+
+    fn ordered(mut self) -> Vec<Action> {
+        self.actions.sort_by_key(rank);
+        // A group takes the place of an output port.
+        if self.actions.iter().any(|action| matches!(action, Action::Group(_))) {
+            self.actions.retain(|action| !matches!(action, Action::Output { .. }));
+        }
+        self.actions
+    }
+}
+
+/// What of a packet's way its packet-ins tell.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub table: u8,
+    pub cookie: u64,
+    pub reason: Reason,
+}
+
+impl Switch {
+    /// Takes a frame that came in on a port.
+    pub fn receive(&mut self, now: Instant, number: u32, frame: &[u8], out: &mut impl Output) {
+        let Some(port) = self.ports.get_mut(&number) else { return };
+        port.stats.rx_packets += 1;
+        port.stats.rx_bytes += frame.len() as u64;
+        if port.description.config & (port::config::PORT_DOWN | port::config::NO_RECV) != 0
+            || frame.len() < 14
+        {
+            port.stats.rx_dropped += 1;
+            return;
+        }
+        let mut packet = core::mem::take(&mut self.packet);
+        packet.read(number, frame);
+        self.run(now, &mut packet, out);
+        self.packet = packet;
+    }
+
+    /// Sends a packet through the tables from the first on.
+    pub(super) fn run(&mut self, now: Instant, packet: &mut Packet, out: &mut dyn Output) {
+        let mut set = ActionSet::default();
+        let mut table = 0_u8;
+        let mut origin;
+        loop {
+            let Some((instructions, cookie, miss)) = self.look_up(now, table, packet) else {
+                self.missed(now, table, packet, out);
+                return;
+            };
+            origin = Origin { table, cookie, reason: if miss { Reason::NoMatch } else { Reason::Action } };
+            if let Some(meter) = instructions.meter.and_then(|id| self.meters.get_mut(&id)) {
+                match meter.take(now, packet.bytes().len()) {
+                    Verdict::Pass => {}
+                    Verdict::Drop => return,
+                    Verdict::Remark(precedence) => remark(packet, precedence),
+                }
+            }
+            if !self.apply(now, instructions.applied(), packet, origin, 0, out) {
+                return;
+            }
+            if instructions.clear {
+                set.actions.clear();
+            }
+            set.write(instructions.written());
+            if let Some((value, mask)) = instructions.metadata {
+                packet.set_metadata(value, mask);
+            }
+            match instructions.goto {
+                Some(next) if next > table => table = next,
+                _ => break,
+            }
+        }
+        if !set.actions.is_empty() {
+            self.apply(now, &set.ordered(), packet, origin, 0, out);
+        }
+    }
+
+    /// The flow that a packet matches: instructions, cookie, and whether it is the table-miss flow.
+    fn look_up(
+        &mut self,
+        now: Instant,
+        number: u8,
+        packet: &Packet,
+    ) -> Option<(Rc<Instructions>, u64, bool)> {
+        let table = self.tables.get_mut(usize::from(number))?;
+        table.lookups += 1;
+        let hash = hash_key(packet.key()) ^ u64::from(number);
+        let index = match self.exact.find(hash, number, packet.key()) {
+            Some(index) => {
+                self.stats.cached += 1;
+                index
+            }
+            None => {
+                let index = table.find(packet.key())?;
+                self.exact.keep(hash, number, index, packet.key());
+                index
+            }
+        };
+        table.matched += 1;
+        let rule = table.rule_mut(index)?;
+        rule.packets += 1;
+        rule.bytes += packet.bytes().len() as u64;
+        rule.used = now;
+        let miss = rule.priority == 0 && rule.matches.mask.is_zero();
+        Some((Rc::clone(&rule.instructions), rule.cookie, miss))
+    }
+
+    /// No flow, not even a table-miss flow: 1.0 asks the controller, 1.3 drops; alone, the switch may bridge.
+    fn missed(&mut self, now: Instant, table: u8, packet: &mut Packet, out: &mut dyn Output) {
+        let origin = Origin { table, cookie: u64::MAX, reason: Reason::NoMatch };
+        if !self.has_controller() {
+            if self.config.fail_standalone {
+                self.output(now, port::NORMAL, u16::MAX, packet, origin, out);
+            } else {
+                self.stats.missed += 1;
+            }
+            return;
+        }
+        if !self.packet_in_missed(packet, origin) {
+            self.stats.missed += 1;
+        }
+    }
+
+    /// Carries out a list of actions; `false` when the packet ended on the way.
+    pub(super) fn apply(
+        &mut self,
+        now: Instant,
+        actions: &[Action],
+        packet: &mut Packet,
+        origin: Origin,
+        depth: u8,
+        out: &mut dyn Output,
+    ) -> bool {
+        for action in actions {
+            match *action {
+                Action::Output { port, max_len } => self.output(now, port, max_len, packet, origin, out),
+                Action::Group(group) => self.group(now, group, packet, origin, depth, out),
+                Action::SetField(field, value) => packet.set_field(field, value.bytes(field)),
+                Action::PushVlan(tag) => packet.push_vlan(tag),
+                Action::PopVlan => packet.pop_vlan(),
+                Action::PushMpls(tag) => packet.push_mpls(tag),
+                Action::PopMpls(tag) => packet.pop_mpls(tag),
+                Action::SetVlanVid(vid) => packet.set_vlan(Field::VlanVid, vid | 0x1000),
+                Action::SetVlanPcp(pcp) => packet.set_vlan(Field::VlanPcp, u16::from(pcp)),
+                Action::SetTransportSrc(port) => packet.set_transport(true, port),
+                Action::SetTransportDst(port) => packet.set_transport(false, port),
+                Action::SetIpTtl(ttl) => packet.set_ip_ttl(ttl),
+                Action::SetMplsTtl(ttl) => packet.set_mpls_ttl(ttl),
+                Action::DecIpTtl => match packet.ip_ttl() {
+                    Some(ttl @ 2..) => packet.set_ip_ttl(ttl - 1),
+                    Some(_) => {
+                        self.packet_in(packet, Origin { reason: Reason::InvalidTtl, ..origin }, u16::MAX);
+                        return false;
+                    }
+                    None => {}
+                },
+                Action::DecMplsTtl => match packet.mpls_ttl() {
+                    Some(ttl @ 2..) => packet.set_mpls_ttl(ttl - 1),
+                    Some(_) => {
+                        self.packet_in(packet, Origin { reason: Reason::InvalidTtl, ..origin }, u16::MAX);
+                        return false;
+                    }
+                    None => {}
+                },
+                Action::CopyTtlOut => {
+                    // From the header within to the outermost: from IP, where the label is the only one.
+                    let inner = inner_ttl(packet);
+                    if let Some(ttl) = inner {
+                        packet.set_mpls_ttl(ttl);
+                    }
+                }
+                Action::CopyTtlIn => copy_ttl_in(packet),
+                Action::SetQueue(_) => {}
+            }
+        }
+        true
+    }
+
+    /// Sends a packet to a real or reserved port.
+    pub(super) fn output(
+        &mut self,
+        now: Instant,
+        to: u32,
+        max_len: u16,
+        packet: &mut Packet,
+        origin: Origin,
+        out: &mut dyn Output,
+    ) {
+        let came = packet.key().number(Field::InPort) as u32;
+        match to {
+            port::IN_PORT => self.send(came, packet, out),
+            port::FLOOD | port::ALL => {
+                let skip = if to == port::FLOOD { port::config::NO_FLOOD } else { 0 };
+                self.flood(came, skip, packet, out);
+            }
+            port::NORMAL => match self.learning.forward(now, packet.key()) {
+                Some(known) if known != came => self.send(known, packet, out),
+                Some(_) => {}
+                None => self.flood(came, port::config::NO_FLOOD, packet, out),
+            },
+            port::CONTROLLER => self.packet_in(packet, origin, max_len),
+            // A frame is never sent back where it came in but through IN_PORT (section 4.5).
+            real if real <= port::MAX && real != came => self.send(real, packet, out),
+            _ => {}
+        }
+    }
+
+    fn flood(&mut self, came: u32, skip: u32, packet: &Packet, out: &mut dyn Output) {
+        let to: Vec<u32> = self
+            .ports
+            .values()
+            .filter(|port| port.description.number != came && port.description.config & skip == 0)
+            .map(|port| port.description.number)
+            .collect();
+        for number in to {
+            self.send(number, packet, out);
+        }
+    }
+
+    fn send(&mut self, number: u32, packet: &Packet, out: &mut dyn Output) {
+        let Some(port) = self.ports.get_mut(&number) else { return };
+        let closed = port::config::PORT_DOWN | port::config::NO_FWD;
+        if port.description.config & closed != 0 || port.description.link_down {
+            port.stats.tx_dropped += 1;
+            return;
+        }
+        port.stats.tx_packets += 1;
+        port.stats.tx_bytes += packet.bytes().len() as u64;
+        out.transmit(number, packet.bytes());
+    }
+
+    fn lives(&self, bucket: &crate::wire::Bucket, depth: u8) -> bool {
+        let port_lives = |number: u32| {
+            self.ports.get(&number).is_some_and(|port| {
+                !port.description.link_down && port.description.config & port::config::PORT_DOWN == 0
+            })
+        };
+        let by_port = bucket.watch_port != port::ANY && port_lives(bucket.watch_port);
+        let by_group = bucket.watch_group != port::ANY
+            && depth < DEEPEST
+            && self
+                .groups
+                .get(&bucket.watch_group)
+                .is_some_and(|group| group.buckets.iter().any(|bucket| self.lives(bucket, depth + 1)));
+        by_port || by_group
+    }
+
+    fn group(
+        &mut self,
+        now: Instant,
+        id: u32,
+        packet: &mut Packet,
+        origin: Origin,
+        depth: u8,
+        out: &mut dyn Output,
+    ) {
+        if depth >= DEEPEST {
+            self.stats.loops += 1;
+            return;
+        }
+        let chosen: Vec<usize> = match self.groups.get(&id) {
+            None => return,
+            Some(group) => match group.kind {
+                GroupType::All => (0..group.buckets.len()).collect(),
+                GroupType::Indirect => (0..group.buckets.len().min(1)).collect(),
+                GroupType::FastFailover => {
+                    group.buckets.iter().position(|bucket| self.lives(bucket, 0)).into_iter().collect()
+                }
+                GroupType::Select => self.select(group, packet).into_iter().collect(),
+            },
+        };
+        let size = packet.bytes().len() as u64;
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.packets += 1;
+            group.bytes += size;
+        }
+        for index in chosen {
+            let Some(group) = self.groups.get_mut(&id) else { return };
+            if let Some(count) = group.counts.get_mut(index) {
+                *count = (count.0 + 1, count.1 + size);
+            }
+            let Some(bucket) = group.buckets.get(index) else { continue };
+            let mut set = ActionSet::default();
+            set.write(&bucket.actions);
+            // Each bucket works on a copy of its own.
+            let mut copy = packet.clone();
+            self.apply(now, &set.ordered(), &mut copy, origin, depth + 1, out);
+        }
+    }
+
+    /// The bucket of a flow: by the hash of its addresses and ports, so that a flow keeps its order. Buckets that watch something and
+    /// are dead take no part.
+    fn select(&self, group: &Group, packet: &Packet) -> Option<usize> {
+        let watched =
+            |bucket: &crate::wire::Bucket| bucket.watch_port != port::ANY || bucket.watch_group != port::ANY;
+        let weight = |bucket: &crate::wire::Bucket| {
+            if watched(bucket) && !self.lives(bucket, 0) { 0 } else { u64::from(bucket.weight) }
+        };
+        let total: u64 = group.buckets.iter().map(weight).sum();
+        let mut key = *packet.key();
+        for field in [Field::InPort, Field::Metadata, Field::IpEcn] {
+            key.get_mut(field).fill(0);
+        }
+        let mut point = (hash_key(&key) ^ self.random).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        point = point.checked_rem(total)?;
+        group.buckets.iter().position(|bucket| {
+            let weight = weight(bucket);
+            let here = point < weight;
+            point = point.wrapping_sub(weight);
+            here
+        })
+    }
+}
+
+/// Raises the drop precedence of an assured-forwarding DSCP (RFC 2597).
+fn remark(packet: &mut Packet, precedence: u8) {
+    let dscp = packet.key().number(Field::IpDscp) as u8;
+    let (class, drop) = (dscp >> 3, dscp >> 1 & 3);
+    if (1..=4).contains(&class) && (1..=3).contains(&drop) {
+        let drop = drop.saturating_add(precedence).min(3);
+        packet.set_field(Field::IpDscp, &[class << 3 | drop << 1]);
+    }
+}
+
+/// The Ethernet type of what follows the outermost MPLS label; under the last one IP says its version itself.
+fn inner_kind(packet: &Packet) -> u16 {
+    match (packet.key().number(Field::MplsBos), packet.behind_label()) {
+        (0, _) => 0x8847,
+        (_, Some(first)) if first >> 4 == 6 => 0x86dd,
+        _ => 0x0800,
+    }
+}
+
+fn inner_ttl(packet: &Packet) -> Option<u8> {
+    packet.mpls_ttl()?;
+    let mut inner = packet.clone();
+    let bottom = inner.key().number(Field::MplsBos) == 1;
+    inner.pop_mpls(inner_kind(packet));
+    if bottom { inner.ip_ttl() } else { inner.mpls_ttl() }
+}
+
+fn copy_ttl_in(packet: &mut Packet) {
+    let (Some(ttl), Some(_)) = (packet.mpls_ttl(), inner_ttl(packet)) else { return };
+    let kind = packet.key().number(Field::EthType) as u16;
+    let label = [Field::MplsLabel, Field::MplsTc, Field::MplsBos].map(|field| (field, *packet.key()));
+    let bottom = packet.key().number(Field::MplsBos) == 1;
+    packet.pop_mpls(inner_kind(packet));
+    if bottom {
+        packet.set_ip_ttl(ttl)
+    } else {
+        packet.set_mpls_ttl(ttl)
+    }
+    packet.push_mpls(kind);
+    for (field, key) in label {
+        packet.set_field(field, key.get(field));
+    }
+    packet.set_mpls_ttl(ttl);
+}

@@ -1,0 +1,394 @@
+//! One flow table: rules by priority, found through one hash look-up for each different mask (tuple-space search), so that the
+//! cost follows the number of masks in use and not the number of rules.
+use crate::wire::{
+    Fault, Instructions, Key, Match, Version,
+    flow_mod::{self, Command, FlowMod},
+    port,
+};
+use airglow_device::Instant;
+use alloc::{rc::Rc, vec::Vec};
+use core::{
+    hash::{BuildHasherDefault, Hasher},
+    time::Duration,
+};
+use hashbrown::HashMap;
+
+/// A flow.
+#[derive(Debug)]
+pub struct Rule {
+    /// Which packets.
+    pub matches: Match,
+    /// The larger wins.
+    pub priority: u16,
+    /// The controller's mark.
+    pub cookie: u64,
+    /// Seconds, 0 for never.
+    pub idle_timeout: u16,
+    /// Seconds, 0 for never.
+    pub hard_timeout: u16,
+    /// See [`flow_mod::flags`].
+    pub flags: u16,
+    /// What is done.
+    pub instructions: Rc<Instructions>,
+    /// Packets that matched.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When it was added.
+    pub since: Instant,
+    /// When a packet last matched.
+    pub used: Instant,
+}
+
+/// Why a flow went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Removed {
+    /// No packet for its idle timeout.
+    Idle = 0,
+    /// Its hard timeout.
+    Hard = 1,
+    /// A controller deleted it.
+    Delete = 2,
+    /// A group it leads to was deleted.
+    Group = 3,
+}
+
+impl Rule {
+    fn new(change: &FlowMod, now: Instant) -> Self {
+        Self {
+            matches: change.matches,
+            priority: change.priority,
+            cookie: change.cookie,
+            idle_timeout: change.idle_timeout,
+            hard_timeout: change.hard_timeout,
+            flags: change.flags,
+            instructions: Rc::new(change.instructions.clone()),
+            packets: 0,
+            bytes: 0,
+            since: now,
+            used: now,
+        }
+    }
+
+    fn sends_to(&self, out_port: u32, out_group: u32) -> bool {
+        use crate::wire::Action;
+        let actions = || self.instructions.applied().iter().chain(self.instructions.written());
+        let to_port = out_port == port::ANY
+            || actions().any(|a| matches!(a, Action::Output { port, .. } if *port == out_port));
+        let to_group = out_group == flow_mod::ANY_GROUP || actions().any(|a| *a == Action::Group(out_group));
+        to_port && to_group
+    }
+
+    /// The instant at which it goes if nothing happens, and why.
+    fn end(&self) -> Option<(Instant, Removed)> {
+        let after = |start: Instant, seconds: u16| start + Duration::from_secs(seconds.into());
+        let hard = (self.hard_timeout > 0).then(|| (after(self.since, self.hard_timeout), Removed::Hard));
+        let idle = (self.idle_timeout > 0).then(|| (after(self.used, self.idle_timeout), Removed::Idle));
+        [hard, idle].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+}
+
+/// The numbers put in are hashes already.
+#[derive(Default)]
+pub struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+type Buckets = HashMap<u64, Vec<u32>, BuildHasherDefault<Hashed>>;
+
+/// The rules that share one mask.
+struct Tuple {
+    mask: Key,
+    /// Which 8-byte words of the key the mask touches.
+    words: Vec<u8>,
+    /// The highest priority of its rules.
+    priority: u16,
+    buckets: Buckets,
+    count: usize,
+}
+
+impl Tuple {
+    fn new(mask: Key) -> Self {
+        let words = (0..25_u8).filter(|word| self::word(&mask, *word) != 0).collect();
+        Self { mask, words, priority: 0, buckets: Buckets::default(), count: 0 }
+    }
+
+    fn hash(&self, key: &Key) -> u64 {
+        hash_words(key, self.words.iter().map(|word| (*word, self::word(&self.mask, *word))))
+    }
+}
+
+fn word(key: &Key, index: u8) -> u64 {
+    let at = usize::from(index) * 8;
+    key.0.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
+fn hash_words(key: &Key, words: impl Iterator<Item = (u8, u64)>) -> u64 {
+    let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
+    for (index, mask) in words {
+        let wide = u128::from(hash ^ (word(key, index) & mask)) * 0xd6e8_feb8_6659_fd93_u128;
+        hash = (wide as u64) ^ ((wide >> 64) as u64);
+    }
+    hash
+}
+
+/// A hash of the whole key, for exact-match caches.
+pub fn hash_key(key: &Key) -> u64 {
+    hash_words(key, (0..25).map(|word| (word, u64::MAX)))
+}
+
+/// A flow table.
+#[derive(Default)]
+pub struct Table {
+    rules: Vec<Option<Rule>>,
+    free: Vec<u32>,
+    /// By falling priority.
+    tuples: Vec<Tuple>,
+    /// Packets looked up.
+    pub lookups: u64,
+    /// Packets that matched.
+    pub matched: u64,
+}
+
+/// A request that picks rules: to delete, modify or count.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection<'m> {
+    /// Rules within this match, or with exactly this one.
+    pub matches: &'m Match,
+    /// Exactly this match and priority.
+    pub strict: Option<u16>,
+    /// Only those that send here.
+    pub out_port: u32,
+    /// Only those that lead here.
+    pub out_group: u32,
+    /// Only those with this cookie ...
+    pub cookie: u64,
+    /// ... in these bits.
+    pub cookie_mask: u64,
+}
+
+impl Selection<'_> {
+    fn picks(&self, rule: &Rule) -> bool {
+        let matches = match self.strict {
+            Some(priority) => rule.priority == priority && rule.matches == *self.matches,
+            None => rule.matches.is_within(self.matches),
+        };
+        matches
+            && rule.sends_to(self.out_port, self.out_group)
+            && (rule.cookie ^ self.cookie) & self.cookie_mask == 0
+    }
+}
+
+impl Table {
+    /// Number of rules.
+    #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.rules.len() - self.free.len()
+    }
+
+    /// The rule with this index.
+    pub fn rule_mut(&mut self, index: u32) -> Option<&mut Rule> {
+        self.rules.get_mut(index as usize)?.as_mut()
+    }
+
+    /// The rules that a request picks, with their indices.
+    pub fn select<'t>(&'t self, selection: &'t Selection<'t>) -> impl Iterator<Item = (u32, &'t Rule)> {
+        let rules = self.rules.iter().enumerate();
+        rules
+            .filter_map(|(index, rule)| Some((index as u32, rule.as_ref()?)))
+            .filter(|(_, rule)| selection.picks(rule))
+    }
+
+    /// The matching rule of the highest priority.
+    pub fn find(&self, key: &Key) -> Option<u32> {
+        let mut best: Option<(u16, u32)> = None;
+        for tuple in &self.tuples {
+            if best.is_some_and(|(priority, _)| priority >= tuple.priority) {
+                break;
+            }
+            let Some(bucket) = tuple.buckets.get(&tuple.hash(key)) else { continue };
+            for index in bucket {
+                let Some(Some(rule)) = self.rules.get(*index as usize) else { continue };
+                if best.is_none_or(|(priority, _)| rule.priority > priority) && rule.matches.matches(key) {
+                    best = Some((rule.priority, *index));
+                }
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    /// Adds, or replaces the rule with the same match and priority, whose counters go on unless the flags say otherwise.
+    ///
+    /// # Errors
+    /// [`Fault::Overlap`] when asked to check, [`Fault::TableFull`] above `limit` rules.
+    pub fn add(
+        &mut self,
+        change: &FlowMod,
+        now: Instant,
+        limit: usize,
+        version: Version,
+    ) -> Result<(), Fault> {
+        if change.flags & flow_mod::flags::CHECK_OVERLAP != 0 {
+            let mut others = self.rules.iter().flatten();
+            let same_priority =
+                |rule: &Rule| rule.priority == change.priority && rule.matches != change.matches;
+            if others.any(|rule| same_priority(rule) && rule.matches.overlaps(&change.matches)) {
+                return Err(Fault::Overlap);
+            }
+        }
+        let mut rule = Rule::new(change, now);
+        let selection = Selection {
+            matches: &change.matches,
+            strict: Some(change.priority),
+            out_port: port::ANY,
+            out_group: flow_mod::ANY_GROUP,
+            cookie: 0,
+            cookie_mask: 0,
+        };
+        if let Some(index) = self.exactly(&selection)
+            && let Some(slot) = self.rules.get_mut(index as usize).and_then(Option::as_mut)
+        {
+            // 1.0 clears the counters of an identical flow (section 4.6); 1.3 keeps them unless told.
+            let reset = version == Version::V10 || change.flags & flow_mod::flags::RESET_COUNTS != 0;
+            if !reset {
+                (rule.packets, rule.bytes) = (slot.packets, slot.bytes);
+            }
+            *slot = rule;
+            return Ok(());
+        }
+        if self.len() >= limit {
+            return Err(Fault::TableFull);
+        }
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.rules.push(None);
+                self.rules.len() as u32 - 1
+            }
+        };
+        self.link(index, &rule);
+        self.rules[index as usize] = Some(rule);
+        Ok(())
+    }
+
+    /// The index of the rule with exactly this match and priority.
+    fn exactly(&self, selection: &Selection<'_>) -> Option<u32> {
+        let tuple = self.tuples.iter().find(|tuple| tuple.mask == selection.matches.mask)?;
+        let bucket = tuple.buckets.get(&tuple.hash(&selection.matches.value))?;
+        let picked = |index: &&u32| {
+            self.rules.get(**index as usize).and_then(Option::as_ref).is_some_and(|r| selection.picks(r))
+        };
+        bucket.iter().find(picked).copied()
+    }
+
+    fn link(&mut self, index: u32, rule: &Rule) {
+        let place = match self.tuples.iter().position(|tuple| tuple.mask == rule.matches.mask) {
+            Some(place) => place,
+            None => {
+                self.tuples.push(Tuple::new(rule.matches.mask));
+                self.tuples.len() - 1
+            }
+        };
+        let tuple = &mut self.tuples[place];
+        tuple.buckets.entry(tuple.hash(&rule.matches.value)).or_default().push(index);
+        tuple.count += 1;
+        if tuple.priority < rule.priority || tuple.count == 1 {
+            tuple.priority = rule.priority;
+            self.tuples.sort_by_key(|tuple| core::cmp::Reverse(tuple.priority));
+        }
+    }
+
+    /// Takes a rule out.
+    pub fn remove(&mut self, index: u32) -> Option<Rule> {
+        let rule = self.rules.get_mut(index as usize)?.take()?;
+        self.free.push(index);
+        let place = self.tuples.iter().position(|tuple| tuple.mask == rule.matches.mask)?;
+        let tuple = &mut self.tuples[place];
+        let hash = tuple.hash(&rule.matches.value);
+        if let Some(bucket) = tuple.buckets.get_mut(&hash) {
+            bucket.retain(|other| *other != index);
+            if bucket.is_empty() {
+                tuple.buckets.remove(&hash);
+            }
+        }
+        // The tuple's priority may now be higher than its rules': a little more is looked at, nothing is missed.
+        tuple.count -= 1;
+        if tuple.count == 0 {
+            self.tuples.remove(place);
+        }
+        Some(rule)
+    }
+
+    /// Takes out every rule that a request picks.
+    pub fn delete(&mut self, selection: &Selection<'_>) -> Vec<Rule> {
+        let indices: Vec<u32> = match selection.strict {
+            Some(_) => self.exactly(selection).into_iter().collect(),
+            None => self.select(selection).map(|(index, _)| index).collect(),
+        };
+        indices.into_iter().filter_map(|index| self.remove(index)).collect()
+    }
+
+    /// Changes the instructions of the rules that a request picks; returns how many there were.
+    pub fn modify(&mut self, selection: &Selection<'_>, change: &FlowMod, version: Version) -> usize {
+        let instructions = Rc::new(change.instructions.clone());
+        let mut count = 0;
+        for rule in self.rules.iter_mut().flatten().filter(|rule| selection.picks(rule)) {
+            rule.instructions = Rc::clone(&instructions);
+            if version == Version::V10 {
+                rule.cookie = change.cookie;
+            }
+            if change.flags & flow_mod::flags::RESET_COUNTS != 0 {
+                (rule.packets, rule.bytes) = (0, 0);
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// Takes out the rules whose time is up.
+    pub fn expire(&mut self, now: Instant) -> Vec<(Rule, Removed)> {
+        let due: Vec<(u32, Removed)> = self
+            .rules
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| {
+                let (at, why) = rule.as_ref()?.end()?;
+                (at <= now).then_some((index as u32, why))
+            })
+            .collect();
+        due.into_iter().filter_map(|(index, why)| Some((self.remove(index)?, why))).collect()
+    }
+
+    /// The first instant at which a rule may go.
+    pub fn next_end(&self) -> Option<Instant> {
+        self.rules.iter().flatten().filter_map(Rule::end).map(|(at, _)| at).min()
+    }
+}
+
+/// What a change picks.
+pub fn selection(change: &FlowMod) -> Selection<'_> {
+    let strict = matches!(change.command, Command::ModifyStrict | Command::DeleteStrict);
+    let delete = matches!(change.command, Command::Delete | Command::DeleteStrict);
+    Selection {
+        matches: &change.matches,
+        strict: strict.then_some(change.priority),
+        // Output port and group filter deletions only.
+        out_port: if delete { change.out_port } else { port::ANY },
+        out_group: if delete { change.out_group } else { flow_mod::ANY_GROUP },
+        cookie: change.cookie,
+        cookie_mask: change.cookie_mask,
+    }
+}

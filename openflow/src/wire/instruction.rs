@@ -1,0 +1,138 @@
+//! Instructions: what a flow does with a packet (OpenFlow 1.3 section 7.2.4). A flow of OpenFlow 1.0 is one list of
+//! actions that are applied.
+use super::{
+    Fault, Reader, Version,
+    action::{self, Action},
+};
+use alloc::vec::Vec;
+
+/// The instructions of a flow, in the order in which they are carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instructions {
+    /// First through this meter.
+    pub meter: Option<u32>,
+    /// Then these actions at once; `None` differs from an empty list on the wire only.
+    pub apply: Option<Vec<Action>>,
+    /// Then the action set is emptied.
+    pub clear: bool,
+    /// Then these actions go into the action set.
+    pub write: Option<Vec<Action>>,
+    /// Then the metadata change: value and mask.
+    pub metadata: Option<(u64, u64)>,
+    /// And at last another table.
+    pub goto: Option<u8>,
+}
+
+impl Instructions {
+    /// Reads the instructions that fill `bytes`.
+    ///
+    /// # Errors
+    /// The fault that the specification names (`OFPET_BAD_INSTRUCTION`), or an action's.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut reader = Reader(bytes);
+        let mut found = Self::default();
+        let mut seen = 0_u8;
+        while !reader.is_empty() {
+            let bad = |_| Fault::BadInstructionLength;
+            let kind = reader.u16().map_err(bad)?;
+            let length = usize::from(reader.u16().map_err(bad)?);
+            if length < 8 || length % 8 != 0 {
+                return Err(Fault::BadInstructionLength);
+            }
+            let body = reader.take(length - 4).map_err(bad)?;
+            if (1..=6).contains(&kind) {
+                if seen & 1 << kind != 0 {
+                    return Err(Fault::DuplicateInstruction);
+                }
+                seen |= 1 << kind;
+            }
+            let exact = |length: usize| {
+                if body.len() == length { Ok(Reader(body)) } else { Err(Fault::BadInstructionLength) }
+            };
+            let actions = || action::parse_list(Version::V13, body.get(4..).unwrap_or(&[]));
+            match kind {
+                1 => found.goto = Some(exact(4)?.u8().map_err(bad)?),
+                2 => {
+                    let mut body = exact(20)?;
+                    body.skip(4).map_err(bad)?;
+                    found.metadata = Some((body.u64().map_err(bad)?, body.u64().map_err(bad)?));
+                }
+                3 => found.write = Some(actions()?),
+                4 => found.apply = Some(actions()?),
+                5 => {
+                    exact(4)?;
+                    found.clear = true;
+                }
+                6 => found.meter = Some(exact(4)?.u32().map_err(bad)?),
+                0xffff => return Err(Fault::UnsupportedInstruction),
+                _ => return Err(Fault::UnknownInstruction),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those of a flow of OpenFlow 1.0.
+    pub fn of_actions(actions: Vec<Action>) -> Self {
+        Self { apply: Some(actions), ..Self::default() }
+    }
+
+    /// Writes the instructions (1.3), or the actions that are applied (1.0).
+    pub fn emit(&self, version: Version, out: &mut Vec<u8>) {
+        if version == Version::V10 {
+            return self.applied().iter().for_each(|action| action.emit(version, out));
+        }
+        let start = |kind: u16, out: &mut Vec<u8>| {
+            let at = out.len();
+            out.extend_from_slice(&kind.to_be_bytes());
+            out.extend_from_slice(&[0; 2]);
+            at
+        };
+        let end = |at: usize, out: &mut Vec<u8>| {
+            let length = (out.len() - at).next_multiple_of(8);
+            out.resize(at + length, 0);
+            out[at + 2..at + 4].copy_from_slice(&(length as u16).to_be_bytes());
+        };
+        if let Some(meter) = self.meter {
+            let at = start(6, out);
+            out.extend_from_slice(&meter.to_be_bytes());
+            end(at, out);
+        }
+        let list = |kind: u16, actions: &Option<Vec<Action>>, out: &mut Vec<u8>| {
+            if let Some(actions) = actions {
+                let at = start(kind, out);
+                out.extend_from_slice(&[0; 4]);
+                actions.iter().for_each(|action| action.emit(version, out));
+                end(at, out);
+            }
+        };
+        list(4, &self.apply, out);
+        if self.clear {
+            let at = start(5, out);
+            end(at, out);
+            out.resize(at + 8, 0);
+            out[at + 2..at + 4].copy_from_slice(&8_u16.to_be_bytes());
+        }
+        list(3, &self.write, out);
+        if let Some((value, mask)) = self.metadata {
+            let at = start(2, out);
+            out.extend_from_slice(&[0; 4]);
+            out.extend_from_slice(&value.to_be_bytes());
+            out.extend_from_slice(&mask.to_be_bytes());
+            end(at, out);
+        }
+        if let Some(table) = self.goto {
+            let at = start(1, out);
+            out.push(table);
+            end(at, out);
+        }
+    }
+
+    /// The actions that are applied at once.
+    pub fn applied(&self) -> &[Action] {
+        self.apply.as_deref().unwrap_or(&[])
+    }
+    /// The actions that go into the action set.
+    pub fn written(&self) -> &[Action] {
+        self.write.as_deref().unwrap_or(&[])
+    }
+}

@@ -1,0 +1,100 @@
+//! Port numbers and descriptions.
+use airglow_device::MacAddr;
+
+/// Largest number of a real port in OpenFlow 1.3.
+pub const MAX: u32 = 0xffff_ff00;
+/// Back where it came in.
+pub const IN_PORT: u32 = 0xffff_fff8;
+/// Through the flow tables; in packet-out only.
+pub const TABLE: u32 = 0xffff_fff9;
+/// As a learning switch would.
+pub const NORMAL: u32 = 0xffff_fffa;
+/// To all ports of the VLAN but the one it came in on.
+pub const FLOOD: u32 = 0xffff_fffb;
+/// To all ports but the one it came in on.
+pub const ALL: u32 = 0xffff_fffc;
+/// To the controller.
+pub const CONTROLLER: u32 = 0xffff_fffd;
+/// To the switch's own host.
+pub const LOCAL: u32 = 0xffff_fffe;
+/// No port; in requests, every port.
+pub const ANY: u32 = 0xffff_ffff;
+
+/// A port number of OpenFlow 1.0: sixteen bits, the reserved ones at their end.
+pub const fn from_10(port: u16) -> u32 {
+    if port >= 0xfff8 { 0xffff_0000 | port as u32 } else { port as u32 }
+}
+
+/// The same the other way; a number that 1.0 does not have becomes "none".
+pub const fn to_10(port: u32) -> u16 {
+    if port < 0xff00 || port >= IN_PORT { port as u16 } else { 0xffff }
+}
+
+/// Bits of a port's configuration (OpenFlow 1.3 section 7.2.1).
+pub mod config {
+    /// Administratively down.
+    pub const PORT_DOWN: u32 = 1;
+    /// Drop what comes in.
+    pub const NO_RECV: u32 = 1 << 2;
+    /// Drop what would go out.
+    pub const NO_FWD: u32 = 1 << 5;
+    /// Do not send packet-ins for it.
+    pub const NO_PACKET_IN: u32 = 1 << 6;
+    /// OpenFlow 1.0: leave it out of floods.
+    pub const NO_FLOOD: u32 = 1 << 4;
+}
+
+/// A port as a controller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its number.
+    pub number: u32,
+    /// Its address.
+    pub address: MacAddr,
+    /// Its name, at most 15 bytes of text.
+    pub name: alloc::string::String,
+    /// Bits of [`config`].
+    pub config: u32,
+    /// The link is down.
+    pub link_down: bool,
+    /// Speed in kbit/s, 0 when it is not known.
+    pub speed: u32,
+}
+
+impl Description {
+    /// The fixed-width form of the name.
+    fn name_bytes(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let length = self.name.len().min(15);
+        bytes[..length].copy_from_slice(&self.name.as_bytes()[..length]);
+        bytes
+    }
+
+    /// Writes the description as `version` has it: 48 bytes in 1.0, 64 in 1.3.
+    pub fn emit(&self, version: super::Version, out: &mut alloc::vec::Vec<u8>) {
+        match version {
+            super::Version::V10 => {
+                out.extend_from_slice(&to_10(self.number).to_be_bytes());
+                out.extend_from_slice(&self.address.0);
+                out.extend_from_slice(&self.name_bytes());
+                out.extend_from_slice(&self.config.to_be_bytes());
+                out.extend_from_slice(&u32::from(self.link_down).to_be_bytes());
+                out.extend_from_slice(&[0; 16]);
+            }
+            super::Version::V13 => {
+                out.extend_from_slice(&self.number.to_be_bytes());
+                out.extend_from_slice(&[0; 4]);
+                out.extend_from_slice(&self.address.0);
+                out.extend_from_slice(&[0; 2]);
+                out.extend_from_slice(&self.name_bytes());
+                out.extend_from_slice(&self.config.to_be_bytes());
+                // Bit 0: link down; bit 2: live for fast failover.
+                let state = u32::from(self.link_down) | u32::from(!self.link_down) << 2;
+                out.extend_from_slice(&state.to_be_bytes());
+                out.extend_from_slice(&[0; 16]);
+                out.extend_from_slice(&self.speed.to_be_bytes());
+                out.extend_from_slice(&self.speed.to_be_bytes());
+            }
+        }
+    }
+}
