@@ -90,12 +90,12 @@ impl<
     }
 }
 
-/// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 64.
+/// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 32.
 #[cfg(target_arch = "arm")]
 pub type DefaultMemory = NetMemory<4, 1460, 768, 1, 640, 8>;
-/// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 64.
+/// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 32.
 #[cfg(not(target_arch = "arm"))]
-pub type DefaultMemory = NetMemory<64, 65536, 32768, 4, 65536, 64>;
+pub type DefaultMemory = NetMemory<32, 32768, 16384, 4, 65536, 64>;
 
 /// What an application is handed.
 pub struct ArmPlatform<const CONNECTIONS: usize, const RX: usize, const TX: usize> {

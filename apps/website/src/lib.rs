@@ -21,7 +21,13 @@ pub static SITE: Store = airglow_store::embedded!("site");
 /// Whether this is the image of a board with little memory.
 const BOARD: bool = cfg!(all(target_os = "none", target_arch = "arm"));
 /// Connections at once; more wait in the listener's backlog.
-const CONNECTIONS: usize = if BOARD { 4 } else { 16_384 };
+const CONNECTIONS: usize = if BOARD {
+    4
+} else if cfg!(all(target_os = "none", target_arch = "aarch64")) {
+    32
+} else {
+    16_384
+};
 /// Octets of a connection's buffer for a request's head.
 const HEAD: usize = if BOARD { 1_024 } else { 2_048 };
 /// Octets of a connection's buffer for an answer.

@@ -5,7 +5,7 @@ mod emulator;
 mod frames;
 mod image;
 mod size;
-pub mod test;
+mod test;
 pub mod toolchain;
 
 pub use test::test;
