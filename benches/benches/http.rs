@@ -3,7 +3,7 @@
 //! The server has the first processor to itself and wrk the second. nginx runs one worker with `sendfile` and without an access
 //! log and serves the same bytes from a file; once as that, and once with `open_file_cache` too. All servers run from the beginning, and the
 //! load goes round them several times, so that whatever else the machine does meets all of them; medians count.
-use airglow_benches::{Better, Nginx, Table, application};
+use airglow_benches::{Better, Nginx, Table, application, median};
 use airglow_testbed::{Namespace, Process, cpu_seconds, veth};
 use std::{error::Error, fs, process::id, time::Duration};
 
@@ -61,25 +61,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let mut table = Table::new("http");
-    let [plain, cached, ours @ ..] = &servers;
+    let [plain_nginx, cached_nginx, ours @ ..] = &servers;
+    let peers = [("nginx", plain_nginx), ("nginx, open_file_cache", cached_nginx)];
     for (case, ours) in ["host sockets", "own stack on AF_PACKET", "own stack on tap"].iter().zip(ours) {
-        for (peer, theirs) in [("nginx", plain), ("nginx, open_file_cache", cached)] {
-            let values = |of: fn(&Server<'_>) -> &Vec<f64>| (median(of(ours)), median(of(theirs)));
-            let (ours, theirs) = values(|server| &server.requests_per_second);
-            table.row(case, "requests/s", Better::More, ours, peer, theirs);
-            let (ours, theirs) = values(|server| &server.cpu_per_million);
-            table.row(case, "CPU s per million requests", Better::Less, ours, peer, theirs);
+        for (peer, theirs) in peers {
+            let rates = [ours, theirs].map(|server| median(&server.requests_per_second));
+            table.row(case, "requests/s", Better::More, rates[0], peer, rates[1]);
+            let costs = [ours, theirs].map(|server| median(&server.cpu_per_million));
+            table.row(case, "CPU s per million requests", Better::Less, costs[0], peer, costs[1]);
         }
     }
     table.finish()?;
     drop((plain, cached));
     Ok(fs::remove_dir_all(folder)?)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }
 
 fn link() -> (Namespace, Namespace) {

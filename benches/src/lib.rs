@@ -10,4 +10,4 @@ mod table;
 
 pub use applications::{application, flow, own_program};
 pub use nginx::Nginx;
-pub use table::{Better, Table};
+pub use table::{Better, Table, median};

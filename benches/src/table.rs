@@ -102,6 +102,13 @@ fn short(value: f64) -> String {
     }
 }
 
+/// The value in the middle, which a few disturbed ones do not move; 0 of none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
