@@ -1,0 +1,111 @@
+//! What TLS needs of cryptography: a [`Provider`] is a value that is passed in, [`RustCrypto`] by default.
+mod der;
+mod rust_crypto;
+mod secret;
+mod suite;
+
+pub use der::subject_public_key_info;
+pub use rust_crypto::{PrivateKey, RustCrypto};
+pub use secret::Secret;
+pub use suite::{CipherSuite, Hash, NamedGroup, SignatureScheme};
+
+/// Most bytes of a public key share: an uncompressed point of P-256.
+pub const MAX_KEY_SHARE: usize = 65;
+/// Bytes of a record's authentication tag; the same for every suite here.
+pub const TAG: usize = 16;
+
+/// The primitives: hashes, AEADs, key exchanges, signature verification.
+pub trait Provider {
+    /// A running hash.
+    type Transcript: Transcript;
+    /// An AEAD with its key.
+    type Aead: Aead;
+    /// The secret half of a key exchange.
+    type KeyExchange: KeyExchange;
+
+    /// The suites it can do, best first.
+    fn cipher_suites(&self) -> &[CipherSuite];
+    /// The groups it can do, best first.
+    fn groups(&self) -> &[NamedGroup];
+    /// The signatures it can verify, best first.
+    fn signature_schemes(&self) -> &[SignatureScheme];
+    /// Starts a hash.
+    fn hash(&self, hash: Hash) -> Self::Transcript;
+    /// HMAC (RFC 2104) of the concatenated `parts`.
+    fn hmac(&self, hash: Hash, key: &[u8], parts: &[&[u8]]) -> Secret;
+    /// Expands a key of the suite's length; `None` when it cannot do the suite or the length is wrong.
+    fn aead(&self, suite: CipherSuite, key: &[u8]) -> Option<Self::Aead>;
+    /// A key pair made from 32 random bytes; `None` when it cannot do the group, or for the few bytes in
+    /// 2^32 that are no key: draw again.
+    fn key_exchange(&self, group: NamedGroup, random: &[u8; 32]) -> Option<Self::KeyExchange>;
+    /// Whether `signature` of `message` is by the key with this SubjectPublicKeyInfo (DER).
+    fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool;
+}
+
+/// A running hash.
+pub trait Transcript: Clone {
+    /// Adds bytes.
+    fn update(&mut self, bytes: &[u8]);
+    /// The hash of all bytes so far.
+    fn current(&self) -> Secret;
+}
+
+/// An AEAD with its key: encrypts and decrypts in place.
+pub trait Aead {
+    /// Encrypts `text` in place and returns the tag; `None` when it refuses (it must not, below 2^14 + 1 bytes).
+    fn seal(&self, nonce: &[u8; 12], associated_data: &[u8], text: &mut [u8]) -> Option<[u8; TAG]>;
+    /// Decrypts `text` in place; `None` when the tag is wrong.
+    #[must_use]
+    fn open(&self, nonce: &[u8; 12], associated_data: &[u8], text: &mut [u8], tag: &[u8; TAG]) -> Option<()>;
+}
+
+/// The secret half of a key exchange.
+pub trait KeyExchange {
+    /// The group.
+    fn group(&self) -> NamedGroup;
+    /// Writes the public share to the front of `out`; its length.
+    fn public(&self, out: &mut [u8; MAX_KEY_SHARE]) -> usize;
+    /// The secret shared with the owner of `peer`; `None` when that is no valid share.
+    fn agree(&self, peer: &[u8]) -> Option<Secret>;
+}
+
+/// A private key that signs; the key itself may be elsewhere.
+pub trait Signer {
+    /// What it can make.
+    fn schemes(&self) -> &[SignatureScheme];
+    /// Signs `message` into the front of `out`; the length, or `None` when it cannot.
+    fn sign(&self, scheme: SignatureScheme, message: &[u8], out: &mut [u8]) -> Option<usize>;
+}
+
+impl<P: Provider> Provider for &P {
+    type Transcript = P::Transcript;
+    type Aead = P::Aead;
+    type KeyExchange = P::KeyExchange;
+    fn cipher_suites(&self) -> &[CipherSuite] {
+        (**self).cipher_suites()
+    }
+    fn groups(&self) -> &[NamedGroup] {
+        (**self).groups()
+    }
+    fn signature_schemes(&self) -> &[SignatureScheme] {
+        (**self).signature_schemes()
+    }
+    fn hash(&self, hash: Hash) -> Self::Transcript {
+        (**self).hash(hash)
+    }
+    fn hmac(&self, hash: Hash, key: &[u8], parts: &[&[u8]]) -> Secret {
+        (**self).hmac(hash, key, parts)
+    }
+    fn aead(&self, suite: CipherSuite, key: &[u8]) -> Option<Self::Aead> {
+        (**self).aead(suite, key)
+    }
+    fn key_exchange(&self, group: NamedGroup, random: &[u8; 32]) -> Option<Self::KeyExchange> {
+        (**self).key_exchange(group, random)
+    }
+    fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        (**self).verify(scheme, spki, message, signature)
+    }
+}
+
+#[cfg(test)]
+mod tests;

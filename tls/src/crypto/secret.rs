@@ -1,0 +1,51 @@
+use core::{fmt, ops::Deref};
+use zeroize::Zeroize;
+
+/// Up to 48 bytes that are wiped when dropped and never printed.
+#[derive(Clone)]
+pub struct Secret {
+    bytes: [u8; 48],
+    len: u8,
+}
+
+impl Secret {
+    /// As many zeros, at most 48.
+    pub const fn zeros(len: usize) -> Self {
+        Self { bytes: [0; 48], len: if len > 48 { 48 } else { len as u8 } }
+    }
+    /// A copy of `bytes`; what is beyond 48 is cut off.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut secret = Self::zeros(bytes.len());
+        for (place, byte) in secret.bytes.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        secret
+    }
+    /// The bytes, to write to.
+    pub fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.len.into()).unwrap_or_default()
+    }
+    /// Compares in a time that depends on the lengths only.
+    pub fn matches(&self, other: &[u8]) -> bool {
+        subtle::ConstantTimeEq::ct_eq(&**self, other).into()
+    }
+}
+
+impl Deref for Secret {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({} bytes)", self.len)
+    }
+}

@@ -1,0 +1,84 @@
+//! Certificate and CertificateVerify: RFC 8446 sections 4.4.2 and 4.4.3.
+use super::{Extensions, Malformed, NoRoom, Reader, Writer};
+
+/// A Certificate message.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificateList<'a> {
+    /// Empty but in answers to a request after the handshake.
+    pub certificate_request_context: &'a [u8],
+    list: &'a [u8],
+}
+
+/// The certificates of a [`CertificateList`], the end entity's first: DER, and the extensions of each.
+#[derive(Clone, Debug)]
+pub struct CertificateEntries<'a>(Reader<'a>);
+
+impl<'a> CertificateList<'a> {
+    /// Reads the body of a Certificate message.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(body);
+        let certificate_request_context = reader.vector8()?;
+        let list = reader.vector24()?;
+        reader.end()?;
+        let mut entries = Reader::new(list);
+        while !entries.is_empty() {
+            if entries.vector24()?.is_empty() {
+                return Err(Malformed);
+            }
+            Extensions::parse(entries.vector16()?)?;
+        }
+        Ok(Self { certificate_request_context, list })
+    }
+    /// The certificates.
+    pub const fn entries(&self) -> CertificateEntries<'a> {
+        CertificateEntries(Reader::new(self.list))
+    }
+    /// Writes a body: an empty context and a chain of DER certificates without extensions.
+    ///
+    /// # Errors
+    /// No room.
+    pub fn emit(out: &mut Writer<'_>, chain: &[&[u8]]) -> Result<(), NoRoom> {
+        out.u8(0)?;
+        let list = out.block(3)?;
+        for certificate in chain {
+            let entry = out.block(3)?;
+            out.bytes(certificate)?;
+            out.end(entry)?;
+            out.u16(0)?;
+        }
+        out.end(list)
+    }
+}
+
+impl<'a> Iterator for CertificateEntries<'a> {
+    type Item = (&'a [u8], Extensions<'a>);
+    fn next(&mut self) -> Option<Self::Item> {
+        let certificate = self.0.vector24().ok()?;
+        Some((certificate, Extensions::parse(self.0.vector16().ok()?).ok()?))
+    }
+}
+
+/// A CertificateVerify message.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificateVerify<'a> {
+    /// The signature scheme.
+    pub algorithm: u16,
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
+impl<'a> CertificateVerify<'a> {
+    /// Reads the body of a CertificateVerify message.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(body);
+        let verify = Self { algorithm: reader.u16()?, signature: reader.vector16()? };
+        reader.end()?;
+        Ok(verify)
+    }
+}

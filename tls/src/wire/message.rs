@@ -1,0 +1,56 @@
+//! Handshake messages: RFC 8446 section 4.
+use super::Reader;
+
+/// What a handshake message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeType(pub u8);
+
+impl HandshakeType {
+    /// Section 4.1.2.
+    pub const CLIENT_HELLO: Self = Self(1);
+    /// Section 4.1.3; a HelloRetryRequest too.
+    pub const SERVER_HELLO: Self = Self(2);
+    /// Section 4.6.1.
+    pub const NEW_SESSION_TICKET: Self = Self(4);
+    /// Section 4.3.1.
+    pub const ENCRYPTED_EXTENSIONS: Self = Self(8);
+    /// Section 4.4.2.
+    pub const CERTIFICATE: Self = Self(11);
+    /// Section 4.3.2.
+    pub const CERTIFICATE_REQUEST: Self = Self(13);
+    /// Section 4.4.3.
+    pub const CERTIFICATE_VERIFY: Self = Self(15);
+    /// Section 4.4.4.
+    pub const FINISHED: Self = Self(20);
+    /// Section 4.6.3.
+    pub const KEY_UPDATE: Self = Self(24);
+    /// Stands for the first ClientHello in the transcript after a HelloRetryRequest (section 4.4.1).
+    pub const MESSAGE_HASH: Self = Self(254);
+}
+
+/// One whole handshake message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// What it is.
+    pub kind: HandshakeType,
+    /// What follows its header of four bytes.
+    pub body: &'a [u8],
+    /// Header and body, as they enter the transcript.
+    pub whole: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// The message at the front of `bytes`; `None` while it is not whole.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let kind = HandshakeType(reader.u8().ok()?);
+        let body = reader.vector24().ok()?;
+        Some(Self { kind, body, whole: bytes.get(..4 + body.len())? })
+    }
+    /// How long the message at the front of `bytes` says it is, header included; `None` before four bytes.
+    pub fn announced(bytes: &[u8]) -> Option<usize> {
+        let mut reader = Reader::new(bytes);
+        reader.u8().ok()?;
+        Some(4 + reader.u24().ok()?)
+    }
+}
