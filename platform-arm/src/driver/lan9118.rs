@@ -359,3 +359,226 @@ fn hash(address: MacAddr) -> u32 {
     }
     crc >> 26
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Line, Shared};
+    use core::{
+        cell::RefCell,
+        task::{Context, Waker},
+    };
+    use std::{boxed::Box, collections::VecDeque, rc::Rc, vec, vec::Vec};
+
+    /// The controller as its data sheet describes it: FIFOs of words, the registers behind MAC_CSR_CMD, a PHY.
+    struct Chip {
+        rx_words: VecDeque<u32>,
+        rx_status: VecDeque<(u32, usize)>,
+        tx_words: Vec<u32>,
+        tx_status: u32,
+        sent: Vec<Vec<u8>>,
+        room: u32,
+        rx_cfg: u32,
+        int_sts: u32,
+        int_en: u32,
+        mac: [u32; 16],
+        data: u32,
+        dumps: u32,
+        present: bool,
+    }
+
+    impl Chip {
+        fn new() -> Self {
+            let mut mac = [0; 16];
+            (mac[ADDRL as usize], mac[ADDRH as usize]) = (0x0000_0002, 0x0100);
+            Self {
+                rx_words: VecDeque::new(),
+                rx_status: VecDeque::new(),
+                tx_words: vec![],
+                tx_status: 0,
+                sent: vec![],
+                room: 4608,
+                rx_cfg: 0,
+                int_sts: 0,
+                int_en: 0,
+                mac,
+                data: 0,
+                dumps: 0,
+                present: true,
+            }
+        }
+        /// A frame arrives, its status with the length and error bits given.
+        fn arrive(&mut self, frame: &[u8], len: usize, errors: u32) {
+            let offset = (self.rx_cfg >> 8 & 0x1f) as usize;
+            let mut bytes = vec![0xee; offset];
+            bytes.extend_from_slice(frame);
+            bytes.extend_from_slice(&[0xfc; 4]);
+            bytes.resize((len + offset).next_multiple_of(4).max(bytes.len().next_multiple_of(4)), 0);
+            let words = (len + offset).div_ceil(4);
+            for word in bytes.chunks(4).take(words) {
+                self.rx_words.push_back(u32::from_le_bytes(word.try_into().unwrap()));
+            }
+            self.rx_status.push_back((((len as u32) & 0x3fff) << 16 | errors, words));
+            self.int_sts |= INT_RX_STATUS_LEVEL;
+        }
+        fn good(&mut self, frame: &[u8]) {
+            self.arrive(frame, frame.len() + 4, 0);
+        }
+        fn transmit(&mut self) {
+            let [a, b, ..] = self.tx_words[..] else { return };
+            let (offset, len) = ((a >> 16 & 0x1f) as usize, (a & 0x7ff) as usize);
+            assert_eq!(a & (1 << 13 | 1 << 12), 1 << 13 | 1 << 12, "a frame in one segment");
+            assert_eq!((b & 0x7ff) as usize, len, "both commands say the same length");
+            if self.tx_words.len() == 2 + (offset + len).div_ceil(4) {
+                let bytes: Vec<u8> = self.tx_words[2..].iter().flat_map(|w| w.to_le_bytes()).collect();
+                self.sent.push(bytes[offset..offset + len].to_vec());
+                self.tx_words.clear();
+                self.tx_status += 1;
+            }
+        }
+    }
+
+    impl Registers for Chip {
+        fn read(&mut self, offset: usize) -> u32 {
+            match offset {
+                BYTE_TEST if self.present => 0x8765_4321,
+                PMT_CTRL => self.present.into(),
+                RX_FIFO_INF => (self.rx_status.len() as u32) << 16 | self.rx_words.len() as u32 * 4,
+                RX_STATUS => match self.rx_status.pop_front() {
+                    Some((status, _)) => status,
+                    None => panic!("status read from an empty FIFO"),
+                },
+                RX_DATA => self.rx_words.pop_front().expect("data read from an empty FIFO"),
+                TX_FIFO_INF => self.tx_status << 16 | self.room,
+                TX_STATUS => {
+                    self.tx_status -= 1;
+                    0
+                }
+                INT_STS => self.int_sts,
+                MAC_CSR_DATA => self.data,
+                _ => 0,
+            }
+        }
+        fn write(&mut self, offset: usize, value: u32) {
+            match offset {
+                TX_DATA => {
+                    self.tx_words.push(value);
+                    self.transmit();
+                }
+                RX_CFG => {
+                    self.rx_cfg = value & !(1 << 15);
+                    if value & 1 << 15 != 0 {
+                        self.rx_words.clear();
+                        self.rx_status.clear();
+                        self.dumps += 1;
+                    }
+                }
+                RX_DP_CTRL => {
+                    // Fast-forward: the rest of the frame whose status was taken last.
+                    let kept: usize = self.rx_status.iter().map(|(_, words)| words).sum();
+                    while self.rx_words.len() > kept {
+                        self.rx_words.pop_front();
+                    }
+                }
+                INT_STS => self.int_sts &= !value,
+                INT_EN => self.int_en = value,
+                MAC_CSR_DATA => self.data = value,
+                MAC_CSR_CMD => {
+                    let register = (value & 0xf) as usize;
+                    if value & 1 << 30 != 0 {
+                        // The PHY's status says that the link is up.
+                        self.data = if register == MII_DATA as usize { 1 << 2 } else { self.mac[register] };
+                        if register == MII_ACC as usize {
+                            self.data &= !1;
+                        }
+                    } else {
+                        self.mac[register] = self.data;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    type Device = Lan9118<'static, Shared<Chip>, Line>;
+
+    fn device() -> (Device, Rc<RefCell<Chip>>) {
+        let chip = Rc::new(RefCell::new(Chip::new()));
+        let device =
+            Lan9118::new(Shared(chip.clone()), Line::default(), Box::leak(Box::default()), None).unwrap();
+        (device, chip)
+    }
+
+    fn received(device: &mut Device, budget: usize) -> Vec<Vec<u8>> {
+        let mut frames = vec![];
+        device.split().0.receive(budget, |frame, _| frames.push(frame.to_vec()));
+        frames
+    }
+
+    #[test]
+    fn its_own_address_and_link() {
+        let (device, chip) = device();
+        assert_eq!(device.mac(), MacAddr([2, 0, 0, 0, 0, 1]));
+        assert_eq!(device.link(), LinkState::Up);
+        assert_eq!(chip.borrow().mac[MAC_CR as usize] & (MAC_CR_RX | MAC_CR_TX), MAC_CR_RX | MAC_CR_TX);
+        let gone = Rc::new(RefCell::new(Chip { present: false, ..Chip::new() }));
+        let none = Lan9118::new(Shared(gone), Line::default(), Box::leak(Box::default()), None);
+        assert_eq!(none.err(), Some(NotThere));
+    }
+
+    #[test]
+    fn frames_of_every_length_arrive_and_leave_whole() {
+        let (mut device, chip) = device();
+        for len in 14..=FRAME {
+            let frame: Vec<u8> = (0..len).map(|i| (i * 7 + len) as u8).collect();
+            chip.borrow_mut().good(&frame);
+            assert_eq!(received(&mut device, 64), [frame.clone()], "{len}");
+            device.split().1.transmit(len, |slot| slot.bytes.copy_from_slice(&frame)).unwrap();
+            assert_eq!(chip.borrow_mut().sent.pop().unwrap(), frame);
+        }
+        assert!(chip.borrow().tx_status <= 1, "statuses of sent frames are taken");
+        let tx = device.split().1;
+        tx.transmit(100, |slot| slot.len = 0).unwrap();
+        tx.transmit(100, |slot| slot.len = 42).unwrap();
+        assert_eq!(chip.borrow().sent.iter().map(Vec::len).collect::<Vec<_>>(), [42]);
+        chip.borrow_mut().room = TX_ROOM as u32 - 1;
+        assert_eq!(tx.transmit(60, |_| panic!("no room")), Err(Full));
+    }
+
+    #[test]
+    fn frames_with_errors_and_absurd_lengths_are_counted_and_skipped() {
+        for (len, errors) in [(64, 1 << 15), (4, 0), (1519, 0), (4096, 0), (0, 1 << 15)] {
+            let (mut device, chip) = device();
+            chip.borrow_mut().arrive(&[1; 64], len, errors);
+            chip.borrow_mut().good(&[2; 60]);
+            assert_eq!(received(&mut device, 64), [vec![2; 60]], "{len}");
+            assert_eq!(device.stats().rx_dropped, 1);
+        }
+    }
+
+    #[test]
+    fn a_receiver_error_empties_the_fifo() {
+        let (mut device, chip) = device();
+        chip.borrow_mut().int_sts = INT_RX_ERROR;
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(device.poll_ready(&mut cx, false).is_pending());
+        assert_eq!((chip.borrow().dumps, device.stats().rx_dropped), (1, 1));
+        assert_eq!(chip.borrow().rx_cfg, 2 << 8, "frames still begin at the third byte");
+        assert_eq!(chip.borrow().int_en & INT_RX_STATUS_LEVEL, INT_RX_STATUS_LEVEL);
+        chip.borrow_mut().good(&[1; 60]);
+        assert!(device.poll_ready(&mut cx, false).is_ready());
+    }
+
+    #[test]
+    fn groups_go_to_their_bit_of_the_table() {
+        // The all-hosts group 01:00:5e:00:00:01 and the all-nodes group 33:33:00:00:00:01.
+        let (mut device, chip) = device();
+        device.set_multicast(&[MacAddr([1, 0, 0x5e, 0, 0, 1]), MacAddr([0x33, 0x33, 0, 0, 0, 1])]);
+        let table =
+            u64::from(chip.borrow().mac[HASHH as usize]) << 32 | u64::from(chip.borrow().mac[HASHL as usize]);
+        assert_eq!(table.count_ones(), 2);
+        assert!(chip.borrow().mac[MAC_CR as usize] & MAC_CR_HASH_MULTICAST != 0);
+        device.set_multicast(&[]);
+        assert!(chip.borrow().mac[MAC_CR as usize] & MAC_CR_HASH_MULTICAST == 0);
+    }
+}
