@@ -261,7 +261,9 @@ impl fmt::Display for LinkStats {
             ("duplicated", self.duplicated),
             ("corrupted", self.corrupted),
         ];
-        rest.iter().filter(|(_, count)| *count > 0).try_for_each(|(what, count)| write!(f, ", {count} {what}"))
+        rest.iter()
+            .filter(|(_, count)| *count > 0)
+            .try_for_each(|(what, count)| write!(f, ", {count} {what}"))
     }
 }
 

@@ -21,7 +21,7 @@ fn board(name: &str) -> Result<&'static Board> {
     boards::find(name).context_with(|| format!("{name} is no board; `cargo airglow boards` lists them"))
 }
 
-/// Whether `name` is a board of [`boards`].
+/// Whether `name` is a board of [`boards()`].
 pub fn is_board(name: &str) -> bool {
     boards::find(name).is_some()
 }

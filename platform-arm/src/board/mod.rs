@@ -6,7 +6,7 @@
 //! # Adding a Cortex-M board
 //! 1. Its line in `BOARDS` of `build.rs`: target, start and size of flash and RAM, size of the stack.
 //! 2. A module here that implements [`Board`]: clocks, the serial port, a timer for deadlines, the watchdog, the MAC.
-//! 3. Its line in [`Selected`], and in `cli/src/arm/boards.rs` how QEMU or a probe reaches it.
+//! 3. Its line in `Selected`, and in `cli/src/arm/boards.rs` how QEMU or a probe reaches it.
 use crate::driver::{Alarm, Serial, Stages};
 use airglow_device::NetDevice;
 

@@ -38,7 +38,7 @@ pub struct Stages {
 
 impl Stages {
     /// Two bytes for alignment or a length, a frame of 1,514 bytes, the frame check sequence.
-    const WORDS: usize = (2 + 1514 + 4_usize).next_multiple_of(4) / 4 + 1;
+    const WORDS: usize = (2 + 1514 + 4_usize).div_ceil(4) + 1;
     /// Zeroed.
     pub const fn new() -> Self {
         Self { rx: [0; Self::WORDS], tx: [0; Self::WORDS] }
