@@ -31,7 +31,7 @@ const CONNECTIONS: usize = if BOARD {
 /// Octets of a connection's buffer for a request's head.
 const HEAD: usize = if BOARD { 1_024 } else { 2_048 };
 /// Octets of a connection's buffer for an answer.
-const OUT: usize = if BOARD { 1_024 } else { 4_096 };
+const OUT: usize = if BOARD { 512 } else { 4_096 };
 
 /// Why the website stopped.
 #[derive(Debug)]
