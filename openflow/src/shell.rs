@@ -6,6 +6,7 @@ use crate::{
 use airglow_device::{NetDevice, NetRx, NetTx, Stream, Timer};
 use airglow_runtime::{Either, select, timeout};
 use alloc::{string::String, vec::Vec};
+use bytes::BytesMut;
 use core::{
     cell::RefCell,
     convert::Infallible,
@@ -178,7 +179,7 @@ struct Ended;
 impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
     async fn speak(&self, stream: &mut impl Stream) -> Result<(), Ended> {
         let timer = &self.datapath.timer;
-        let mut input = Vec::new();
+        let mut input = BytesMut::new();
         let mut asked = false;
         loop {
             self.send(stream).await?;
@@ -203,25 +204,21 @@ impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
     }
 
     /// Hands every whole message in `input` to the switch.
-    fn take(&self, input: &mut Vec<u8>) -> Result<(), Ended> {
+    fn take(&self, input: &mut BytesMut) -> Result<(), Ended> {
         let inner = &mut *self.datapath.inner.borrow_mut();
         let now = self.datapath.timer.now();
-        let mut at = 0;
         let mut result = Ok(());
-        while let Some(header) = input.get(at..).and_then(Header::parse) {
+        while let Some(header) = Header::parse(input) {
             let length = usize::from(header.length);
-            if length < HEADER {
+            if length >= HEADER && length > input.len() {
+                break;
+            }
+            let message = input.split_to(length.min(input.len()));
+            if length < HEADER || inner.switch.message(now, self.id, &message, &mut inner.ports).is_err() {
                 result = Err(Ended);
                 break;
             }
-            let Some(message) = input.get(at..at + length) else { break };
-            if inner.switch.message(now, self.id, message, &mut inner.ports).is_err() {
-                result = Err(Ended);
-                break;
-            }
-            at += length;
         }
-        input.drain(..at);
         inner.ports.flush();
         // Flows may now end earlier, and other controllers may have something to hear.
         if let Some(waker) = &inner.driver {

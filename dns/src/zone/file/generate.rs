@@ -1,8 +1,14 @@
 //! `$GENERATE start-stop[/step] owner [ttl] [class] type data`, as BIND's reference manual describes it: `$` is the
 //! number, `${offset,width,base}` a variation of it, `\$` a dollar sign.
 use super::{Entry, Failed};
-use alloc::vec::Vec;
-use core::str::FromStr;
+use alloc::{string::String, vec::Vec};
+use nom::{
+    IResult, Parser,
+    bytes::complete::tag,
+    character::complete::{i64, one_of, u16, u64},
+    combinator::{all_consuming, map, opt, verify},
+    sequence::{preceded, separated_pair},
+};
 
 /// The most lines that one directive may make.
 const MOST: u64 = 1 << 24;
@@ -26,11 +32,7 @@ impl<'e, 'a, 't> Lines<'e, 'a, 't> {
             return Err(Failed::here(offset, "$GENERATE wants a range, an owner, a type and data"));
         }
         let bad = || Failed::here(range.offset, "not a range such as 1-100 or 0-254/2");
-        let text = core::str::from_utf8(range.token.raw).map_err(|_| bad())?;
-        let (span, step) = text.split_once('/').unwrap_or((text, "1"));
-        let (start, stop) = span.split_once('-').ok_or_else(bad)?;
-        let number = |text: &str| u64::from_str(text).ok().filter(|n| *n <= 0x7fff_ffff).ok_or_else(bad);
-        let (start, stop, step) = (number(start)?, number(stop)?, number(step)?);
+        let (_, (start, stop, step)) = parse_range(range.token.raw).map_err(|_| bad())?;
         if stop < start || step == 0 || (stop - start) / step >= MOST {
             return Err(bad());
         }
@@ -87,35 +89,48 @@ fn substitute(word: &[u8], number: u64, line: &mut Vec<u8>) -> Result<(), &'stat
     Ok(())
 }
 
+/// `start-stop[/step]`.
+fn parse_range(text: &[u8]) -> IResult<&[u8], (u64, u64, u64)> {
+    let number = || verify(u64, |n| *n <= 0x7fff_ffff);
+    let step = map(opt(preceded(tag("/"), number())), |step| step.unwrap_or(1));
+    let (rest, ((start, stop), step)) =
+        all_consuming((separated_pair(number(), tag("-"), number()), step)).parse(text)?;
+    Ok((rest, (start, stop, step)))
+}
+
 /// `offset[,width[,base]]`, base one of d, o, x, X, n, N.
+fn parse_modifier(text: &[u8]) -> IResult<&[u8], (i64, usize, u8)> {
+    let width =
+        map(opt(preceded(tag(","), verify(u16, |w| *w <= 128))), |width| usize::from(width.unwrap_or(0)));
+    let base = map(opt(preceded(tag(","), one_of("doxXnN"))), |base| base.unwrap_or('d') as u8);
+    all_consuming((i64, width, base)).parse(text)
+}
+
+/// Writes the number as the modifier says.
 fn varied(modifier: &[u8], number: u64, line: &mut Vec<u8>) -> Option<()> {
-    let mut parts = core::str::from_utf8(modifier).ok()?.split(',');
-    let offset = i64::from_str(parts.next()?).ok()?;
-    let width = parts.next().map_or(Some(0), |text| usize::from_str(text).ok()).filter(|w| *w <= 128)?;
-    let base = parts.next().unwrap_or("d");
+    let (_, (offset, width, base)) = parse_modifier(modifier).ok()?;
     let value = u64::try_from(i64::try_from(number).ok()?.checked_add(offset)?).ok()?;
     let text = match base {
-        "d" => alloc::format!("{value:0width$}"),
-        "o" => alloc::format!("{value:0width$o}"),
-        "x" => alloc::format!("{value:0width$x}"),
-        "X" => alloc::format!("{value:0width$X}"),
-        "n" | "N" => {
-            // Nibbles from the lowest on with dots between, for reverse names; the width counts the dots.
-            let mut text = alloc::string::String::new();
-            let mut left = value;
-            loop {
-                let digit = char::from_digit((left & 15) as u32, 16)?;
-                text.push(if base == "N" { digit.to_ascii_uppercase() } else { digit });
-                left >>= 4;
-                if left == 0 && text.len() >= width {
-                    break;
-                }
-                text.push('.');
-            }
-            text
-        }
-        _ => return None,
+        b'd' => alloc::format!("{value:0width$}"),
+        b'o' => alloc::format!("{value:0width$o}"),
+        b'x' => alloc::format!("{value:0width$x}"),
+        b'X' => alloc::format!("{value:0width$X}"),
+        _ => nibbles(value, width, base == b'N')?,
     };
     line.extend_from_slice(text.as_bytes());
     Some(())
+}
+
+/// Nibbles from the lowest on with dots between, for reverse names; the width counts the dots.
+fn nibbles(mut value: u64, width: usize, upper: bool) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        let digit = char::from_digit((value & 15) as u32, 16)?;
+        text.push(if upper { digit.to_ascii_uppercase() } else { digit });
+        value >>= 4;
+        if value == 0 && text.len() >= width {
+            return Some(text);
+        }
+        text.push('.');
+    }
 }
