@@ -90,8 +90,11 @@ async fn serve<'p, P: Platform, K: KeyValue>(platform: &'p P, port: u16, site: &
     // Every parameter is read: here the platform refuses words that nobody asked for, before we say that we serve.
     yield_now().await;
     let address = platform.parameters().text("ipv4").and_then(|network| network.split('/').next());
-    let port = listener.local().map_or(port, |local| local.port());
-    log::info!("serving at http://{}:{port}/", address.unwrap_or("localhost"));
+    let address = address.unwrap_or("localhost");
+    match listener.local().map_or(port, |local| local.port()) {
+        80 => log::info!("serving at http://{address}/"),
+        port => log::info!("serving at http://{address}:{port}/"),
+    }
     let server = Server::<HEAD, OUT>::sized(Limits::DEFAULT).wall_clock(platform.wall_clock());
     server.serve::<CONNECTIONS, _, _>(&listener, &files(site), platform.timer()).await;
     Ok(())
