@@ -5,7 +5,7 @@
 use airglow_vchan::{Channel, Doorbell, Header, Role};
 use loom::{
     sync::{
-        Arc, Condvar, Mutex,
+        Condvar, Mutex,
         atomic::{AtomicU8, AtomicU16, AtomicU32},
     },
     thread,
@@ -14,13 +14,13 @@ use std::task::Waker;
 
 #[derive(Clone)]
 struct Bell {
-    mine: Arc<(Mutex<bool>, Condvar)>,
-    theirs: Arc<(Mutex<bool>, Condvar)>,
+    mine: &'static (Mutex<bool>, Condvar),
+    theirs: &'static (Mutex<bool>, Condvar),
 }
 
 impl Bell {
     fn wait(&self) {
-        let (rung, changed) = &*self.mine;
+        let (rung, changed) = self.mine;
         let mut rung = rung.lock().unwrap();
         while !*rung {
             rung = changed.wait(rung).unwrap();
@@ -31,7 +31,7 @@ impl Bell {
 
 impl Doorbell for Bell {
     fn ring(&self) {
-        let (rung, changed) = &*self.theirs;
+        let (rung, changed) = self.theirs;
         *rung.lock().unwrap() = true;
         changed.notify_one();
     }
@@ -63,9 +63,10 @@ fn memory() -> &'static Memory {
 }
 
 fn bells() -> (Bell, Bell) {
-    let (a, b) =
-        (Arc::new((Mutex::new(false), Condvar::new())), Arc::new((Mutex::new(false), Condvar::new())));
-    (Bell { mine: a.clone(), theirs: b.clone() }, Bell { mine: b, theirs: a })
+    let bell =
+        || -> &'static (Mutex<bool>, Condvar) { Box::leak(Box::new((Mutex::new(false), Condvar::new()))) };
+    let (a, b) = (bell(), bell());
+    (Bell { mine: a, theirs: b }, Bell { mine: b, theirs: a })
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn three_bytes_through_a_ring_of_two() {
         });
         let bell = server_bell.clone();
         let mut server = Channel::new(&memory.header, Role::Server, &memory.left, &memory.right, server_bell);
-        let mut got = Vec::new();
+        let mut got: Vec<u8> = Vec::new();
         while got.len() < 3 {
             let mut buffer = [0; 2];
             match server.try_read(&mut buffer).unwrap() {

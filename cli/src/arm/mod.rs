@@ -4,8 +4,8 @@ pub mod elf;
 mod emulator;
 mod frames;
 mod image;
-mod size;
 mod test;
+pub mod size;
 pub mod toolchain;
 
 pub use test::test;

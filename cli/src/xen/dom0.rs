@@ -65,6 +65,10 @@ const MODULES: &[&str] = &[
     "virtio_console",
 ];
 
+/// Xen's own programs in dom0.
+const PROGRAMS: &[&str] =
+    &["xl", "xenstored", "xenconsoled", "xenconsole", "libxl-save-helper", "vchan-socket-proxy"];
+
 /// Libraries of `xl` and its company.
 const LIBRARIES: &[&str] =
     &["libxl", "libxen", "libyajl", "libuuid", "libz.", "liblzma", "libzstd", "libgcc_s"];
@@ -119,7 +123,7 @@ pub fn prepare() -> Result<Dom0> {
         fetch(&cache, &parts)?;
     }
     let init = init();
-    let stamp = stamp(&format!("{init}{VIF}{BLOCK}{}{}", MODULES.join(" "), parts.display()));
+    let stamp = stamp(&format!("{init}{VIF}{BLOCK}{MODULES:?}{PROGRAMS:?}{LIBRARIES:?}{}", parts.display()));
     let root = parts.join("root");
     let initrd = cache.join(format!("dom0-{stamp}.cpio"));
     if !initrd.exists() {
@@ -294,7 +298,7 @@ fn file_system(root: &Path, init: &str) -> Result<Vec<u8>> {
     for applet in String::from_utf8_lossy(&applets).lines().filter(|name| *name != "busybox") {
         archive.link(&format!("bin/{applet}"), "busybox");
     }
-    for program in ["xl", "xenstored", "xenconsoled", "xenconsole", "libxl-save-helper"] {
+    for program in PROGRAMS {
         archive.copy(&format!("{xen_bin}/{program}"), &root.join(&xen_bin).join(program))?;
         archive.link(&format!("bin/{program}"), &format!("/{xen_bin}/{program}"));
     }

@@ -4,9 +4,11 @@ mod dom0;
 mod kernel;
 mod machine;
 mod run;
+mod symbols;
 mod test;
 
 use crate::{
+    arm::size::measure,
     failure::{Context, Result},
     workspace::{App, Workspace},
 };
@@ -29,5 +31,10 @@ pub fn size(workspace: &Workspace, app: &App) -> Result {
     let kernel = kernel::build(workspace, app)?;
     let bytes = fs::metadata(&kernel).context(kernel.display())?.len();
     println!("{} {bytes} bytes, {} of them loaded", kernel.display(), kernel::loaded(&kernel)?);
+    let (_, mut crates) = measure(&kernel)?;
+    crates.sort_by_key(|(_, code, _)| std::cmp::Reverse(*code));
+    for (name, code, _) in crates.iter().filter(|(_, code, _)| *code > 0) {
+        println!("{code:>9} {name}");
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 use super::{
     dom0, kernel,
     machine::{self, Forward, Machine},
+    symbols::{Annotator, Symbols},
 };
 use crate::{
     failure::{Context, Failure, Result},
@@ -53,13 +54,14 @@ pub fn run(image: &Path, parameters: &[String]) -> Result {
     static ENDED: AtomicBool = AtomicBool::new(false);
     let output = thread::spawn({
         let mut console = console.try_clone().context("the console")?;
+        let mut annotator = Annotator::new(Symbols::read(image)?);
         move || {
             let mut buffer = [0; 4096];
             loop {
                 match console.read(&mut buffer) {
                     Ok(0) => return,
                     Ok(count) => {
-                        let _ = stdout().write_all(&buffer[..count]);
+                        let _ = stdout().write_all(&annotator.pass(&buffer[..count]));
                         let _ = stdout().flush();
                     }
                     Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {

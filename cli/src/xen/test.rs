@@ -3,6 +3,7 @@ use super::{
     dom0, kernel,
     machine::{self, Forward, Machine},
     run,
+    symbols::Symbols,
 };
 use crate::{
     failure::{Context, Failure, Result},
@@ -11,6 +12,8 @@ use crate::{
 };
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -30,7 +33,7 @@ pub fn test(tests: &mut Tests) -> Result {
         kernels = Some(build(workspace)?);
         Ok(())
     });
-    let Some(Kernels { website, faults, disk }) = kernels else { return Ok(()) };
+    let Some(Kernels { website, faults, disk, vchan }) = kernels else { return Ok(()) };
     let mut dom0 = None;
     tests.check("Xen: dom0", |_| {
         dom0 = Some(dom0::prepare()?);
@@ -38,8 +41,10 @@ pub fn test(tests: &mut Tests) -> Result {
     });
     let Some(dom0) = dom0 else { return Ok(()) };
     tests.check("Xen: the website", |workspace| serves(workspace, &dom0, &website));
+    tests.check("Xen: save and restore", |workspace| survives(workspace, &dom0, &website));
     tests.check("Xen: how faults end", |_| faults_end(&dom0, &faults));
     tests.check("Xen: a disk", |_| counts_starts(&dom0, &disk));
+    tests.check("Xen: vchan with libxenvchan, both ways", |_| echoes(&dom0, &vchan));
     Ok(())
 }
 
@@ -47,6 +52,7 @@ struct Kernels {
     website: PathBuf,
     faults: PathBuf,
     disk: PathBuf,
+    vchan: PathBuf,
 }
 
 /// Builds the kernels and prints their sizes.
@@ -54,11 +60,12 @@ fn build(workspace: &Workspace) -> Result<Kernels> {
     let website = kernel::build(workspace, &workspace.app(Some("website"))?)?;
     let faults = kernel::example(workspace, "airglow-platform-xen", "faults")?;
     let disk = kernel::example(workspace, "airglow-platform-xen", "disk")?;
+    let vchan = kernel::example(workspace, "airglow-platform-xen", "vchan_echo")?;
     for (name, path) in [("website", &website), ("faults (the platform, no application)", &faults)] {
         let bytes = fs::metadata(path).context(path.display())?.len();
         println!("   {name}: {bytes} bytes, {} of them loaded", kernel::loaded(path)?);
     }
-    Ok(Kernels { website, faults, disk })
+    Ok(Kernels { website, faults, disk, vchan })
 }
 
 /// A guest's configuration and, once it runs, its console in a file of dom0.
@@ -176,6 +183,84 @@ fn serves(workspace: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
     that(reason == 0, || format!("xl shutdown ended the guest with reason {reason} and not 0"))
 }
 
+/// `xl save` and `xl restore` with an open connection, on which the next request is answered as the first one was.
+fn survives(workspace: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
+    let elf = fs::read(kernel).context(kernel.display())?;
+    let port = run::free("tcp", 0).context("no free port")?;
+    let words = format!("ipv4={}/24 gateway=10.0.2.2", machine::GUEST);
+    let guest_configuration = configuration("website.elf", 32, &words, "destroy");
+    let files = [("website.elf", elf.as_slice()), ("website.cfg", guest_configuration.as_bytes())];
+    let mut machine =
+        Machine::start(dom0, &files, &[], &[Forward { protocol: "tcp", here: port, there: 80 }])?;
+    let mut guest = Guest { machine: &mut machine };
+    guest.start("website")?;
+    wait("the website to listen", || Ok(guest.console()?.contains("serving at")))?;
+    let index = fs::read(workspace.app(Some("website"))?.package.folder.join("site/index.html"))
+        .context("index.html")?;
+
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).context("127.0.0.1")?;
+    connection.set_read_timeout(Some(PATIENCE)).context("127.0.0.1")?;
+    let first = request(&mut connection)?;
+    that(first == index, || format!("before the save {} bytes came", first.len()))?;
+    let started = Instant::now();
+    let saved = guest.machine.must(
+        "cd /job; xl save guest /tmp/saved 2>&1 && wc -c </tmp/saved && xl restore -p /tmp/saved 2>&1 && id=$(xl domid guest) && \
+         { xenconsole --type pv --num 0 $id </dev/null >>/job/console 2>/dev/null & } && usleep 100000 && xl unpause guest && \
+         rm /tmp/saved",
+    );
+    if let Err(why) = saved {
+        return Err(Failure::new(format!(
+            "{why}; the guest's console:\n{}\n{}",
+            guest.console()?,
+            guest.machine.xen_log()
+        )));
+    }
+    let second = match request(&mut connection) {
+        Ok(page) => page,
+        Err(why) => {
+            return Err(Failure::new(format!(
+                "after the restore: {why}; the guest's console:\n{}\n{}",
+                guest.console()?,
+                guest.machine.xen_log()
+            )));
+        }
+    };
+    that(second == index, || format!("after the restore {} bytes came", second.len()))?;
+    println!(
+        "   saved, restored and answering on the same connection after {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
+    let other = fetch(port, "", PATIENCE)?;
+    that(other == index, || "a new connection gets another page".to_owned())?;
+    guest.machine.must("xl shutdown guest")?;
+    let reason = guest.ended()?;
+    that(reason == 0, || format!("xl shutdown ended the restored guest with reason {reason}"))
+}
+
+/// One request on an open connection; the body of its answer.
+fn request(connection: &mut TcpStream) -> Result<Vec<u8>> {
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: guest\r\n\r\n").context("request")?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if let Some((head, _)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+            });
+            let length = length.context_with(|| format!("an answer without a length: {head}"))?;
+            if answer.len() >= head.len() + 4 + length {
+                return Ok(answer[head.len() + 4..].to_vec());
+            }
+        }
+        match connection.read(&mut buffer).context("answer")? {
+            0 => return Err(Failure::new(format!("the connection ended after {} bytes", answer.len()))),
+            count => answer.extend(&buffer[..count]),
+        }
+    }
+}
+
 /// The files of the site, by their paths.
 fn pages(site: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
@@ -257,6 +342,7 @@ fn faults_end(dom0: &dom0::Dom0, kernel: &Path) -> Result {
         files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
     let mut machine = Machine::start(dom0, &files, &[], &[])?;
     let mut guest = Guest { machine: &mut machine };
+    let symbols = Symbols::read(kernel)?;
     for (fault, reason, words) in FAULTS {
         guest.start(&format!("faults-{fault}"))?;
         let ended = guest.ended()?;
@@ -264,6 +350,13 @@ fn faults_end(dom0: &dom0::Dom0, kernel: &Path) -> Result {
         that(ended == *reason, || {
             format!("fault={fault} ended with reason {ended} and not {reason}:\n{console}")
         })?;
+        // The report's addresses are those of functions of this kernel.
+        if words.contains(&"backtrace") {
+            let named = console.lines().filter(|line| symbols.annotate(line).contains("+0x")).count();
+            that(named >= 3, || {
+                format!("fault={fault}: only {named} functions of the backtrace are known:\n{console}")
+            })?;
+        }
         for word in *words {
             that(console.contains(word), || {
                 format!("fault={fault}: no `{word}` on the console:\n{console}")
@@ -311,4 +404,61 @@ fn counts_starts(dom0: &dom0::Dom0, kernel: &Path) -> Result {
         })?;
     }
     Ok(())
+}
+
+/// Our vchan against Debian's `libxenvchan` in dom0 (`vchan-socket-proxy`, of the Xen project itself): as its server, with rings
+/// inside the shared page and in pages of their own, and as its client.
+fn echoes(dom0: &dom0::Dom0, kernel: &Path) -> Result {
+    let elf = fs::read(kernel).context(kernel.display())?;
+    let mut files = vec![("vchan.elf".to_owned(), elf)];
+    for ring in [1024, 8192] {
+        let words = format!("ipv4={}/24 serve=data/echo ring={ring}", machine::GUEST);
+        files.push((
+            format!("serve-{ring}.cfg"),
+            configuration("vchan.elf", 32, &words, "destroy").into_bytes(),
+        ));
+    }
+    let words = format!("ipv4={}/24 connect=data/dom0 bytes=50000", machine::GUEST);
+    files.push(("connect.cfg".to_owned(), configuration("vchan.elf", 32, &words, "destroy").into_bytes()));
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+    let mut machine = Machine::start(dom0, &files, &[], &[])?;
+    let mut guest = Guest { machine: &mut machine };
+
+    for ring in [1024, 8192] {
+        guest.start(&format!("serve-{ring}"))?;
+        wait("the guest to offer its vchan", || Ok(guest.console()?.contains("offering data/echo")))?;
+        // The proxy reads from a pipe that stays open until everything is back.
+        let lines = guest.machine.must(
+            "cd /tmp; seq 1 4000 | sed 's/$/ the quick brown fox/' > sent; tr a-z A-Z < sent > expected; rm -f back; \
+             { cat sent; n=0; while [ $(wc -c < back) -lt $(wc -c < sent) ] && [ $n -lt 600 ]; do n=$((n+1)); usleep 100000; done; } | \
+             vchan-socket-proxy -m client $(xl domid guest) /local/domain/$(xl domid guest)/data/echo - > back; \
+             cmp back expected && wc -c < back",
+        );
+        let lines = match lines {
+            Ok(lines) => lines,
+            Err(why) => {
+                return Err(Failure::new(format!("{why}; the guest's console:\n{}", guest.console()?)));
+            }
+        };
+        println!("   rings of {ring}: {} bytes from dom0 and back", lines.trim());
+        let ended = guest.ended()?;
+        let console = guest.console()?;
+        that(ended == 0 && console.contains("the client is gone after"), || {
+            format!("reason {ended}:\n{console}")
+        })?;
+    }
+
+    guest.start("connect")?;
+    wait("the guest to look for the server", || Ok(guest.console()?.contains("not yet")))?;
+    // The proxy's other side is a pair of pipes, which an unbuffered program joins.
+    guest.machine.must(
+        "cd /tmp; rm -f up down; mkfifo up down; id=$(xl domid guest); \
+         { vchan-socket-proxy -m server $id /local/domain/$id/data/dom0 - <down >up 2>/tmp/proxy.log & } ; \
+         { cat <up >down & } ; true",
+    )?;
+    let ended = guest.ended()?;
+    let console = guest.console()?;
+    that(ended == 0, || format!("reason {ended}:\n{console}"))?;
+    that(console.contains("50000 of 50000 bytes came back right"), || console.clone())
 }

@@ -23,6 +23,15 @@ pub fn use_ring(interface: &'static Interface, port: u32) {
     CONSOLE.with(|c| *c = Console::Ring(interface, port));
 }
 
+/// The ring's event channel is another one now.
+pub fn use_port(new: u32) {
+    CONSOLE.with(|c| {
+        if let Console::Ring(_, port) = c {
+            *port = new;
+        }
+    });
+}
+
 /// Uses Xen's own console.
 pub fn use_hypervisor() {
     CONSOLE.with(|c| *c = Console::Hypervisor);

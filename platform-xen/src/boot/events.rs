@@ -57,6 +57,12 @@ impl Doorbell for EventChannel {
     }
 }
 
+/// All ports are gone: the domain was restored. Whoever waited is woken to find out.
+pub fn forget() {
+    let ports = PORTS.with(core::mem::take);
+    ports.into_iter().flat_map(|port| port.wakers).for_each(Waker::wake);
+}
+
 /// Wakes whoever waits for a port that has been rung.
 pub fn scan() {
     let Some(info) = shared::shared_info() else { return };

@@ -18,9 +18,15 @@ struct Entry {
 static TABLE: AtomicPtr<Entry> = AtomicPtr::new(core::ptr::null_mut());
 static FREE: Single<Vec<u32>> = Single::new(Vec::new());
 
-/// Maps the table.
-pub fn start() -> Result<(), super::hypercall::Errno> {
+/// Maps the table, also the new one after the domain was restored.
+pub fn map() -> Result<(), super::hypercall::Errno> {
     TABLE.store(shared::map_grant_table()?.cast(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Maps the table for the first time.
+pub fn start() -> Result<(), super::hypercall::Errno> {
+    map()?;
     // The lowest first.
     FREE.with(|free| *free = (grant_table::RESERVED..shared::GRANTS as u32).rev().collect());
     Ok(())

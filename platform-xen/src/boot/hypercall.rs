@@ -194,3 +194,53 @@ pub fn setup_grant_table(frames: &mut [u64]) -> Result<(), Errno> {
     ))?;
     if argument.status == 0 { Ok(()) } else { Err(Errno(i64::from(argument.status))) }
 }
+
+/// Maps the page that `domain` has granted under `grant` at `address`, and returns the handle by which it is unmapped.
+pub fn map_grant(address: u64, domain: u16, grant: u32) -> Result<u32, Errno> {
+    #[repr(C)]
+    struct MapGrantRef {
+        host_addr: u64,
+        flags: u32,
+        grant: u32,
+        domain: u16,
+        status: i16,
+        handle: u32,
+        dev_bus_addr: u64,
+    }
+    const HOST_MAP: u32 = 2;
+    let mut argument = MapGrantRef {
+        host_addr: address,
+        flags: HOST_MAP,
+        grant,
+        domain,
+        status: 0,
+        handle: 0,
+        dev_bus_addr: 0,
+    };
+    check(call!(
+        number::GRANT_TABLE_OP,
+        "rdi" = grant_table::MAP_GRANT_REF,
+        "rsi" = &raw mut argument,
+        "rdx" = 1u64
+    ))?;
+    if argument.status == 0 { Ok(argument.handle) } else { Err(Errno(i64::from(argument.status))) }
+}
+
+/// Ends that.
+pub fn unmap_grant(address: u64, handle: u32) -> Result<(), Errno> {
+    #[repr(C)]
+    struct UnmapGrantRef {
+        host_addr: u64,
+        dev_bus_addr: u64,
+        handle: u32,
+        status: i16,
+    }
+    let mut argument = UnmapGrantRef { host_addr: address, dev_bus_addr: 0, handle, status: 0 };
+    check(call!(
+        number::GRANT_TABLE_OP,
+        "rdi" = grant_table::UNMAP_GRANT_REF,
+        "rsi" = &raw mut argument,
+        "rdx" = 1u64
+    ))?;
+    if argument.status == 0 { Ok(()) } else { Err(Errno(i64::from(argument.status))) }
+}

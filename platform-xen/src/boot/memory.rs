@@ -198,3 +198,24 @@ pub fn map(layout: &Layout, free: u64) -> Result<Range<u64>, Errno> {
 pub fn map_foreign(address: u64, mfn: u64) -> Result<(), Errno> {
     hypercall::update_va_mapping(address, mfn * PAGE | READ_WRITE)
 }
+
+/// Maps at `address`, a page of the line, what belongs there.
+pub fn restore(address: u64) -> Result<(), Errno> {
+    hypercall::update_va_mapping(address, frame_of(address as *const u8) * PAGE | READ_WRITE)
+}
+
+/// The domain's own number of the machine frame `mfn`: it stays when the domain is saved and restored.
+pub fn number_of_frame(mfn: u64) -> u64 {
+    (address_of_frame(mfn) - VIRT_BASE) / PAGE
+}
+
+/// The machine frame of the page with this number.
+pub fn frame_of_number(pfn: u64) -> u64 {
+    frame_of((VIRT_BASE + pfn * PAGE) as *const u8)
+}
+
+/// Where the list of machine frames lies, how many it has, and the machine address of the top page table: by these the toolstack finds
+/// all memory when the domain is saved.
+pub fn description() -> Option<(u64, u64, u64)> {
+    LAYOUT.with(|layout| layout.as_ref().map(|l| (l.mfn_list, l.pages, l.mfn(l.pt_base) * PAGE)))
+}

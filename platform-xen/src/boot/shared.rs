@@ -23,6 +23,7 @@ pub fn map_shared_info(shared_info: u64) -> Result<(), Errno> {
     let place = SHARED_PLACE.get();
     memory::map_foreign(place as u64, shared_info / 4096)?;
     SHARED.store(place.cast(), Ordering::Relaxed);
+    describe_memory();
     Ok(())
 }
 
@@ -45,3 +46,19 @@ pub fn map_grant_table() -> Result<*mut u64, Errno> {
 
 /// Entries of the table.
 pub const GRANTS: usize = GRANT_FRAMES * grant_table::PER_PAGE;
+
+/// Says in the shared page where this domain's list of frames is: the toolstack looks there before it asks the domain to
+/// suspend itself.
+fn describe_memory() {
+    let (Some(info), Some((list, pages, top))) = (shared_info(), memory::description()) else { return };
+    info.arch.max_pfn.store(pages, Ordering::Relaxed);
+    info.arch.p2m_vaddr.store(list, Ordering::Relaxed);
+    info.arch.p2m_cr3.store(top, Ordering::Release);
+}
+
+/// Maps this domain's own pages again where Xen's were.
+pub fn unmap() -> Result<(), Errno> {
+    memory::restore(SHARED_PLACE.get() as u64)?;
+    let place = GRANT_PLACE.get() as u64;
+    (0..GRANT_FRAMES as u64).try_for_each(|i| memory::restore(place + i * 4096))
+}

@@ -1,7 +1,11 @@
 //! Time, from the page that Xen keeps up to date.
 use super::shared;
 use airglow_device::{Clock, Instant, WallClock};
-use core::{arch::x86_64::_rdtsc, time::Duration};
+use core::{
+    arch::x86_64::_rdtsc,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// The time stamp counter.
 pub fn ticks() -> u64 {
@@ -14,13 +18,31 @@ pub fn system_time() -> u64 {
     shared::shared_info().map_or(0, |info| info.vcpu_info[0].time.system_time(ticks))
 }
 
+/// What is added to system time, so that it does not go back when the domain moves to a hypervisor that booted later.
+static OFFSET: AtomicU64 = AtomicU64::new(0);
+
+/// Monotonic time in nanoseconds.
+pub fn now() -> u64 {
+    system_time().saturating_add(OFFSET.load(Ordering::Relaxed))
+}
+
+/// System time at the monotonic time `at`, for deadlines.
+pub fn system_time_at(at: u64) -> u64 {
+    at.saturating_sub(OFFSET.load(Ordering::Relaxed))
+}
+
+/// Goes on from `before`, if the hypervisor's time is behind it.
+pub fn continue_from(before: u64) {
+    OFFSET.fetch_add(before.saturating_sub(now()), Ordering::Relaxed);
+}
+
 /// Monotonic time: the hypervisor's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct XenClock;
 
 impl Clock for XenClock {
     fn now(&self) -> Instant {
-        Instant::from_nanos(system_time())
+        Instant::from_nanos(now())
     }
 }
 

@@ -42,6 +42,11 @@ impl Pages {
         self.start.as_ptr().wrapping_add(index.min(self.count - 1) * PAGE)
     }
 
+    /// The address of the first one.
+    pub fn start_address(&self) -> u64 {
+        self.start.as_ptr().expose_provenance() as u64
+    }
+
     /// `len` bytes from `offset` on, at most to the end. No other domain may write these pages while they are lent;
     /// drivers see to it by revoking the grant first, or by granting only reading.
     pub fn bytes(&mut self, offset: usize, len: usize) -> &mut [u8] {

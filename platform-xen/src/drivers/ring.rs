@@ -63,6 +63,11 @@ impl<'p, const WORDS: usize> FrontRing<'p, WORDS> {
         Self { page, req_prod: 0, published: 0, rsp_cons: 0 }
     }
 
+    /// Starts over, as after [`new`](Self::new).
+    pub fn reset(&mut self) {
+        *self = Self::new(self.page);
+    }
+
     /// The page, for the grant.
     pub fn page(&self) -> *const u8 {
         core::ptr::from_ref(self.page).cast()

@@ -7,6 +7,8 @@ use crate::{drivers::xenstore::Error, interface::ShutdownReason};
 pub enum Request {
     /// To end, for this reason.
     End(ShutdownReason),
+    /// To be saved.
+    Suspend,
 }
 
 const SHUTDOWN: &str = "control/shutdown";
@@ -18,7 +20,7 @@ const SYSRQ: &str = "control/sysrq";
 /// What xenstore says.
 pub async fn requests(store: &Xenstore, mut sysrq: impl FnMut(char)) -> Result<Request, Error> {
     // The toolstack makes these nodes writable, each since some version of it; where it has not, it does not ask either.
-    for feature in ["feature-poweroff", "feature-reboot", "feature-sysrq"] {
+    for feature in ["feature-poweroff", "feature-reboot", "feature-suspend", "feature-sysrq"] {
         match store.write(&alloc::format!("control/{feature}"), 1).await {
             Ok(()) | Err(Error::PermissionDenied) => {}
             Err(error) => return Err(error),
@@ -35,6 +37,7 @@ pub async fn requests(store: &Xenstore, mut sysrq: impl FnMut(char)) -> Result<R
         match word.as_str() {
             "poweroff" | "halt" => return Ok(Request::End(ShutdownReason::PowerOff)),
             "reboot" => return Ok(Request::End(ShutdownReason::Reboot)),
+            "suspend" => return Ok(Request::Suspend),
             "crash" => return Ok(Request::End(ShutdownReason::Crash)),
             other => log::warn!("the toolstack asks for `{other}`, which this kernel cannot do"),
         }

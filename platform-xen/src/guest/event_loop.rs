@@ -68,7 +68,7 @@ impl Park for EventLoop {
             return;
         }
         // 0 would be no deadline at all.
-        let deadline = self.timers.next().map_or(0, |at| at.as_nanos().max(1));
+        let deadline = self.timers.next().map_or(0, |at| time::system_time_at(at.as_nanos()).max(1));
         events::sleep(deadline);
         let _ = self.look();
         // Whatever it was: the loop polls once.

@@ -6,5 +6,6 @@ mod logger;
 pub mod network;
 pub mod platform;
 pub mod start;
+pub mod vchan;
 pub mod xenbus;
 pub mod xenstore;

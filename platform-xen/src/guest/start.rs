@@ -7,7 +7,7 @@ use super::{
     xenstore::Xenstore,
 };
 use crate::{
-    boot::{self, entropy, report::Out},
+    boot::{self, entropy, events::EventChannel, report::Out, suspend::Woken},
     interface::ShutdownReason,
 };
 use airglow_device::Parameters;
@@ -72,6 +72,7 @@ async fn run(
     }
     let store = boot::xenstore().ok_or("this is dom0 or there is no xenstore, so there are no devices")?;
     let card = network::open(&store, "0").await.map_err(|e| words(&e))?;
+    let link = card.link_handle();
     let stack: NetStack<'_> =
         NetStack::new([card], event_loop, &entropy::XenEntropy, Limits::default(), tcp::Heap::default());
     stack.configure(0, &config).map_err(|e| words(&e))?;
@@ -80,22 +81,49 @@ async fn run(
     let platform = Xen { stack: &stack, event_loop, store: &store, parameters };
     let app = refuse_unknown(app(&platform), parameters);
     let control = async {
-        match control::requests(&store, |key| statistics(key, &store, &stack)).await {
-            Ok(request) => request,
-            Err(error) => {
-                log::warn!("the toolstack cannot be heard: {error}");
-                pending().await
+        loop {
+            match control::requests(&store, |key| statistics(key, &store, &stack)).await {
+                Ok(Request::End(reason)) => break Ok(reason),
+                Ok(Request::Suspend) => {
+                    if let Err(why) = suspended(&store, &link).await {
+                        break Err(why);
+                    }
+                }
+                Err(error) => {
+                    log::warn!("the toolstack cannot be heard: {error}");
+                    pending().await
+                }
             }
         }
     };
     match select(select(app, control), stack.run()).await {
         Either::Left(Either::Left(result)) => result.map(|()| ShutdownReason::PowerOff),
-        Either::Left(Either::Right(Request::End(reason))) => {
-            log::info!("the toolstack ends this domain: {reason:?}");
-            Ok(reason)
+        Either::Left(Either::Right(request)) => {
+            if let Ok(reason) = request {
+                log::info!("the toolstack ends this domain: {reason:?}");
+            }
+            request
         }
         Either::Right(never) => match never {},
     }
+}
+
+/// `xl save`, and `xl restore`: everything that was open before is open after it.
+async fn suspended(store: &Xenstore, link: &network::Link) -> Result<(), String> {
+    log::info!("the toolstack saves this domain");
+    if boot::suspend::suspend()
+        .map_err(|e| alloc::format!("after it was saved, the kernel cannot go on: {e}"))?
+        == Woken::Cancelled
+    {
+        log::info!("the domain goes on: it was not saved");
+        return Ok(());
+    }
+    log::info!("restored");
+    let channel = EventChannel::new(boot::info().store_evtchn).ok_or("no event channel for xenstore")?;
+    store.restored(channel).await.map_err(|e| e.to_string())?;
+    network::reconnect(store, link).await.map_err(|e| e.to_string())?;
+    log::info!("the network is back");
+    Ok(())
 }
 
 /// `xl sysrq`: prints counters.

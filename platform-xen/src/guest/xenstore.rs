@@ -22,9 +22,11 @@ use core::{
 #[derive(Debug)]
 pub struct Xenstore {
     client: RefCell<Client<'static>>,
-    channel: EventChannel,
+    channel: Cell<EventChannel>,
     waiting: RefCell<Vec<Waker>>,
     tokens: Cell<u32>,
+    // Path and token of each.
+    watches: RefCell<Vec<(String, String)>>,
 }
 
 /// Gives an answer up when its future is dropped.
@@ -44,17 +46,31 @@ impl Xenstore {
     pub fn new(page: &'static Interface, channel: EventChannel) -> Self {
         Self {
             client: RefCell::new(Client::new(page)),
-            channel,
+            channel: Cell::new(channel),
             waiting: RefCell::new(Vec::new()),
             tokens: Cell::new(0),
+            watches: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Goes on over `channel` after the domain was restored: the daemon, perhaps another one, knows none of the watches.
+    ///
+    /// # Errors
+    /// What the daemon says.
+    pub async fn restored(&self, channel: EventChannel) -> Result<(), Error> {
+        self.channel.set(channel);
+        let watches = self.watches.borrow().clone();
+        for (path, token) in watches {
+            self.ask(Operation::Watch, 0, &[path.as_bytes(), b"\0", token.as_bytes(), b"\0"]).await?;
+        }
+        Ok(())
     }
 
     /// Moves bytes; registers to be woken by the daemon.
     fn turn(&self, cx: &Context<'_>) {
-        self.channel.register(cx.waker());
+        self.channel.get().register(cx.waker());
         if self.client.borrow_mut().poll() {
-            self.channel.ring();
+            self.channel.get().ring();
             // What came may be for others.
             for waker in self.waiting.take() {
                 waker.wake();
@@ -217,6 +233,7 @@ impl Xenstore {
         self.tokens.set(number.wrapping_add(1));
         let token = alloc::format!("{number:x}");
         self.ask(Operation::Watch, 0, &[path.as_bytes(), b"\0", token.as_bytes(), b"\0"]).await?;
+        self.watches.borrow_mut().push((path.to_string(), token.clone()));
         Ok(Watch { store: self, path: path.to_string(), token })
     }
 
@@ -273,9 +290,11 @@ impl Drop for Watch<'_> {
         if let Ok(request) = client.request(Operation::Unwatch, 0, &parts) {
             client.abandon(request);
             if client.poll() {
-                self.store.channel.ring();
+                self.store.channel.get().ring();
             }
         }
         while client.event(&self.token).is_some() {}
+        drop(client);
+        self.store.watches.borrow_mut().retain(|(_, token)| *token != self.token);
     }
 }

@@ -74,6 +74,25 @@ pub struct SharedInfo {
     wc_sec: AtomicU32,
     wc_nsec: AtomicU32,
     wc_sec_hi: AtomicU32,
+    /// The guest's word to the toolstack.
+    pub arch: ArchSharedInfo,
+}
+
+/// `struct arch_shared_info`: where the toolstack finds the domain's memory when it saves the domain.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ArchSharedInfo {
+    /// Pages.
+    pub max_pfn: AtomicU64,
+    /// The list of frames as a tree; 0: it is given by address.
+    pub pfn_to_mfn_frame_list_list: AtomicU64,
+    nmi_reason: AtomicU64,
+    /// Machine address of the top page table by which `p2m_vaddr` is mapped.
+    pub p2m_cr3: AtomicU64,
+    /// The list's address.
+    pub p2m_vaddr: AtomicU64,
+    /// Odd while the list changes.
+    pub p2m_generation: AtomicU64,
 }
 
 impl SharedInfo {
@@ -107,6 +126,8 @@ mod tests {
         assert_eq!(offset_of!(SharedInfo, evtchn_pending), 2048);
         assert_eq!(offset_of!(SharedInfo, evtchn_mask), 2560);
         assert_eq!(offset_of!(SharedInfo, wc_version), 3072);
+        assert_eq!(offset_of!(SharedInfo, arch), 3088);
+        assert_eq!(offset_of!(ArchSharedInfo, p2m_cr3), 24);
     }
 
     #[test]

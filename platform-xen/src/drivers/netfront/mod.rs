@@ -74,6 +74,12 @@ impl<'p, G: Grants + Clone, D: Doorbell + Clone> Netfront<'p, G, D> {
         Some(Self { rx, tx, mac, caps })
     }
 
+    /// Starts over with empty rings to `backend`, rung by `doorbell`: the old backend has gone and has nothing of ours any more.
+    pub fn reset(&mut self, backend: DomainId, doorbell: D) {
+        self.tx.reset(backend, doorbell.clone());
+        self.rx.reset(doorbell);
+    }
+
     /// Why the device was closed, if it was.
     pub fn closed(&self) -> Option<Misbehaviour> {
         self.rx.closed.or(self.tx.closed)

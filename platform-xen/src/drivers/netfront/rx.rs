@@ -72,6 +72,16 @@ impl<'p, G: Grants, D: Doorbell> Rx<'p, G, D> {
         Some(rx)
     }
 
+    /// Starts over with an empty ring and a new doorbell, after the backend has gone.
+    pub(super) fn reset(&mut self, doorbell: D) {
+        self.doorbell = doorbell;
+        self.ring.reset();
+        for _ in 0..self.refs.len() {
+            self.post();
+        }
+        let _ = self.ring.publish();
+    }
+
     /// The page of the request or response with this number: as many are open as there are pages.
     fn page_of(&self, number: u32) -> usize {
         number as usize & (self.refs.len() - 1)

@@ -79,6 +79,17 @@ impl<'p, G: Grants, D: Doorbell> Tx<'p, G, D> {
         })
     }
 
+    /// Starts over with an empty ring and a new doorbell, after the backend has gone; what was on the way is lost.
+    pub(super) fn reset(&mut self, backend: DomainId, doorbell: D) {
+        self.doorbell = doorbell;
+        self.ring.reset();
+        for (index, grant) in self.refs.iter().enumerate() {
+            self.grants.permit(*grant, backend, self.pool.page(index), Access::Read);
+        }
+        self.open.fill(0);
+        (self.head, self.used, self.extras, self.ring_pending) = (0, 0, 0, false);
+    }
+
     /// The largest frame, Ethernet header included.
     pub fn largest(&self) -> usize {
         self.largest
