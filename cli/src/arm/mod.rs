@@ -4,8 +4,8 @@ pub mod elf;
 mod emulator;
 mod frames;
 mod image;
-mod test;
 pub mod size;
+mod test;
 pub mod toolchain;
 
 pub use test::test;
