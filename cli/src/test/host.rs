@@ -22,7 +22,13 @@ fn documentation(tests: &mut Tests) {
 fn packages(tests: &mut Tests) {
     let published = tests.workspace.packages().iter().filter(|package| package.publish);
     let names: String = published.map(|package| format!(" --package {}", package.name)).collect();
-    tests.cargo("packages for a registry", &format!("package --allow-dirty --quiet{names}"));
+    // A folder of its own each time: cargo takes a package that it once unpacked from the same folder for the same
+    // package, if its version is.
+    let folder = tests.workspace.target.join(format!("airglow-test/package-{}", std::process::id()));
+    let at = folder.display();
+    tests
+        .cargo("packages for a registry", &format!("package --allow-dirty --quiet --target-dir {at}{names}"));
+    let _ = std::fs::remove_dir_all(folder);
     tests.check("what registries ask for", |workspace| {
         let wrong: Vec<_> = workspace.packages().iter().filter(|p| p.publish).flat_map(lacks).collect();
         if wrong.is_empty() { Ok(()) } else { Err(crate::failure::Failure::new(wrong.join("; "))) }
