@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 pub struct Size {
     /// Code, constants, initial values.
     pub flash: u64,
-    /// Of these, the application's content.
-    pub content: u64,
+    /// Of these, constants, the application's content among them.
+    pub constants: u64,
     /// Variables.
     pub ram: u64,
     /// The stack's reserved part of the RAM.
@@ -33,8 +33,8 @@ pub fn measure(image: &Path) -> Result<(Size, Vec<Crate>)> {
         if !section.empty {
             size.flash += section.size;
         }
-        if section.name == ".airglow_content" {
-            size.content += section.size;
+        if section.name == ".rodata" {
+            size.constants += section.size;
         }
     }
     let mut crates: BTreeMap<String, (u64, u64)> = BTreeMap::new();
@@ -79,7 +79,7 @@ fn crate_of(name: &str) -> String {
 pub fn print(image: &Path, board: &Board) -> Result {
     let (size, crates) = measure(image)?;
     println!("{} {}", image.display(), board.name);
-    println!("flash {:>8} bytes, of them content {}", size.flash, size.content);
+    println!("flash {:>8} bytes, of them constants with the content {}", size.flash, size.constants);
     println!("RAM   {:>8} bytes of variables", size.ram);
     println!("{:<34} {:>8} {:>8}", "crate", "flash", "RAM");
     for (name, flash, ram) in crates.iter().filter(|(_, flash, ram)| flash + ram >= 64) {

@@ -84,6 +84,7 @@ pub fn start() -> &'static Kernel {
     static LOGGER: Logger = Logger;
     let _ = log::set_logger(&LOGGER);
     log::set_max_level(log::LevelFilter::Info);
+    log::info!("airglow on virt-aarch64");
     kernel::start()
 }
 
