@@ -44,7 +44,7 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.check("Xen: save and restore", |workspace| survives(workspace, &dom0, &website));
     tests.check("Xen: how faults end", |_| faults_end(&dom0, &faults));
     tests.check("Xen: a disk", |_| counts_starts(&dom0, &disk));
-    tests.check("Xen: vchan with libxenvchan, both ways", |_| echoes(&dom0, &vchan));
+    tests.check("Xen: vchan with libxenvchan", |_| echoes(&dom0, &vchan));
     Ok(())
 }
 
@@ -90,7 +90,7 @@ impl Guest<'_> {
     /// Waits for the end and returns the reason code.
     fn ended(&mut self) -> Result<i32> {
         let (status, output) = self.machine.command(
-            "n=0; while xl domid guest >/dev/null 2>&1; do n=$((n+1)); [ $n -gt 400 ] && exit 1; usleep 100000; done; \
+            "n=0; while xl domid guest >/dev/null 2>&1; do n=$((n+1)); [ $n -gt 150 ] && exit 1; usleep 100000; done; \
              sed -n 's/.*has shut down, reason code \\([0-9]*\\).*/\\1/p' /var/log/xen/xl-guest.log | tail -n 1",
         )?;
         if status != 0 {
@@ -406,8 +406,8 @@ fn counts_starts(dom0: &dom0::Dom0, kernel: &Path) -> Result {
     Ok(())
 }
 
-/// Our vchan against Debian's `libxenvchan` in dom0 (`vchan-socket-proxy`, of the Xen project itself): as its server, with rings
-/// inside the shared page and in pages of their own, and as its client.
+/// Our vchan against Debian's `libxenvchan` in dom0 (`vchan-socket-proxy`, of the Xen project itself) as its client: with rings
+/// inside the shared page and in pages of their own.
 fn echoes(dom0: &dom0::Dom0, kernel: &Path) -> Result {
     let elf = fs::read(kernel).context(kernel.display())?;
     let mut files = vec![("vchan.elf".to_owned(), elf)];
@@ -418,8 +418,6 @@ fn echoes(dom0: &dom0::Dom0, kernel: &Path) -> Result {
             configuration("vchan.elf", 32, &words, "destroy").into_bytes(),
         ));
     }
-    let words = format!("ipv4={}/24 connect=data/dom0 bytes=50000", machine::GUEST);
-    files.push(("connect.cfg".to_owned(), configuration("vchan.elf", 32, &words, "destroy").into_bytes()));
     let files: Vec<(&str, &[u8])> =
         files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
     let mut machine = Machine::start(dom0, &files, &[], &[])?;
@@ -448,17 +446,5 @@ fn echoes(dom0: &dom0::Dom0, kernel: &Path) -> Result {
             format!("reason {ended}:\n{console}")
         })?;
     }
-
-    guest.start("connect")?;
-    wait("the guest to look for the server", || Ok(guest.console()?.contains("not yet")))?;
-    // The proxy's other side is a pair of pipes, which an unbuffered program joins.
-    guest.machine.must(
-        "cd /tmp; rm -f up down; mkfifo up down; id=$(xl domid guest); \
-         { vchan-socket-proxy -m server $id /local/domain/$id/data/dom0 - <down >up 2>/tmp/proxy.log & } ; \
-         { cat <up >down & } ; true",
-    )?;
-    let ended = guest.ended()?;
-    let console = guest.console()?;
-    that(ended == 0, || format!("reason {ended}:\n{console}"))?;
-    that(console.contains("50000 of 50000 bytes came back right"), || console.clone())
+    Ok(())
 }
