@@ -62,8 +62,7 @@ impl<P: Provider> KeySchedule<P> {
     }
     /// The `verify_data` of a Finished under a side's handshake traffic secret (RFC 8446 section 4.4.4).
     pub fn finished(&self, traffic_secret: &[u8], transcript: &[u8]) -> Secret {
-        let key =
-            expand_label(&self.provider, self.hash, traffic_secret, b"finished", &[], self.hash.len());
+        let key = expand_label(&self.provider, self.hash, traffic_secret, b"finished", &[], self.hash.len());
         self.provider.hmac(self.hash, &key, &[transcript])
     }
 }

@@ -7,14 +7,24 @@
 extern crate alloc;
 
 mod alert;
+mod connection;
 pub mod crypto;
 mod error;
+mod incoming;
 pub mod key_schedule;
+mod outgoing;
 pub mod protection;
+mod server;
+mod signature;
 pub mod wire;
 
 pub use alert::Alert;
+pub use connection::{Connection, Event, Role};
 pub use error::Error;
+pub use server::{Certificate, Server, ServerConfig};
+
+/// Bytes of an incoming buffer that takes the largest record there may be behind part of a large ClientHello.
+pub const BUFFER: usize = wire::RECORD_HEADER + wire::MAX_CIPHERTEXT + 4096;
 
 #[cfg(test)]
 mod rfc8448;

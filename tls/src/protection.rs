@@ -66,7 +66,12 @@ impl<P: Provider> Protection<P> {
     ///
     /// # Errors
     /// `record` is too short, `len` is above [`MAX_PLAINTEXT`], or the numbers are used up.
-    pub fn seal(&mut self, content_type: ContentType, record: &mut [u8], len: usize) -> Result<usize, NoRoom> {
+    pub fn seal(
+        &mut self,
+        content_type: ContentType,
+        record: &mut [u8],
+        len: usize,
+    ) -> Result<usize, NoRoom> {
         if len > MAX_PLAINTEXT {
             return Err(NoRoom);
         }

@@ -4,8 +4,8 @@ use crate::{
     key_schedule::{KeySchedule, expand_label},
     protection::{OVERHEAD, Protection},
     wire::{
-        CertificateList, CertificateVerify, ClientHello, ContentType, ExtensionType, HandshakeType, KeyShares,
-        Message, ServerHello, U16List,
+        CertificateList, CertificateVerify, ClientHello, ContentType, ExtensionType, HandshakeType,
+        KeyShares, Message, ServerHello, U16List,
     },
 };
 use std::{vec, vec::Vec};
@@ -118,7 +118,8 @@ fn key_schedule() {
     let server = schedule.derive(b"s hs traffic", &transcript.current());
     assert_eq!(*client, bytes(CLIENT_HANDSHAKE_TRAFFIC));
     assert_eq!(*server, bytes(SERVER_HANDSHAKE_TRAFFIC));
-    let key = |secret: &[u8], label: &[u8], len| expand_label(&RustCrypto, Hash::Sha256, secret, label, &[], len);
+    let key =
+        |secret: &[u8], label: &[u8], len| expand_label(&RustCrypto, Hash::Sha256, secret, label, &[], len);
     assert_eq!(*key(&server, b"key", 16), bytes(SERVER_HANDSHAKE_KEY));
     assert_eq!(*key(&server, b"iv", 12), bytes(SERVER_HANDSHAKE_IV));
 

@@ -9,12 +9,14 @@ const PACKAGES: &[&str] = &[
     "bind9utils",
     "chromium",
     "curl",
+    "gnutls-bin",
     "ethtool",
     "iproute2",
     "iputils-ping",
     "knot",
     "knot-dnsutils",
     "nsd",
+    "openssl",
     "openvswitch-switch",
     "openvswitch-testcontroller",
 ];
@@ -25,5 +27,6 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
     tests.cargo("Open vSwitch", "test --package airglow-openflow-switch --test peers");
     tests.cargo("name servers", "test --package airglow-dns-server --test peers");
+    tests.cargo("TLS", "test --package airglow-tls --test peers");
     Ok(())
 }

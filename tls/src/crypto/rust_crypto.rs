@@ -1,7 +1,7 @@
 //! The provider made of the RustCrypto and dalek crates.
 use super::{
-    Aead, CipherSuite, Hash, KeyExchange, MAX_KEY_SHARE, NamedGroup, Provider, Secret, SignatureScheme, Signer,
-    TAG, Transcript,
+    Aead, CipherSuite, Hash, KeyExchange, MAX_KEY_SHARE, NamedGroup, Provider, Secret, SignatureScheme,
+    Signer, TAG, Transcript,
     der::{self, KeyKind},
 };
 use aes_gcm::{
@@ -252,4 +252,3 @@ impl Signer for PrivateKey {
         }
     }
 }
-

@@ -12,9 +12,7 @@ pub use extension::{Extension, ExtensionType, Extensions, KeyShares, ProtocolNam
 pub use hello::{ClientHello, HELLO_RETRY_REQUEST, ServerHello};
 pub use message::{HandshakeType, Message};
 pub use reader::Reader;
-pub use record::{
-    ContentType, MAX_CIPHERTEXT, MAX_PLAINTEXT, RECORD_HEADER, RecordHeader, RecordOverflow,
-};
+pub use record::{ContentType, MAX_CIPHERTEXT, MAX_PLAINTEXT, RECORD_HEADER, RecordHeader, RecordOverflow};
 pub use writer::{Block, Writer};
 
 /// The bytes are not what their type says: they end early, go on too long, or a length is out of range.

@@ -48,8 +48,7 @@ impl RecordHeader {
             return Ok(None);
         };
         let (content_type, len) = (ContentType(content_type), usize::from(len));
-        let most =
-            if content_type == ContentType::APPLICATION_DATA { MAX_CIPHERTEXT } else { MAX_PLAINTEXT };
+        let most = if content_type == ContentType::APPLICATION_DATA { MAX_CIPHERTEXT } else { MAX_PLAINTEXT };
         if len > most { Err(RecordOverflow) } else { Ok(Some(Self { content_type, len })) }
     }
 

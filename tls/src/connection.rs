@@ -1,0 +1,402 @@
+//! One end of a TLS connection: bytes in, bytes out.
+use crate::{
+    Alert, Error,
+    crypto::Provider,
+    incoming::Incoming,
+    outgoing::Outgoing,
+    protection::Protection,
+    wire::{ContentType, HandshakeType, Message, RECORD_HEADER, RecordOverflow},
+};
+
+/// KeyUpdates and tickets in a row, without data between them, that are taken for an attack.
+const MAX_IDLE_MESSAGES: u8 = 32;
+
+/// What a handshake message led to.
+pub enum Step<P: Provider> {
+    /// More messages under the same keys.
+    Continue,
+    /// The peer's next record is under these keys.
+    Keys(Protection<P>),
+    /// As [`Keys`](Self::Keys), and the handshake is done.
+    Connected(Protection<P>),
+}
+
+/// A side of the handshake: [`Server`](crate::Server) or [`Client`](crate::Client).
+pub trait Role<P: Provider> {
+    #[doc(hidden)]
+    fn provider(&self) -> &P;
+    #[doc(hidden)]
+    fn takes_tickets(&self) -> bool;
+    /// Bytes of early data, sent unasked, that may still be passed over (RFC 8446 section 4.2.10).
+    #[doc(hidden)]
+    fn early_data(&mut self) -> &mut usize;
+    /// The protocol that both sides chose (RFC 7301).
+    #[doc(hidden)]
+    fn protocol(&self) -> Option<&[u8]>;
+    #[doc(hidden)]
+    fn handle<B: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        message: Message<'_>,
+        room: usize,
+        out: &mut Flight<'_, P, B>,
+    ) -> Result<Step<P>, Alert>;
+}
+
+/// Where a handshake puts what it sends.
+pub struct Flight<'o, P: Provider, B>(pub(crate) &'o mut Outgoing<P, B>);
+
+/// What [`Connection::process`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Event {
+    /// Nothing until more bytes come.
+    Idle,
+    /// [`Connection::plaintext`] has more than before.
+    Data,
+    /// The peer has closed its direction.
+    Closed,
+}
+
+/// A TLS connection as a state machine: it knows no socket, no clock and no allocator.
+///
+/// Feed it with [`space`](Self::space) and [`received`](Self::received), turn it with
+/// [`process`](Self::process), and send what [`output`](Self::output) has whenever it has something, after an
+/// error too: the alert is in there. `B` are the caller's two buffers.
+pub struct Connection<R, P: Provider, B> {
+    pub(crate) role: R,
+    incoming: Incoming<B>,
+    pub(crate) outgoing: Outgoing<P, B>,
+    read: Option<Protection<P>>,
+    opened: bool,
+    started: bool,
+    connected: bool,
+    received_close: bool,
+    sent_close: bool,
+    failed: Option<Error>,
+    late: [u8; 5],
+    late_len: usize,
+    late_skip: usize,
+    idle_messages: u8,
+}
+
+enum Fault {
+    Alert(Alert),
+    Peer(Alert),
+}
+
+impl<T: Into<Alert>> From<T> for Fault {
+    fn from(alert: T) -> Self {
+        Self::Alert(alert.into())
+    }
+}
+
+impl From<RecordOverflow> for Alert {
+    fn from(_: RecordOverflow) -> Self {
+        Self::RECORD_OVERFLOW
+    }
+}
+
+impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> {
+    pub(crate) const fn new(role: R, incoming: B, outgoing: B) -> Self {
+        Self {
+            role,
+            incoming: Incoming::new(incoming),
+            outgoing: Outgoing::new(outgoing),
+            read: None,
+            opened: false,
+            started: false,
+            connected: false,
+            received_close: false,
+            sent_close: false,
+            failed: None,
+            late: [0; 5],
+            late_len: 0,
+            late_skip: 0,
+            idle_messages: 0,
+        }
+    }
+
+    /// Whether the handshake is done.
+    pub const fn is_connected(&self) -> bool {
+        self.connected
+    }
+    /// The application protocol that both sides chose (RFC 7301), once connected.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.role.protocol().filter(|_| self.connected)
+    }
+    /// Room for bytes from the peer; empty when [`plaintext`](Self::plaintext) must be used up first.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.incoming.space()
+    }
+    /// The peer's next `len` bytes are in [`space`](Self::space).
+    pub fn received(&mut self, len: usize) {
+        self.incoming.filled(len);
+    }
+    /// The peer's stream has ended.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] when it did so without a close_notify.
+    pub fn received_end(&mut self) -> Result<(), Error> {
+        if self.received_close {
+            return Ok(());
+        }
+        Err(*self.failed.get_or_insert(Error::Truncated))
+    }
+    /// The application's bytes that were opened and not yet [consumed](Self::consume).
+    pub fn plaintext(&mut self) -> &mut [u8] {
+        if self.connected { self.incoming.content_mut() } else { &mut [] }
+    }
+    /// The first `len` bytes of [`plaintext`](Self::plaintext) are used up.
+    pub fn consume(&mut self, len: usize) {
+        if self.connected {
+            self.incoming.consume(len);
+        }
+    }
+    /// What to send to the peer.
+    pub fn output(&self) -> &[u8] {
+        self.outgoing.pending()
+    }
+    /// The first `len` bytes of [`output`](Self::output) were sent.
+    pub fn sent(&mut self, len: usize) {
+        self.outgoing.sent(len);
+    }
+    /// Protects the front of `bytes` as one record; how many it took. 0 means that
+    /// [`output`](Self::output) must be sent first, or that the handshake is not done.
+    ///
+    /// # Errors
+    /// The connection has failed, or was closed.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        match self.failed {
+            Some(error) => Err(error),
+            None if self.sent_close => Err(Error::Closed),
+            None if !self.connected => Ok(0),
+            None => {
+                let written = self.outgoing.write(self.role.provider(), bytes);
+                written.map_err(|alert| self.fail(alert))
+            }
+        }
+    }
+    /// Ends this side's direction with a close_notify; reading goes on.
+    pub fn close(&mut self) {
+        if !self.sent_close && self.failed.is_none() {
+            self.sent_close = true;
+            self.outgoing.alert(Alert::CLOSE_NOTIFY);
+        }
+    }
+
+    pub(crate) fn fail(&mut self, alert: Alert) -> Error {
+        if !self.sent_close {
+            self.outgoing.alert(alert);
+        }
+        *self.failed.insert(Error::Sent(alert))
+    }
+
+    /// Works on what came until there is something for the application or nothing left to do. Call it after
+    /// every [`received`](Self::received), and again after [`Event::Data`].
+    ///
+    /// # Errors
+    /// Why the connection failed; from then on always the same.
+    pub fn process(&mut self) -> Result<Event, Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.advance().map_err(|fault| match fault {
+            Fault::Alert(alert) => self.fail(alert),
+            Fault::Peer(alert) => *self.failed.insert(Error::Received(alert)),
+        })
+    }
+
+    fn advance(&mut self) -> Result<Event, Fault> {
+        loop {
+            if self.received_close {
+                return Ok(Event::Closed);
+            }
+            if !self.connected {
+                self.messages()?;
+            }
+            let Some((header, whole)) = self.incoming.next()? else { break };
+            if !whole {
+                // A record must fit behind the part of a message that waits for it; data can be used up first.
+                let waits = self.connected && !self.incoming.content().is_empty();
+                if !waits && self.incoming.fits(header.len).is_err() {
+                    return Err(Alert::RECORD_OVERFLOW.into());
+                }
+                break;
+            }
+            match (header.content_type, &mut self.read) {
+                //= https://www.rfc-editor.org/rfc/rfc8446#section-5
+                //# An implementation may receive an unencrypted record of type
+                //# change_cipher_spec consisting of the single byte value 0x01 at any
+                //# time after the first ClientHello message has been sent or received
+                //# and before the peer's Finished message has been received and MUST
+                //# simply drop it without further processing.
+                (ContentType::CHANGE_CIPHER_SPEC, _) => {
+                    let one = self.incoming.record(header.len).get(RECORD_HEADER..) == Some(&[1]);
+                    if !one || self.connected || !self.started {
+                        return Err(Alert::UNEXPECTED_MESSAGE.into());
+                    }
+                    self.incoming.skip(header.len);
+                }
+                // A peer that could not make out our hello has no keys to protect its alert with.
+                (ContentType::ALERT, keys) if keys.is_none() || !(self.opened || self.connected) => {
+                    self.content(ContentType::ALERT, header.len, header.len)?;
+                }
+                (ContentType::HANDSHAKE, None) => {
+                    self.content(ContentType::HANDSHAKE, header.len, header.len)?;
+                }
+                (ContentType::APPLICATION_DATA, None) if *self.role.early_data() >= header.len => {
+                    *self.role.early_data() -= header.len;
+                    self.incoming.skip(header.len);
+                }
+                (ContentType::APPLICATION_DATA, Some(keys)) => {
+                    match keys.open(self.incoming.record(header.len)) {
+                        Ok((content_type, len)) => {
+                            self.opened = true;
+                            *self.role.early_data() = 0;
+                            if self.content(content_type, header.len, len)? {
+                                return Ok(Event::Data);
+                            }
+                        }
+                        Err(Alert::BAD_RECORD_MAC) if *self.role.early_data() >= header.len => {
+                            *self.role.early_data() -= header.len;
+                            self.incoming.skip(header.len);
+                        }
+                        Err(alert) => return Err(alert.into()),
+                    }
+                }
+                _ => return Err(Alert::UNEXPECTED_MESSAGE.into()),
+            }
+        }
+        self.outgoing.refresh(self.role.provider())?;
+        Ok(Event::Idle)
+    }
+
+    /// Takes the whole handshake messages that wait.
+    fn messages(&mut self) -> Result<(), Fault> {
+        while let Some(message) = Message::parse(self.incoming.content()) {
+            let len = message.whole.len();
+            let room = self.incoming.capacity();
+            let step = self.role.handle(message, room, &mut Flight(&mut self.outgoing))?;
+            self.started = true;
+            self.incoming.consume(len);
+            let connected = matches!(step, Step::Connected(_));
+            let (Step::Keys(keys) | Step::Connected(keys)) = step else { continue };
+            //= https://www.rfc-editor.org/rfc/rfc8446#section-5.1
+            //# Handshake messages MUST NOT span key changes.
+            if !self.incoming.content().is_empty() {
+                return Err(Alert::UNEXPECTED_MESSAGE.into());
+            }
+            self.read = Some(keys);
+            if connected {
+                self.connected = true;
+                break;
+            }
+        }
+        let announced = Message::announced(self.incoming.content());
+        if !self.connected && announced.is_some_and(|len| len + RECORD_HEADER > self.incoming.capacity()) {
+            return Err(Alert::ILLEGAL_PARAMETER.into());
+        }
+        Ok(())
+    }
+
+    /// The next record, of `record` bytes, was opened and holds `len` bytes of content; whether there are more data.
+    fn content(&mut self, content_type: ContentType, record: usize, len: usize) -> Result<bool, Fault> {
+        let interleaved = match self.connected {
+            true => self.late_len > 0 || self.late_skip > 0,
+            false => !self.incoming.content().is_empty(),
+        };
+        match content_type {
+            //= https://www.rfc-editor.org/rfc/rfc8446#section-5.1
+            //# Implementations MUST NOT send
+            //# zero-length fragments of Handshake types, even if those fragments
+            //# contain padding.
+            ContentType::HANDSHAKE if len == 0 => Err(Alert::UNEXPECTED_MESSAGE.into()),
+            ContentType::HANDSHAKE if self.connected => {
+                let mut at = 0;
+                while at < len {
+                    at = self.late_message(record, at, len)?;
+                }
+                self.incoming.skip(record);
+                Ok(false)
+            }
+            ContentType::HANDSHAKE => {
+                self.incoming.keep(record, len);
+                Ok(false)
+            }
+            ContentType::APPLICATION_DATA if self.connected && !interleaved => {
+                if len > 0 {
+                    self.idle_messages = 0;
+                    self.incoming.keep(record, len);
+                } else {
+                    self.incoming.skip(record);
+                }
+                Ok(len > 0)
+            }
+            ContentType::ALERT => {
+                let alert = self.incoming.record(record).get(RECORD_HEADER..RECORD_HEADER + len);
+                let Some(&[_, alert]) = alert else { return Err(Alert::DECODE_ERROR.into()) };
+                self.incoming.skip(record);
+                match Alert(alert) {
+                    // Before the handshake is done there is nothing that could end.
+                    Alert::CLOSE_NOTIFY if self.connected => self.received_close = true,
+                    Alert::USER_CANCELED if self.idle_messages < MAX_IDLE_MESSAGES => self.idle_messages += 1,
+                    alert => return Err(Fault::Peer(alert)),
+                }
+                Ok(false)
+            }
+            _ => Err(Alert::UNEXPECTED_MESSAGE.into()),
+        }
+    }
+
+    /// Takes bytes from `at` on of messages after the handshake: a few bytes are kept, tickets are passed over.
+    fn late_message(&mut self, record: usize, at: usize, len: usize) -> Result<usize, Fault> {
+        let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
+        let bytes = bytes.unwrap_or_default();
+        if self.late_skip > 0 {
+            let skipped = self.late_skip.min(bytes.len());
+            self.late_skip -= skipped;
+            return Ok(at + skipped);
+        }
+        if let (Some(byte), Some(place)) = (bytes.first(), self.late.get_mut(self.late_len)) {
+            *place = *byte;
+            self.late_len += 1;
+        }
+        let [kind, high, middle, low, update] = self.late;
+        match (HandshakeType(kind), self.late_len) {
+            (HandshakeType::KEY_UPDATE, 1..=3) => {}
+            (HandshakeType::KEY_UPDATE, 4) if [high, middle, low] != [0, 0, 1] => {
+                return Err(Alert::DECODE_ERROR.into());
+            }
+            (HandshakeType::KEY_UPDATE, 4) => {}
+            (HandshakeType::KEY_UPDATE, _) if update > 1 => return Err(Alert::ILLEGAL_PARAMETER.into()),
+            (HandshakeType::KEY_UPDATE, _) => {
+                self.count_message()?;
+                if at + 1 != len {
+                    return Err(Alert::UNEXPECTED_MESSAGE.into());
+                }
+                if let Some(keys) = &mut self.read {
+                    keys.update(self.role.provider())?;
+                }
+                if update == 1 {
+                    self.outgoing.owe_key_update();
+                }
+            }
+            (HandshakeType::NEW_SESSION_TICKET, 1..=3) if self.role.takes_tickets() => {}
+            (HandshakeType::NEW_SESSION_TICKET, _) if self.role.takes_tickets() => {
+                self.count_message()?;
+                self.late_skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+            }
+            _ => return Err(Alert::UNEXPECTED_MESSAGE.into()),
+        }
+        let whole = if kind == HandshakeType::KEY_UPDATE.0 { 5 } else { 4 };
+        if self.late_len == whole {
+            self.late_len = 0;
+        }
+        Ok(at + 1)
+    }
+
+    fn count_message(&mut self) -> Result<(), Alert> {
+        self.idle_messages += 1;
+        if self.idle_messages > MAX_IDLE_MESSAGES { Err(Alert::UNEXPECTED_MESSAGE) } else { Ok(()) }
+    }
+}

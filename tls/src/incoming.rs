@@ -1,0 +1,81 @@
+//! What came in: opened content in front, records not yet opened behind it, in one buffer of the caller's.
+use crate::wire::{NoRoom, RECORD_HEADER, RecordHeader, RecordOverflow};
+use core::ops::Range;
+
+/// `start..end`: content that was opened and not yet used up. `raw..filled`: records, the last perhaps in part.
+#[derive(Debug)]
+pub(crate) struct Incoming<B> {
+    buf: B,
+    start: usize,
+    end: usize,
+    raw: usize,
+    filled: usize,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
+    pub(crate) const fn new(buf: B) -> Self {
+        Self { buf, start: 0, end: 0, raw: 0, filled: 0 }
+    }
+    pub(crate) fn capacity(&self) -> usize {
+        self.buf.as_ref().len()
+    }
+    /// Where the next bytes from the peer go.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        self.compact();
+        self.buf.as_mut().get_mut(self.filled..).unwrap_or_default()
+    }
+    pub(crate) fn filled(&mut self, len: usize) {
+        self.filled = self.filled.saturating_add(len).min(self.capacity());
+    }
+    /// Moves everything to the front, unless there is room for a while.
+    fn compact(&mut self) {
+        let (content, raw) = (self.end - self.start, self.filled - self.raw);
+        if content == 0 && raw == 0 {
+            (self.start, self.end, self.raw, self.filled) = (0, 0, 0, 0);
+        } else if self.filled == self.capacity() {
+            let buf = self.buf.as_mut();
+            buf.copy_within(self.start..self.end, 0);
+            buf.copy_within(self.raw..self.filled, content);
+            (self.start, self.end, self.raw, self.filled) = (0, content, content, content + raw);
+        }
+    }
+    /// The header of the next record, and whether the record is whole; `None` while there is no header.
+    pub(crate) fn next(&self) -> Result<Option<(RecordHeader, bool)>, RecordOverflow> {
+        let raw = self.buf.as_ref().get(self.raw..self.filled).unwrap_or_default();
+        let header = RecordHeader::parse(raw)?;
+        Ok(header.map(|header| (header, raw.len() >= RECORD_HEADER + header.len)))
+    }
+    /// The next record, `len` bytes and its header, to be opened in place.
+    pub(crate) fn record(&mut self, len: usize) -> &mut [u8] {
+        self.buf.as_mut().get_mut(self.raw..self.raw + RECORD_HEADER + len).unwrap_or_default()
+    }
+    /// Passes over the next record of `len` bytes.
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.raw = (self.raw + RECORD_HEADER + len).min(self.filled);
+    }
+    /// Passes over the next record of `len` bytes, of which the first `content` join the opened content.
+    pub(crate) fn keep(&mut self, len: usize, content: usize) {
+        let from = self.raw + RECORD_HEADER;
+        if self.start == self.end {
+            (self.start, self.end) = (from, from + content);
+        } else {
+            self.buf.as_mut().copy_within(from..from + content, self.end);
+            self.end += content;
+        }
+        self.skip(len);
+    }
+    pub(crate) fn content(&self) -> &[u8] {
+        self.buf.as_ref().get(self.start..self.end).unwrap_or_default()
+    }
+    pub(crate) fn content_mut(&mut self) -> &mut [u8] {
+        self.buf.as_mut().get_mut(self.start..self.end).unwrap_or_default()
+    }
+    pub(crate) fn consume(&mut self, len: usize) {
+        self.start = self.start.saturating_add(len).min(self.end);
+    }
+    /// Whether `len` more bytes would fit if everything were moved to the front.
+    pub(crate) fn fits(&self, len: usize) -> Result<(), NoRoom> {
+        let content: Range<usize> = self.start..self.end;
+        if content.len() + RECORD_HEADER + len > self.capacity() { Err(NoRoom) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,156 @@
+//! What goes out: protected in place in one buffer of the caller's.
+use crate::{
+    Alert,
+    crypto::Provider,
+    protection::{OVERHEAD, Protection},
+    wire::{Block, ContentType, HandshakeType, MAX_PLAINTEXT, NoRoom, RECORD_HEADER, RecordHeader, Writer},
+};
+
+/// Kept free for a KeyUpdate and an alert.
+const RESERVE: usize = 5 + OVERHEAD + 2 + OVERHEAD;
+
+pub(crate) struct Outgoing<P: Provider, B> {
+    buf: B,
+    start: usize,
+    end: usize,
+    keys: Option<Protection<P>>,
+    /// Most content of one record that the peer takes (RFC 8449).
+    limit: usize,
+    key_update_owed: bool,
+}
+
+/// Writes one handshake message.
+pub(crate) fn emit_message(
+    out: &mut Writer<'_>,
+    kind: HandshakeType,
+    body: impl FnOnce(&mut Writer<'_>) -> Result<(), Alert>,
+) -> Result<(), Alert> {
+    out.u8(kind.0)?;
+    let block: Block = out.block(3)?;
+    body(out)?;
+    Ok(out.end(block)?)
+}
+
+impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
+    pub(crate) const fn new(buf: B) -> Self {
+        Self { buf, start: 0, end: 0, keys: None, limit: MAX_PLAINTEXT, key_update_owed: false }
+    }
+    /// From here on records are protected with `keys`.
+    pub(crate) fn protect(&mut self, keys: Protection<P>) {
+        self.keys = Some(keys);
+    }
+    pub(crate) fn limit(&mut self, limit: usize) {
+        self.limit = limit.clamp(1, MAX_PLAINTEXT);
+    }
+    pub(crate) const fn owe_key_update(&mut self) {
+        self.key_update_owed = true;
+    }
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.buf.as_ref().get(self.start..self.end).unwrap_or_default()
+    }
+    pub(crate) fn sent(&mut self, len: usize) {
+        self.start = self.start.saturating_add(len).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+    #[cfg(test)]
+    pub(crate) fn keys(&mut self) -> Option<&mut Protection<P>> {
+        self.keys.as_mut()
+    }
+
+    fn compact(&mut self) {
+        self.buf.as_mut().copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+    fn room(&self) -> usize {
+        self.buf.as_ref().len() - self.end
+    }
+
+    /// Makes one record of the `len` bytes that already lie behind the place for its header.
+    fn seal(&mut self, content_type: ContentType, len: usize) -> Result<(), NoRoom> {
+        let record = self.buf.as_mut().get_mut(self.end..).ok_or(NoRoom)?;
+        self.end += match &mut self.keys {
+            Some(keys) => keys.seal(content_type, record, len)?,
+            None => {
+                *record.first_chunk_mut().ok_or(NoRoom)? = RecordHeader { content_type, len }.emit();
+                RECORD_HEADER + len
+            }
+        };
+        Ok(())
+    }
+
+    fn record(&mut self, content_type: ContentType, content: &[u8]) -> Result<(), NoRoom> {
+        if self.room() < content.len() + OVERHEAD {
+            self.compact();
+        }
+        let at = self.end + RECORD_HEADER;
+        let place = self.buf.as_mut().get_mut(at..at + content.len()).ok_or(NoRoom)?;
+        place.copy_from_slice(content);
+        self.seal(content_type, content.len())
+    }
+
+    /// Sends the handshake messages that `write` writes, in as few records as the peer's limit allows.
+    pub(crate) fn handshake(
+        &mut self,
+        write: impl FnOnce(&mut Writer<'_>) -> Result<(), Alert>,
+    ) -> Result<(), Alert> {
+        self.compact();
+        // The messages are written where no record that is made of them, front to back, can reach them.
+        let shift = (self.room() / self.limit + 1) * OVERHEAD;
+        let mut from = self.end + shift;
+        let mut writer = Writer::new(self.buf.as_mut().get_mut(from..).ok_or(NoRoom)?);
+        write(&mut writer)?;
+        let mut left = writer.len();
+        while left > 0 {
+            let len = left.min(self.limit);
+            self.buf.as_mut().copy_within(from..from + len, self.end + RECORD_HEADER);
+            self.seal(ContentType::HANDSHAKE, len)?;
+            from += len;
+            left -= len;
+        }
+        Ok(())
+    }
+
+    /// The record that means nothing, for middleboxes (RFC 8446 appendix D.4).
+    pub(crate) fn change_cipher_spec(&mut self) -> Result<(), NoRoom> {
+        let keys = self.keys.take();
+        let result = self.record(ContentType::CHANGE_CIPHER_SPEC, &[1]);
+        self.keys = keys;
+        result
+    }
+
+    /// An alert; one that finds no room is not sent.
+    pub(crate) fn alert(&mut self, alert: Alert) {
+        let level = if alert == Alert::CLOSE_NOTIFY { 1 } else { 2 };
+        let _ = self.record(ContentType::ALERT, &[level, alert.0]);
+    }
+
+    /// Sends a KeyUpdate and changes the keys, when it is owed to the peer or the keys are worn.
+    pub(crate) fn refresh(&mut self, provider: &P) -> Result<(), Alert> {
+        let worn = self.keys.as_ref().is_some_and(Protection::is_worn);
+        if (worn || self.key_update_owed) && self.buf.as_ref().len() - self.pending().len() >= RESERVE {
+            // update_not_requested
+            self.record(ContentType::HANDSHAKE, &[HandshakeType::KEY_UPDATE.0, 0, 0, 1, 0])?;
+            self.key_update_owed = false;
+            if let Some(keys) = &mut self.keys {
+                keys.update(provider)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes as much of `bytes` as one record and the buffer hold; 0 when there is no room at all.
+    pub(crate) fn write(&mut self, provider: &P, bytes: &[u8]) -> Result<usize, Alert> {
+        let full = OVERHEAD + RESERVE;
+        if self.room() <= full {
+            self.compact();
+        }
+        let len = bytes.len().min(self.limit).min(self.room().saturating_sub(full));
+        if len > 0 {
+            self.refresh(provider)?;
+            self.record(ContentType::APPLICATION_DATA, bytes.get(..len).unwrap_or_default())?;
+        }
+        Ok(len)
+    }
+}

@@ -1,0 +1,201 @@
+//! Other people's clients against our server.
+use crate::ours::{BOTH, ED25519_CERTIFICATE, GROUPS, Only, P256_CERTIFICATE, PATIENCE, SUITES, serve};
+use airglow_tls::{Alert, Error};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+    time::Instant,
+};
+
+/// Runs a program with `input`, for a bounded time.
+fn run(command: &mut Command, input: &[u8]) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input).unwrap();
+    let start = Instant::now();
+    // These clients end when their input does; the answer must be there before.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    drop(stdin);
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A certificate as a PEM file of this process.
+fn pem(name: &str, der: &[u8]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("airglow-tls-{}-{name}.pem", std::process::id()));
+    let output = run(Command::new("openssl").args(["x509", "-inform", "DER"]), der);
+    std::fs::write(&path, output.stdout).unwrap();
+    path
+}
+
+fn openssl(addr: SocketAddr, ca: &PathBuf, arguments: &str, input: &[u8]) -> String {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &addr.to_string(), "-verify_return_error", "-CAfile"]);
+    text(&run(command.arg(ca).args(arguments.split(' ')), input))
+}
+
+#[test]
+fn openssl_with_every_suite_group_and_signature() {
+    for (name, der) in [("p256", P256_CERTIFICATE), ("ed25519", ED25519_CERTIFICATE)] {
+        let ca = pem(&format!("openssl-{name}"), der);
+        for suite in SUITES {
+            for groups in GROUPS {
+                let (addr, outcome) = serve(Only(suite, groups), 1);
+                let arguments =
+                    format!("-servername {name}.example -verify_hostname {name}.example -alpn capitals");
+                let said = openssl(addr, &ca, &arguments, b"hello\n");
+                assert!(said.contains("HELLO"), "{name} {suite:?} {groups:?}\n{said}");
+                assert!(said.contains("Verify return code: 0 (ok)") && said.contains("TLSv1.3"), "{said}");
+                assert!(said.contains("ALPN protocol: capitals"), "{said}");
+                let (data, protocol, end) = outcome.recv_timeout(PATIENCE).unwrap();
+                assert_eq!(
+                    (&data[..], protocol.as_deref(), end),
+                    (&b"HELLO\n"[..], Some(&b"capitals"[..]), Ok(()))
+                );
+            }
+        }
+        std::fs::remove_file(ca).unwrap();
+    }
+}
+
+#[test]
+fn openssl_after_a_hello_retry_request() {
+    let ca = pem("openssl-retry", P256_CERTIFICATE);
+    // It sends a share for the first of its groups only.
+    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    let said = openssl(addr, &ca, "-servername localhost -groups P-384:P-256 -msg", b"again\n");
+    assert!(said.contains("AGAIN") && said.matches("ClientHello").count() == 2, "{said}");
+    assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Ok(()));
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn openssl_changes_keys() {
+    let ca = pem("openssl-update", P256_CERTIFICATE);
+    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    // `K` alone on a line asks for new keys both ways, `k` for its own.
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &addr.to_string(), "-CAfile"]).arg(&ca);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for line in ["one\n", "K\n", "two\n", "k\n", "three\n"] {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        stdin.write_all(line.as_bytes()).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    drop(stdin);
+    let said = text(&child.wait_with_output().unwrap());
+    assert!(said.contains("KEYUPDATE") && said.contains("ONE") && said.contains("THREE"), "{said}");
+    let (data, _, end) = outcome.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((String::from_utf8_lossy(&data).as_ref(), end), ("ONE\nTWO\nTHREE\n", Ok(())));
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn openssl_is_refused_what_we_do_not_speak() {
+    let ca = pem("openssl-refused", P256_CERTIFICATE);
+    for (arguments, alert) in [
+        ("-tls1_2", Alert::PROTOCOL_VERSION),
+        ("-groups P-384", Alert::HANDSHAKE_FAILURE),
+        ("-ciphersuites TLS_AES_256_GCM_SHA384", Alert::HANDSHAKE_FAILURE),
+        ("-sigalgs RSA-PSS+SHA256", Alert::HANDSHAKE_FAILURE),
+        ("-alpn h2", Alert::NO_APPLICATION_PROTOCOL),
+    ] {
+        let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+        let said = openssl(addr, &ca, arguments, b"");
+        assert!(said.contains(&format!("SSL alert number {}", alert.0)), "{arguments}: {said}");
+        assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Err(Error::Sent(alert)), "{arguments}");
+    }
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn gnutls_with_every_suite_and_group() {
+    let ca = pem("gnutls", P256_CERTIFICATE);
+    for (suite, cipher) in SUITES.into_iter().zip(["AES-128-GCM", "AES-256-GCM", "CHACHA20-POLY1305"]) {
+        for (groups, group) in GROUPS.into_iter().zip(["X25519", "SECP256R1"]) {
+            let (addr, outcome) = serve(Only(suite, groups), 1);
+            let mut command = Command::new("gnutls-cli");
+            command.args(["--port", &addr.port().to_string(), "--alpn", "capitals", "--x509cafile"]).arg(&ca);
+            let said = text(&run(command.arg("localhost"), b"hello\n"));
+            assert!(said.contains("HELLO") && said.contains(cipher) && said.contains(group), "{said}");
+            assert!(said.contains("The certificate is trusted."), "{said}");
+            assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Ok(()));
+        }
+    }
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn curl_reads_the_answer() {
+    let ca = pem("curl", P256_CERTIFICATE);
+    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    let mut command = Command::new("curl");
+    command
+        .args(["--silent", "--show-error", "--verbose", "--http0.9", "--max-time", "2", "--cacert"])
+        .arg(&ca);
+    let said = text(&run(command.arg(format!("https://localhost:{}/page", addr.port())), b""));
+    assert!(said.contains("SSL certificate verify ok") && said.contains("GET /PAGE HTTP/1.1"), "{said}");
+    let (data, protocol, _) = outcome.recv_timeout(PATIENCE).unwrap();
+    assert!(data.starts_with(b"GET /PAGE HTTP/1.1\r\n"));
+    assert_eq!(protocol.as_deref(), Some(&b"http/1.1"[..]));
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn rustls_sends_a_megabyte_and_reads_it_back() {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(P256_CERTIFICATE.into()).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    for suite in SUITES {
+        let (addr, outcome) = serve(Only(suite, BOTH), 1);
+        let mut socket = TcpStream::connect(addr).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client =
+            rustls::ClientConnection::new(Arc::new(config.clone()), "localhost".try_into().unwrap()).unwrap();
+        let mut stream = rustls::Stream::new(&mut client, &mut socket);
+        let block: Vec<u8> = (0..50_000_u32).map(|index| b'a' + (index % 26) as u8).collect();
+        for _ in 0..20 {
+            stream.write_all(&block).unwrap();
+            let mut answer = vec![0; block.len()];
+            stream.read_exact(&mut answer).unwrap();
+            assert!(answer == block.to_ascii_uppercase());
+        }
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        // The answer to close_notify is one, and then the end: no truncation.
+        assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0);
+        let (data, _, end) = outcome.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((data.len(), end), (1_000_000, Ok(())));
+    }
+}
+
+#[test]
+fn a_stream_without_close_notify_was_cut_off() {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(P256_CERTIFICATE.into()).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    let mut socket = TcpStream::connect(addr).unwrap();
+    let mut client =
+        rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut stream = rustls::Stream::new(&mut client, &mut socket);
+    stream.write_all(b"half of").unwrap();
+    stream.read_exact(&mut [0; 7]).unwrap();
+    drop(socket);
+    assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Err(Error::Truncated));
+}

@@ -1,0 +1,3 @@
+//! Our ends against the TLS libraries people use, over loopback.
+mod clients;
+mod ours;
