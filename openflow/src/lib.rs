@@ -1,4 +1,4 @@
-//! OpenFlow 1.0 and 1.3: codec, and a switch that does no I/O.
+//! OpenFlow 1.0 and 1.3: codec, and a switch and a controller that do no I/O.
 //!
 //! ```
 //! use airglow_device::{Instant, MacAddr};
@@ -35,6 +35,7 @@
 //! | [`wire`] | messages, matches, actions, instructions; every refusal has the error type and code of its version |
 //! | [`packet`] | the key that a flow matches, read from a frame; changes written back, checksums mended (RFC 1624) |
 //! | [`switch`] | tables, groups, meters, timeouts, buffers, controllers with roles, statistics |
+//! | [`controller`] | switches' handshakes, events, requests and answers; a learning switch and shortest-path routing on top; a server |
 //! | [`shell`] | the switch over any network devices and any byte streams |
 //!
 //! # How a frame finds its flow
@@ -48,6 +49,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod controller;
 pub mod packet;
 pub mod shell;
 pub mod switch;

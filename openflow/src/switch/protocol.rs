@@ -128,26 +128,8 @@ impl Switch {
 
     /// The first message of a controller must be its hello.
     fn greeting(&mut self, id: ConnectionId, header: Header, bytes: &[u8]) -> Result<(), Closed> {
-        let mut common = None;
-        if header.kind == 0 {
-            let mut elements = Reader(&bytes[HEADER..]);
-            let mut bitmap = None;
-            while let (Ok(kind), Ok(length)) = (elements.u16(), elements.u16()) {
-                let Ok(body) = elements.take(usize::from(length).saturating_sub(4)) else { break };
-                if kind == 1 {
-                    bitmap = Reader(body).u32().ok();
-                }
-                let _ = elements
-                    .skip((usize::from(length).next_multiple_of(8)).saturating_sub(usize::from(length)));
-            }
-            common = match bitmap {
-                Some(bitmap) => {
-                    [Version::V13, Version::V10].into_iter().find(|v| bitmap & 1 << *v as u8 != 0)
-                }
-                // Without a bitmap the smaller of the two is meant, and must be one that is known.
-                None => Version::from_number(header.version.min(Version::V13 as u8)),
-            };
-        }
+        let common =
+            if header.kind == 0 { wire::common_version(header.version, &bytes[HEADER..]) } else { None };
         let Some(connection) = self.connections.get_mut(id.0).and_then(Option::as_mut) else {
             return Err(Closed);
         };

@@ -162,6 +162,25 @@ impl Header {
     }
 }
 
+/// The newest version that is spoken here and by the sender of a hello with this version and body (OpenFlow 1.3 section 6.3.1).
+pub fn common_version(number: u8, body: &[u8]) -> Option<Version> {
+    let mut elements = Reader(body);
+    let mut bitmap = None;
+    while let (Ok(kind), Ok(length)) = (elements.u16(), elements.u16()) {
+        let Ok(body) = elements.take(usize::from(length).saturating_sub(4)) else { break };
+        if kind == 1 {
+            bitmap = Reader(body).u32().ok();
+        }
+        let length = usize::from(length);
+        let _ = elements.skip(length.next_multiple_of(8).saturating_sub(length));
+    }
+    match bitmap {
+        Some(bitmap) => [Version::V13, Version::V10].into_iter().find(|v| bitmap & 1 << *v as u8 != 0),
+        // Without a bitmap the smaller of the two is meant, and must be one that is known.
+        None => Version::from_number(number.min(Version::V13 as u8)),
+    }
+}
+
 /// A cursor over a message's body.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a>(pub &'a [u8]);

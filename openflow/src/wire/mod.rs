@@ -1,5 +1,7 @@
 //! Codecs: messages, matches, actions, instructions of OpenFlow 1.0 and 1.3.
 pub mod action;
+mod asynchronous;
+mod build;
 mod fault;
 pub mod field;
 pub mod flow_mod;
@@ -11,12 +13,13 @@ pub mod oxm;
 pub mod port;
 
 pub use action::{Action, FieldValue};
+pub use asynchronous::{Features, FlowRemoved, PacketIn, PortReason, emit_packet_out};
 pub use fault::Fault;
 pub use field::{Field, Key, Match};
 pub use flow_mod::{Command, FlowMod};
 pub use group::{Band, Bucket, GroupMod, GroupType, MeterMod};
 pub use instruction::Instructions;
-pub use message::{HEADER, Header, Kind, Reader, Version};
+pub use message::{HEADER, Header, Kind, Reader, Version, common_version};
 
 use alloc::vec::Vec;
 

@@ -70,6 +70,44 @@ impl Description {
         bytes
     }
 
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// [`Fault::BadLength`](super::Fault::BadLength).
+    pub fn parse(version: super::Version, reader: &mut super::Reader<'_>) -> Result<Self, super::Fault> {
+        let number = match version {
+            super::Version::V10 => from_10(reader.u16()?),
+            super::Version::V13 => {
+                let number = reader.u32()?;
+                reader.skip(4)?;
+                number
+            }
+        };
+        let address = MacAddr(reader.array()?);
+        if version == super::Version::V13 {
+            reader.skip(2)?;
+        }
+        let name = reader.array::<16>()?;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(15);
+        let name = alloc::string::String::from_utf8_lossy(&name[..end]).into_owned();
+        let (config, state) = (reader.u32()?, reader.u32()?);
+        reader.skip(16)?;
+        let speed = match version {
+            super::Version::V10 => 0,
+            super::Version::V13 => {
+                let speed = reader.u32()?;
+                reader.skip(4)?;
+                speed
+            }
+        };
+        Ok(Self { number, address, name, config, link_down: state & 1 != 0, speed })
+    }
+
+    /// Frames may pass: neither the link nor the configuration is down.
+    pub const fn is_up(&self) -> bool {
+        !self.link_down && self.config & config::PORT_DOWN == 0
+    }
+
     /// Writes the description as `version` has it: 48 bytes in 1.0, 64 in 1.3.
     pub fn emit(&self, version: super::Version, out: &mut alloc::vec::Vec<u8>) {
         match version {
