@@ -100,11 +100,10 @@ impl Application for Learning {
             }
             Event::Left => drop(self.tables.remove(&from)),
             Event::PacketIn(packet) => self.packet(now, switches, from, packet),
-            Event::PortStatus(reason, port) => {
-                if *reason == crate::wire::PortReason::Delete || !port.is_up() {
+            Event::PortStatus(reason, port)
+                if (*reason == crate::wire::PortReason::Delete || !port.is_up()) => {
                     self.port_gone(switches, from, port.number);
                 }
-            }
             _ => {}
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! The caller joins it to network devices and to streams: [`Switch::receive`] for every frame, [`Switch::connected`],
 //! [`Switch::message`] and [`Switch::take_output`] for every controller, [`Switch::poll`] when [`Switch::poll_timeout`] says so.
+mod changes;
+mod events;
 mod learning;
 mod meter;
 mod multipart;
@@ -175,7 +177,7 @@ impl Switch {
             speed,
         };
         let old = self.ports.insert(number, Port { description, stats: PortStats::default(), since: now });
-        self.port_changed(number, if old.is_some() { protocol::MODIFIED } else { protocol::ADDED });
+        self.port_changed(number, if old.is_some() { events::MODIFIED } else { events::ADDED });
     }
 
     /// The link of a port came up or went down.
@@ -185,7 +187,7 @@ impl Switch {
         {
             port.description.link_down = !up;
             self.exact.clear();
-            self.port_changed(number, protocol::MODIFIED);
+            self.port_changed(number, events::MODIFIED);
         }
     }
 
