@@ -26,6 +26,7 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
     tests.cargo("Open vSwitch", "test --package airglow-openflow-switch --test peers");
+    tests.cargo("a controller's network", "test --package airglow-openflow-controller --test peers");
     tests.cargo("name servers", "test --package airglow-dns-server --test peers");
     tests.cargo("TLS", "test --package airglow-tls --test peers");
     Ok(())

@@ -2,7 +2,7 @@
 use super::{Application, Event, SwitchId, Switches};
 use crate::{
     packet::Packet,
-    wire::{Action, Field, FlowMod, Match, PacketIn, port},
+    wire::{Action, Field, FlowMod, Match, PacketIn, PortReason, port},
 };
 use airglow_device::{Instant, MacAddr};
 use alloc::collections::BTreeMap;
@@ -100,10 +100,9 @@ impl Application for Learning {
             }
             Event::Left => drop(self.tables.remove(&from)),
             Event::PacketIn(packet) => self.packet(now, switches, from, packet),
-            Event::PortStatus(reason, port)
-                if (*reason == crate::wire::PortReason::Delete || !port.is_up()) => {
-                    self.port_gone(switches, from, port.number);
-                }
+            Event::PortStatus(reason, port) if *reason == PortReason::Delete || !port.is_up() => {
+                self.port_gone(switches, from, port.number);
+            }
             _ => {}
         }
     }

@@ -41,7 +41,7 @@ pub use session::{Closed, Session};
 
 use crate::wire::{Action, FlowMod, FlowRemoved, Kind, Match, PacketIn, PortReason, flow_mod, port};
 use airglow_device::Instant;
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{fmt, time::Duration};
 use session::Phase;
 
@@ -96,7 +96,7 @@ pub enum Event<'m> {
     /// A port came, went or changed; [`Session::ports`] has it already.
     PortStatus(PortReason, port::Description),
     /// A flow has gone that was to say so.
-    FlowRemoved(FlowRemoved),
+    FlowRemoved(Box<FlowRemoved>),
     /// The switch refused a message that was no request.
     Error {
         /// That message's.

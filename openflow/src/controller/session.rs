@@ -4,6 +4,7 @@ use crate::wire::{self, Fault, Features, FlowRemoved, HEADER, Header, Kind, Pack
 use crate::wire::{Version, port::Description};
 use airglow_device::Instant;
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, VecDeque},
     vec::Vec,
 };
@@ -265,7 +266,7 @@ impl Session {
     fn event<'m>(&mut self, kind: Kind, xid: u32, body: &'m [u8]) -> Result<Option<Event<'m>>, Fault> {
         Ok(Some(match kind {
             Kind::PacketIn => Event::PacketIn(PacketIn::parse(self.version, body)?),
-            Kind::FlowRemoved => Event::FlowRemoved(FlowRemoved::parse(self.version, body)?),
+            Kind::FlowRemoved => Event::FlowRemoved(Box::new(FlowRemoved::parse(self.version, body)?)),
             Kind::Error => {
                 let mut reader = Reader(body);
                 let (kind, code) = (reader.u16()?, reader.u16()?);

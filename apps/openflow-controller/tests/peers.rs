@@ -1,0 +1,218 @@
+//! The controller with bridges of Open vSwitch (its userspace datapath) and our own switch in one network, in namespaces.
+use airglow_testbed::{Namespace, Process, Said, program, veth};
+use std::{
+    env::temp_dir,
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a network may take to find its links, or a way round one that went down.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Bytes that a host sends before it waits for an answer.
+const PART: usize = 100_000;
+
+/// Open vSwitch with its own database and directory, nothing of the machine's.
+struct OpenVswitch {
+    directory: PathBuf,
+    _database: Process,
+    _switch: Process,
+}
+
+impl OpenVswitch {
+    fn new(space: &Namespace) -> Self {
+        let directory = temp_dir().join(format!("airglow-ovs-{}", space.name()));
+        fs::create_dir_all(&directory).unwrap();
+        let at = |name: &str| directory.join(name).display().to_string();
+        let start = |program: &str, words: &[String]| {
+            let mut command = space.command(program);
+            for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"] {
+                command.env(variable, &directory);
+            }
+            Process::start(command.args(words))
+        };
+        let schema = "/usr/share/openvswitch/vswitch.ovsschema".to_owned();
+        let made = start("ovsdb-tool", &["create".into(), at("conf.db"), schema]).wait(LIMIT);
+        assert!(made.success(), "{made}");
+        let socket = format!("unix:{}", at("db.sock"));
+        let _database = start("ovsdb-server", &[at("conf.db"), format!("--remote=p{socket}")]);
+        let _switch = start("ovs-vswitchd", &[socket, "--disable-system".into()]);
+        let this = Self { directory, _database, _switch };
+        let deadline = Instant::now() + LIMIT;
+        while !this.vsctl(space, &["--no-wait", "init"]).success() {
+            assert!(Instant::now() < deadline, "{}", this._switch.so_far());
+            thread::sleep(Duration::from_millis(100));
+        }
+        this
+    }
+
+    fn vsctl(&self, space: &Namespace, words: &[&str]) -> Said {
+        let socket = format!("--db=unix:{}/db.sock", self.directory.display());
+        space.run("ovs-vsctl", &[&[socket.as_str(), "--timeout=20"], words].concat())
+    }
+}
+
+impl Drop for OpenVswitch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Switches 1 and 2 are Open vSwitch's, 3 is ours. Hosts 10.9.0.1 to 10.9.0.3 are at `h1` to `h3`, each at the switch of its number.
+struct Network {
+    hosts: [Namespace; 3],
+    middle: Namespace,
+    controller: Process,
+    _ours: Process,
+    _open: OpenVswitch,
+}
+
+impl Network {
+    /// `links` are pairs of switches; between 1 and 2 there are the interfaces `l12` and `l21`.
+    fn new(version: &str, application: &str, links: &[(u8, u8)]) -> Self {
+        let middle = Namespace::new("middle");
+        let mut ports = [const { Vec::new() }; 3];
+        let hosts = [1, 2, 3].map(|number: u8| {
+            let host = Namespace::new(&format!("h{number}"));
+            let port = format!("h{number}");
+            veth(&host, "e0", &middle, &port);
+            host.address("e0", &format!("10.9.0.{number}/24"));
+            // The switches pass frames of the MTU's length with complete checksums.
+            let off = host.run("ethtool", &["-K", "e0", "tx", "off", "tso", "off", "gso", "off"]);
+            assert!(off.success(), "{off}");
+            ports[usize::from(number) - 1].push(port);
+            host
+        });
+        for (a, b) in links {
+            let ends = [format!("l{a}{b}"), format!("l{b}{a}")];
+            middle.ip(&format!("link add {} type veth peer name {}", ends[0], ends[1]));
+            let [a_end, b_end] = ends;
+            ports[usize::from(*a) - 1].push(a_end);
+            ports[usize::from(*b) - 1].push(b_end);
+        }
+        ports.iter().flatten().for_each(|port| middle.silence(port));
+
+        let binary = program("airglow-openflow-controller", "dev").display().to_string();
+        let mut controller = middle.start(&binary, &["listen=127.0.0.1:6653", &format!("app={application}")]);
+        controller.wait_for("listening", LIMIT);
+        let open = OpenVswitch::new(&middle);
+        for (index, ports) in ports[..2].iter().enumerate() {
+            let bridge = format!("br{}", index + 1);
+            let protocols = format!("protocols={version}");
+            let mut words = vec!["--", "add-br", &bridge, "--", "set", "bridge", &bridge];
+            words.extend(["datapath_type=netdev", "fail-mode=secure", &protocols]);
+            for port in ports {
+                words.extend(["--", "add-port", &bridge, port]);
+            }
+            words.extend(["--", "set-controller", &bridge, "tcp:127.0.0.1:6653"]);
+            words.extend(["--", "set", "controller", &bridge, "connection-mode=out-of-band"]);
+            let made = open.vsctl(&middle, &words);
+            assert!(made.success(), "{made}");
+        }
+        let ours = middle.start(
+            program("airglow-openflow-switch", "dev"),
+            &[&format!("ports={}", ports[2].join(",")), "controller=tcp:127.0.0.1:6653", "datapath=3"],
+        );
+        let deadline = Instant::now() + LIMIT;
+        while controller.so_far().matches("joined").count() < 3 {
+            assert!(Instant::now() < deadline, "{}\n{}", controller.so_far(), ours.so_far());
+            thread::sleep(Duration::from_millis(100));
+        }
+        Self { hosts, middle, controller, _ours: ours, _open: open }
+    }
+
+    fn ping(&self, from: usize, to: usize, count: &str) -> Said {
+        let to = format!("10.9.0.{to}");
+        self.hosts[from - 1].run("ping", &["-c", count, "-i", "0.2", "-W", "2", &to])
+    }
+
+    /// Waits until every host reaches every other.
+    fn reaches_everywhere(&mut self) {
+        let deadline = Instant::now() + LIMIT;
+        for (from, to) in [(1, 2), (2, 3), (3, 1)] {
+            while !self.ping(from, to, "1").success() {
+                assert!(Instant::now() < deadline, "{from} to {to}: {}", self.controller.so_far());
+            }
+        }
+        assert!(self.controller.runs());
+        assert!(!self.controller.so_far().contains("refused"), "{}", self.controller.so_far());
+    }
+
+    fn flows(&self, bridge: u8, version: &str) -> String {
+        let management = format!("unix:{}/br{bridge}.mgmt", self._open.directory.display());
+        let said =
+            self.middle.run("ovs-ofctl", &[&format!("--protocols={version}"), "dump-flows", &management]);
+        assert!(said.success(), "{said}");
+        said.stdout
+    }
+}
+
+#[test]
+fn learning_in_a_line_of_bridges() {
+    for version in ["OpenFlow10", "OpenFlow13"] {
+        let mut network = Network::new(version, "learning", &[(1, 3), (3, 2)]);
+        network.reaches_everywhere();
+        let ping = network.ping(1, 2, "5");
+        assert!(ping.stdout.contains(" 0% packet loss"), "{ping}");
+        // Both directions of the pair have their flow, which has carried something.
+        let flows = network.flows(1, version);
+        assert!(flows.matches("priority=10").count() >= 2 && flows.contains("idle_timeout=60"), "{flows}");
+        let learned = flows.lines().filter(|line| line.contains("priority=10"));
+        assert!(learned.clone().any(|line| !line.contains("n_packets=0,")), "{flows}");
+    }
+}
+
+#[test]
+fn routing_round_links_that_go_down() {
+    for version in ["OpenFlow10", "OpenFlow13"] {
+        // A triangle: flooding alone would melt it.
+        let mut network = Network::new(version, "routing", &[(1, 2), (2, 3), (3, 1)]);
+        network.reaches_everywhere();
+        assert!(network.ping(1, 2, "5").stdout.contains(" 0% packet loss"));
+        // TCP goes on while the direct link goes down and comes back.
+        let (hosts, middle) = (&network.hosts, &network.middle);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                hosts[1].enter(|| {
+                    let (mut stream, _) = TcpListener::bind("10.9.0.2:7000").unwrap().accept().unwrap();
+                    stream.set_read_timeout(Some(LIMIT)).unwrap();
+                    let mut part = [0; PART];
+                    // Each part is confirmed, so that none is on its way when the link changes.
+                    while stream.read_exact(&mut part).is_ok() {
+                        stream.write_all(&part[..1]).unwrap();
+                    }
+                });
+            });
+            hosts[0].enter(|| {
+                let deadline = Instant::now() + LIMIT;
+                let mut stream = loop {
+                    match TcpStream::connect("10.9.0.2:7000") {
+                        Ok(stream) => break stream,
+                        Err(why) => assert!(Instant::now() < deadline, "{why}"),
+                    }
+                    thread::sleep(Duration::from_millis(50));
+                };
+                stream.set_write_timeout(Some(LIMIT)).unwrap();
+                stream.set_read_timeout(Some(LIMIT)).unwrap();
+                for number in 0..40 {
+                    stream.write_all(&[number; PART]).unwrap();
+                    let mut confirmed = [0];
+                    stream.read_exact(&mut confirmed).unwrap();
+                    assert_eq!(confirmed, [number]);
+                    match number {
+                        10 => middle.ip("link set l12 down"),
+                        30 => middle.ip("link set l12 up"),
+                        _ => {}
+                    }
+                }
+            });
+        });
+        network.reaches_everywhere();
+        network.middle.ip("link set l31 down");
+        network.reaches_everywhere();
+    }
+}
