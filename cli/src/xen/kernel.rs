@@ -95,7 +95,7 @@ fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str) -> Resu
         }
     };
     let output = cargo
-        .args(["--release", "--package", package, kind, name])
+        .args(["--profile", "image", "--package", package, kind, name])
         .arg("--message-format=json-render-diagnostics")
         .env("CARGO_TARGET_DIR", &folder)
         .current_dir(&workspace.root)
