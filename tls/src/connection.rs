@@ -116,6 +116,12 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         }
     }
 
+    /// A client has said hello before anything came.
+    pub(crate) fn started(mut self) -> Self {
+        self.started = true;
+        self
+    }
+
     /// Whether the handshake is done.
     pub const fn is_connected(&self) -> bool {
         self.connected
@@ -215,6 +221,12 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                 self.messages()?;
             }
             let Some((header, whole)) = self.incoming.next()? else { break };
+            // Something that is no TLS at all is told at once, not after the length that it seems to announce.
+            if !(ContentType::CHANGE_CIPHER_SPEC.0..=ContentType::APPLICATION_DATA.0)
+                .contains(&header.content_type.0)
+            {
+                return Err(Alert::UNEXPECTED_MESSAGE.into());
+            }
             if !whole {
                 // A record must fit behind the part of a message that waits for it; data can be used up first.
                 let waits = self.connected && !self.incoming.content().is_empty();
@@ -244,7 +256,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                 (ContentType::HANDSHAKE, None) => {
                     self.content(ContentType::HANDSHAKE, header.len, header.len)?;
                 }
-                (ContentType::APPLICATION_DATA, None) if *self.role.early_data() >= header.len => {
+                (ContentType::APPLICATION_DATA, None) if *self.role.early_data() > header.len => {
                     *self.role.early_data() -= header.len;
                     self.incoming.skip(header.len);
                 }
@@ -257,7 +269,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                                 return Ok(Event::Data);
                             }
                         }
-                        Err(Alert::BAD_RECORD_MAC) if *self.role.early_data() >= header.len => {
+                        Err(Alert::BAD_RECORD_MAC) if *self.role.early_data() > header.len => {
                             *self.role.early_data() -= header.len;
                             self.incoming.skip(header.len);
                         }
@@ -398,5 +410,12 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     fn count_message(&mut self) -> Result<(), Alert> {
         self.idle_messages += 1;
         if self.idle_messages > MAX_IDLE_MESSAGES { Err(Alert::UNEXPECTED_MESSAGE) } else { Ok(()) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn wear(&mut self, sequence: u64) {
+        if let Some(keys) = &mut self.read {
+            keys.wear(sequence);
+        }
     }
 }

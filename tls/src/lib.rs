@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod alert;
+mod client;
 mod connection;
 pub mod crypto;
 mod error;
@@ -15,16 +16,25 @@ pub mod key_schedule;
 mod outgoing;
 pub mod protection;
 mod server;
+#[cfg(feature = "alloc")]
+mod shell;
 mod signature;
+mod verifier;
 pub mod wire;
 
 pub use alert::Alert;
+pub use client::{Client, ClientConfig};
 pub use connection::{Connection, Event, Role};
 pub use error::Error;
 pub use server::{Certificate, Server, ServerConfig};
+#[cfg(feature = "alloc")]
+pub use shell::{Acceptor, Limits, StreamError, TlsStream};
+pub use verifier::{PinnedKeys, Verifier};
 
 /// Bytes of an incoming buffer that takes the largest record there may be behind part of a large ClientHello.
 pub const BUFFER: usize = wire::RECORD_HEADER + wire::MAX_CIPHERTEXT + 4096;
 
 #[cfg(test)]
 mod rfc8448;
+#[cfg(test)]
+mod tests;

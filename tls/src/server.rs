@@ -389,7 +389,9 @@ impl<'c, P: Provider> Server<'c, P> {
         group: NamedGroup,
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert> {
-        let mut transcript = message_hash(&self.config.provider, suite, first.whole);
+        let mut hash = self.config.provider.hash(suite.hash());
+        hash.update(first.whole);
+        let mut transcript = message_hash(&self.config.provider, suite, &hash.current());
         out.0.handshake(|out| {
             let start = out.len();
             emit_server_hello(out, &HELLO_RETRY_REQUEST, hello.legacy_session_id, suite, |out| {
@@ -509,12 +511,10 @@ fn emit_server_hello(
     })
 }
 
-/// The transcript after a HelloRetryRequest starts with this (RFC 8446 section 4.4.1).
+/// The transcript after a HelloRetryRequest starts with this, of the hash of the first ClientHello (RFC 8446 section 4.4.1).
 pub(crate) fn message_hash<P: Provider>(provider: &P, suite: CipherSuite, first: &[u8]) -> P::Transcript {
-    let mut hash = provider.hash(suite.hash());
-    hash.update(first);
     let mut transcript = provider.hash(suite.hash());
     transcript.update(&[HandshakeType::MESSAGE_HASH.0, 0, 0, suite.hash().len() as u8]);
-    transcript.update(&hash.current());
+    transcript.update(first);
     transcript
 }

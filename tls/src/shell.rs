@@ -1,0 +1,359 @@
+//! The thin asynchronous part: a TLS stream over any stream, a TLS listener over any listener.
+use crate::{
+    Error,
+    connection::{Connection, Event, Role},
+    crypto::Provider,
+    server::{Server, ServerConfig},
+};
+use airglow_device::{Entropy, Instant, Listener, Stream, Timer};
+use airglow_runtime::timeout_at;
+use alloc::{vec, vec::Vec};
+use core::{
+    fmt,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+
+/// How long a peer that is refused has to take the alert.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// Why a [`TlsStream`] failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamError<E> {
+    /// TLS did.
+    Tls(Error),
+    /// The stream below did.
+    Transport(E),
+}
+
+impl<E: fmt::Display> fmt::Display for StreamError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(error) => error.fmt(f),
+            Self::Transport(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: core::error::Error> core::error::Error for StreamError<E> {}
+
+impl<E: embedded_io_async::Error> embedded_io_async::Error for StreamError<E> {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Tls(Error::Truncated) => ErrorKind::ConnectionAborted,
+            Self::Tls(Error::TimedOut) => ErrorKind::TimedOut,
+            Self::Tls(Error::Closed) => ErrorKind::BrokenPipe,
+            Self::Tls(Error::NoRoom) => ErrorKind::OutOfMemory,
+            Self::Tls(_) => ErrorKind::InvalidData,
+            Self::Transport(error) => error.kind(),
+        }
+    }
+}
+
+impl<E> From<Error> for StreamError<E> {
+    fn from(error: Error) -> Self {
+        Self::Tls(error)
+    }
+}
+
+/// TLS over a stream, as a stream. The first read or write makes the handshake; a stream that ends without
+/// close_notify fails with [`Error::Truncated`] instead of ending; dropped without `close` it is aborted.
+pub struct TlsStream<'t, S, R, P: Provider, B, T> {
+    transport: S,
+    tls: Connection<R, P, B>,
+    timer: &'t T,
+    deadline: Instant,
+    stalled: bool,
+    closed: bool,
+    parted: bool,
+}
+
+impl<'t, S, R, P, B, T> TlsStream<'t, S, R, P, B, T>
+where
+    S: Stream,
+    R: Role<P>,
+    P: Provider,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Timer,
+{
+    /// `tls` over `transport`; its handshake must be done within `limit` from now.
+    pub fn new(transport: S, tls: Connection<R, P, B>, timer: &'t T, limit: Duration) -> Self {
+        let deadline = timer.now() + limit;
+        Self { transport, tls, timer, deadline, stalled: false, closed: false, parted: false }
+    }
+    /// The application protocol that both sides chose (RFC 7301), once the handshake is done.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.tls.protocol()
+    }
+
+    /// The stream below, for its own settings; bytes that pass here by hand break the connection.
+    pub const fn transport_mut(&mut self) -> &mut S {
+        &mut self.transport
+    }
+
+    /// Makes the handshake, unless it is done. Cancel-safe.
+    ///
+    /// # Errors
+    /// It failed or took too long; from then on always so.
+    pub async fn handshake(&mut self) -> Result<(), StreamError<S::Error>> {
+        if self.tls.is_connected() {
+            return Ok(());
+        }
+        let (timer, deadline) = (self.timer, self.deadline);
+        let steps = async {
+            loop {
+                let event = self.process().await?;
+                if self.tls.is_connected() {
+                    return self.push().await;
+                }
+                if event == Event::Closed {
+                    return Err(Error::Truncated.into());
+                }
+                self.exchange().await?;
+            }
+        };
+        timeout_at(timer, deadline, steps).await.unwrap_or(Err(Error::TimedOut.into()))
+    }
+
+    async fn process(&mut self) -> Result<Event, StreamError<S::Error>> {
+        match self.tls.process() {
+            Ok(event) => Ok(event),
+            Err(error) => {
+                if !self.parted {
+                    self.parted = true;
+                    // The alert and an orderly end, so that the peer gets to read it.
+                    let (timer, deadline) = (self.timer, self.timer.now() + PARTING);
+                    let parting = async {
+                        self.drain().await?;
+                        self.transport.close().await.map_err(StreamError::Transport)
+                    };
+                    let _ = timeout_at(timer, deadline, parting).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Sends what waits as far as the transport takes it now.
+    fn poll_push(&mut self, cx: &mut Context<'_>) -> Result<(), S::Error> {
+        let mut wrote = false;
+        while !self.tls.output().is_empty() {
+            let count = match pin!(self.transport.write(self.tls.output())).poll(cx) {
+                Poll::Ready(count) => count?,
+                Poll::Pending => return Ok(()),
+            };
+            self.tls.sent(count);
+            wrote = true;
+        }
+        if wrote && let Poll::Ready(flushed) = pin!(self.transport.flush()).poll(cx) {
+            flushed?;
+        }
+        Ok(())
+    }
+    async fn push(&mut self) -> Result<(), StreamError<S::Error>> {
+        poll_fn(|cx| Poll::Ready(self.poll_push(cx))).await.map_err(StreamError::Transport)
+    }
+    /// Sends everything that waits.
+    async fn drain(&mut self) -> Result<(), StreamError<S::Error>> {
+        while !self.tls.output().is_empty() {
+            let count = self.transport.write(self.tls.output()).await.map_err(StreamError::Transport)?;
+            self.tls.sent(count);
+        }
+        Ok(())
+    }
+    /// Waits for bytes from the peer, and sends meanwhile. A peer that reads nothing before it has been
+    /// read from does not stop us.
+    async fn exchange(&mut self) -> Result<(), StreamError<S::Error>> {
+        let received = poll_fn(|cx| {
+            if let Err(error) = self.poll_push(cx) {
+                return Poll::Ready(Err(error));
+            }
+            let space = self.tls.space();
+            pin!(self.transport.read(space)).poll(cx)
+        });
+        match received.await.map_err(StreamError::Transport)? {
+            0 => Ok(self.tls.received_end()?),
+            count => {
+                self.tls.received(count);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until there is more plaintext than before, or the buffer is full; `false` at the end.
+    async fn more(&mut self) -> Result<bool, StreamError<S::Error>> {
+        self.handshake().await?;
+        if self.tls.plaintext().is_empty() || self.stalled {
+            loop {
+                match self.process().await? {
+                    Event::Data => break,
+                    Event::Closed => return Ok(!self.tls.plaintext().is_empty()),
+                    Event::Idle if self.tls.space().is_empty() => break,
+                    Event::Idle => self.exchange().await?,
+                }
+            }
+        }
+        self.stalled = false;
+        Ok(true)
+    }
+}
+
+impl<S: ErrorType, R, P: Provider, B, T> ErrorType for TlsStream<'_, S, R, P, B, T> {
+    type Error = StreamError<S::Error>;
+}
+
+impl<S, R, P, B, T> Read for TlsStream<'_, S, R, P, B, T>
+where
+    S: Stream,
+    R: Role<P>,
+    P: Provider,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Timer,
+{
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        self.stalled = false;
+        if !self.more().await? {
+            return Ok(0);
+        }
+        let plaintext = self.tls.plaintext();
+        let count = plaintext.len().min(buf.len());
+        for (place, byte) in buf.iter_mut().zip(plaintext) {
+            *place = *byte;
+        }
+        self.tls.consume(count);
+        Ok(count)
+    }
+}
+
+impl<S, R, P, B, T> Write for TlsStream<'_, S, R, P, B, T>
+where
+    S: Stream,
+    R: Role<P>,
+    P: Provider,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Timer,
+{
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Self::Error> {
+        if self.closed {
+            return Err(Error::Closed.into());
+        }
+        self.handshake().await?;
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let count = self.tls.write(buf)?;
+            if count > 0 {
+                // Nothing waits from here on, so that a dropped future has taken nothing.
+                self.push().await?;
+                return Ok(count);
+            }
+            if self.tls.output().is_empty() {
+                return Err(Error::NoRoom.into());
+            }
+            let count = self.transport.write(self.tls.output()).await.map_err(StreamError::Transport)?;
+            self.tls.sent(count);
+        }
+    }
+    async fn flush(&mut self) -> Result<(), Self::Error> {
+        self.drain().await?;
+        self.transport.flush().await.map_err(StreamError::Transport)
+    }
+}
+
+impl<S, R, P, B, T> Stream for TlsStream<'_, S, R, P, B, T>
+where
+    S: Stream,
+    R: Role<P>,
+    P: Provider,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Timer,
+{
+    async fn read_with<X>(&mut self, mut f: impl FnMut(&mut [u8]) -> (usize, X)) -> Result<X, Self::Error> {
+        self.more().await?;
+        let (used, result) = f(self.tls.plaintext());
+        self.tls.consume(used);
+        self.stalled = used == 0;
+        Ok(result)
+    }
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        if !self.closed {
+            self.tls.close();
+            self.flush().await?;
+            self.transport.close().await.map_err(StreamError::Transport)?;
+            self.closed = true;
+        }
+        Ok(())
+    }
+    fn peer(&self) -> Option<SocketAddr> {
+        self.transport.peer()
+    }
+    fn local(&self) -> Option<SocketAddr> {
+        self.transport.local()
+    }
+    fn set_nodelay(&mut self, nodelay: bool) {
+        self.transport.set_nodelay(nodelay);
+    }
+    fn set_keep_alive(&mut self, idle: Option<Duration>) {
+        self.transport.set_keep_alive(idle);
+    }
+}
+
+/// Bounds for the connections of an [`Acceptor`].
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the connection's opening to the end of the handshake.
+    pub handshake: Duration,
+    /// Bytes of each connection's incoming buffer: see [`Connection::server`].
+    pub incoming: usize,
+    /// Bytes of each connection's outgoing buffer: the certificate chain and one KiB, or more.
+    pub outgoing: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { handshake: Duration::from_secs(10), incoming: crate::BUFFER, outgoing: 16_384 + 512 }
+    }
+}
+
+/// A TLS listener over any listener: what was served over TCP is served over TLS, unchanged.
+///
+/// `accept` returns at once; each connection makes its handshake when it is first read or written, so that a
+/// slow peer keeps nobody waiting.
+pub struct Acceptor<'c, L, P, T, E> {
+    /// Where connections come from.
+    pub listener: L,
+    /// Certificates and protocols.
+    pub config: &'c ServerConfig<'c, P>,
+    /// The clock for the handshake's limit.
+    pub timer: &'c T,
+    /// The source of keys.
+    pub entropy: &'c E,
+    /// Time and memory of each connection.
+    pub limits: Limits,
+}
+
+impl<'c, L: Listener, P: Provider, T: Timer, E: Entropy> Listener for Acceptor<'c, L, P, T, E> {
+    type Error = StreamError<L::Error>;
+    type Stream<'a>
+        = TlsStream<'c, L::Stream<'a>, Server<'c, P>, P, Vec<u8>, T>
+    where
+        Self: 'a;
+
+    async fn accept(&self) -> Result<Self::Stream<'_>, Self::Error> {
+        let transport = self.listener.accept().await.map_err(StreamError::Transport)?;
+        let (incoming, outgoing) = (vec![0; self.limits.incoming], vec![0; self.limits.outgoing]);
+        let tls = Connection::server(self.config, self.entropy, incoming, outgoing);
+        Ok(TlsStream::new(transport, tls, self.timer, self.limits.handshake))
+    }
+    fn local(&self) -> Option<SocketAddr> {
+        self.listener.local()
+    }
+}

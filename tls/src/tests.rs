@@ -1,0 +1,295 @@
+//! Our client and our server, byte by byte.
+use crate::{
+    Alert, BUFFER, Certificate, Client, ClientConfig, Connection, Error, Event, PinnedKeys, Server,
+    ServerConfig,
+    crypto::{CipherSuite, PrivateKey, RustCrypto, Signer},
+    wire::{ContentType, RECORD_HEADER, RecordHeader},
+};
+use airglow_device::SeededEntropy;
+use proptest::prelude::*;
+use std::{vec, vec::Vec};
+
+const P256: &[u8] = include_bytes!("../tests/keys/p256.der");
+const ED25519: &[u8] = include_bytes!("../tests/keys/ed25519.der");
+
+fn key(name: &str) -> PrivateKey {
+    PrivateKey::from_der(match name {
+        "p256" => include_bytes!("../tests/keys/p256.pkcs8.der"),
+        _ => include_bytes!("../tests/keys/ed25519.pkcs8.der"),
+    })
+    .unwrap()
+}
+
+fn pin(certificate: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(crate::crypto::subject_public_key_info(certificate).unwrap()).into()
+}
+
+type ClientEnd<'c> = Connection<Client<'c, RustCrypto, PinnedKeys<'c>>, RustCrypto, Vec<u8>>;
+type ServerEnd<'c> = Connection<Server<'c, RustCrypto>, RustCrypto, Vec<u8>>;
+
+/// Runs `test` with a fresh client and server.
+fn with_pair(
+    protocols: &[&[u8]],
+    name: &str,
+    buffer: usize,
+    test: impl FnOnce(ClientEnd<'_>, ServerEnd<'_>),
+) {
+    let (p256, ed25519) = (key("p256"), key("ed25519"));
+    let certificates = [
+        Certificate { chain: &[P256], key: &p256 as &dyn Signer, names: &["p256.example"] },
+        Certificate { chain: &[ED25519], key: &ed25519, names: &["*.ed25519.example"] },
+    ];
+    let server = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[b"a", b"b"] };
+    let pins = [pin(if name.contains("ed25519") { ED25519 } else { P256 })];
+    let client = ClientConfig { provider: RustCrypto, verifier: PinnedKeys(&pins), protocols };
+    let entropy = SeededEntropy::predictable(1);
+    let buffers = || (vec![0; buffer], vec![0; 3_000]);
+    let (incoming, outgoing) = buffers();
+    let client = Connection::client(&client, name, &entropy, incoming, outgoing).unwrap();
+    let (incoming, outgoing) = buffers();
+    test(client, Connection::server(&server, &entropy, incoming, outgoing));
+}
+
+/// Carries bytes from one end to the other, `step` at a time; what the receiver made of them.
+macro_rules! carry {
+    ($from:expr, $to:expr, $step:expr) => {{
+        let mut last = Ok(Event::Idle);
+        while !$from.output().is_empty() {
+            let space = $to.space();
+            let len = $from.output().len().min($step).min(space.len());
+            if len == 0 {
+                break;
+            }
+            space[..len].copy_from_slice(&$from.output()[..len]);
+            $from.sent(len);
+            $to.received(len);
+            loop {
+                last = $to.process();
+                if last != Ok(Event::Data) {
+                    break;
+                }
+            }
+        }
+        last
+    }};
+}
+
+macro_rules! connect {
+    ($client:expr, $server:expr, $step:expr) => {
+        for _ in 0..4 {
+            assert!(carry!($client, $server, $step).is_ok());
+            assert!(carry!($server, $client, $step).is_ok());
+        }
+        assert!($client.is_connected() && $server.is_connected());
+    };
+}
+
+#[test]
+fn a_handshake_in_pieces_of_every_size() {
+    for step in [1, 2, 3, 5, 7, 64, 100_000] {
+        with_pair(&[b"b"], "p256.example", BUFFER, |mut client, mut server| {
+            connect!(client, server, step);
+            assert_eq!((client.protocol(), server.protocol()), (Some(&b"b"[..]), Some(&b"b"[..])));
+            assert_eq!(client.write(b"ping"), Ok(4));
+            assert_eq!(server.write(b"pong"), Ok(4));
+            assert!(carry!(client, server, step).is_ok());
+            assert!(carry!(server, client, step).is_ok());
+            assert_eq!(
+                (client.plaintext(), server.plaintext()),
+                (&mut *b"pong".to_vec(), &mut *b"ping".to_vec())
+            );
+            client.consume(4);
+            client.close();
+            assert_eq!(client.write(b"more"), Err(Error::Closed));
+            assert_eq!(carry!(client, server, step), Ok(Event::Closed));
+            assert_eq!(server.received_end(), Ok(()));
+            // The other direction goes on.
+            assert_eq!(server.write(b"last"), Ok(4));
+            assert!(carry!(server, client, step).is_ok());
+            assert_eq!(client.plaintext(), b"last");
+            assert_eq!(client.received_end(), Err(Error::Truncated));
+        });
+    }
+}
+
+#[test]
+fn names_choose_certificates() {
+    for (name, good) in [
+        ("p256.example", true),
+        ("unknown.example", true),
+        ("127.0.0.1", true),
+        ("a.ed25519.example", true),
+        ("A.ED25519.EXAMPLE", false),
+        ("ed25519.example", false),
+        ("a.b.ed25519.example", false),
+    ] {
+        with_pair(&[], name, BUFFER, |mut client, mut server| {
+            assert!(carry!(client, server, 99_999).is_ok());
+            let outcome = carry!(server, client, 99_999);
+            // The upper-case name gets the right certificate, and the test's own pin is for the other.
+            let expected = if good { Ok(Event::Idle) } else { Err(Error::Sent(Alert::UNKNOWN_CA)) };
+            assert_eq!(outcome, expected, "{name}");
+            if !good {
+                assert_eq!(carry!(client, server, 99_999), Err(Error::Received(Alert::UNKNOWN_CA)));
+            }
+        });
+    }
+}
+
+#[test]
+fn no_common_protocol() {
+    with_pair(&[b"c"], "p256.example", BUFFER, |mut client, mut server| {
+        let alert = Alert::NO_APPLICATION_PROTOCOL;
+        assert_eq!(carry!(client, server, 99_999), Err(Error::Sent(alert)));
+        assert_eq!(carry!(server, client, 99_999), Err(Error::Received(alert)));
+        assert_eq!(server.process(), Err(Error::Sent(alert)));
+    });
+}
+
+#[test]
+fn small_buffers_are_told_to_the_peer() {
+    with_pair(&[], "p256.example", 1_000, |mut client, mut server| {
+        connect!(client, server, 99_999);
+        let long = [7; 2_900];
+        assert_eq!(client.write(&long), Ok(1_000 - 22));
+        assert!(carry!(client, server, 99_999).is_ok());
+        assert_eq!(server.plaintext(), &long[..978]);
+        // While they wait, nothing more fits.
+        assert_eq!(client.write(&long), Ok(978));
+        assert_eq!(carry!(client, server, 99_999), Ok(Event::Idle));
+        server.consume(978);
+        assert!(carry!(client, server, 99_999).is_ok());
+        assert_eq!(server.plaintext(), &long[..978]);
+    });
+}
+
+#[test]
+fn keys_change_when_they_are_worn() {
+    with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
+        connect!(client, server, 99_999);
+        for _ in 0..5 {
+            let limit = CipherSuite::TLS_AES_128_GCM_SHA256.records_per_key();
+            client.outgoing.keys().unwrap().wear(limit);
+            // One record under the new keys; the old ones' number is not what the server expects, theirs is.
+            let before = client.outgoing.keys().unwrap().secret().clone();
+            server.wear(limit);
+            assert_eq!(client.write(b"new"), Ok(3));
+            assert_ne!(*before, **client.outgoing.keys().unwrap().secret());
+            assert!(carry!(client, server, 99_999).is_ok());
+            assert_eq!(server.plaintext(), b"new");
+            server.consume(3);
+        }
+    });
+}
+
+#[test]
+fn every_changed_byte_of_a_first_flight_is_noticed() {
+    // The client's hello, then the server's whole flight: no single change leads to a connection.
+    with_pair(&[b"a"], "p256.example", BUFFER, |client, _| {
+        let hello = client.output().to_vec();
+        for index in 0..hello.len() {
+            with_pair(&[b"a"], "p256.example", BUFFER, |mut client, mut server| {
+                let mut bytes = hello.clone();
+                bytes[index] ^= 1;
+                client.sent(hello.len());
+                server.space()[..bytes.len()].copy_from_slice(&bytes);
+                server.received(bytes.len());
+                let _ = server.process();
+                for _ in 0..3 {
+                    let _ = carry!(server, client, 99_999);
+                    let _ = carry!(client, server, 99_999);
+                }
+                // The version in a record's header means nothing.
+                let ignored = matches!(index, 1 | 2);
+                assert_eq!(client.is_connected() && server.is_connected(), ignored, "byte {index}");
+            });
+        }
+    });
+}
+
+#[test]
+fn every_changed_byte_of_the_answer_is_noticed() {
+    let mut len = 1;
+    let mut index = 0;
+    while index < len {
+        with_pair(&[b"a"], "p256.example", BUFFER, |mut client, mut server| {
+            assert!(carry!(client, server, 99_999).is_ok());
+            let mut bytes = server.output().to_vec();
+            len = bytes.len();
+            bytes[index] ^= 0x20;
+            client.space()[..len].copy_from_slice(&bytes);
+            client.received(len);
+            let outcome = client.process();
+            let mut headers = vec![];
+            let mut at = 0;
+            while let Ok(Some(header)) = RecordHeader::parse(&server.output()[at..]) {
+                // A version in a plaintext record's header; a protected one's is authenticated.
+                if header.content_type != ContentType::APPLICATION_DATA {
+                    headers.extend([at + 1, at + 2]);
+                }
+                at += RECORD_HEADER + header.len;
+            }
+            if !headers.contains(&index) {
+                // The legacy version of the ServerHello is in the transcript: its change breaks the keys.
+                assert!(!client.is_connected(), "byte {index} {outcome:?}");
+            }
+        });
+        index += 3;
+    }
+}
+
+#[test]
+fn what_does_not_belong_is_refused_with_its_alert() {
+    let record = |kind: u8, content: &[u8]| {
+        let mut record = RecordHeader { content_type: ContentType(kind), len: content.len() }.emit().to_vec();
+        record.extend_from_slice(content);
+        record
+    };
+    for (bytes, alert) in [
+        (record(22, &[]), Alert::UNEXPECTED_MESSAGE),
+        (record(23, &[]), Alert::UNEXPECTED_MESSAGE),
+        (record(23, &[1; 40]), Alert::UNEXPECTED_MESSAGE),
+        (record(20, &[1]), Alert::UNEXPECTED_MESSAGE),
+        (record(99, &[1]), Alert::UNEXPECTED_MESSAGE),
+        (record(21, &[1]), Alert::DECODE_ERROR),
+        (record(22, &[1, 0, 0, 1, 0]), Alert::DECODE_ERROR),
+        (record(22, &[20, 0, 0, 0]), Alert::UNEXPECTED_MESSAGE),
+        (record(22, &[1, 0xff, 0xff, 0xff]), Alert::ILLEGAL_PARAMETER),
+        (vec![22, 3, 3, 0x40, 1], Alert::RECORD_OVERFLOW),
+        (b"GET / HTTP/1.1\r\n".to_vec(), Alert::UNEXPECTED_MESSAGE),
+    ] {
+        with_pair(&[], "p256.example", BUFFER, |_, mut server| {
+            server.space()[..bytes.len()].copy_from_slice(&bytes);
+            server.received(bytes.len());
+            assert_eq!(server.process(), Err(Error::Sent(alert)), "{bytes:?}");
+            assert_eq!(server.output(), [21, 3, 3, 0, 2, 2, alert.0]);
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_bytes_at_any_time(at in 0..8_usize, bytes in proptest::collection::vec(any::<u8>(), 0..2_000), step in 1..300_usize) {
+        with_pair(&[b"a"], "p256.example", BUFFER, |mut client, mut server| {
+            for turn in 0..8 {
+                if turn == at {
+                    for chunk in bytes.chunks(step) {
+                        for space in [client.space(), server.space()] {
+                            let len = chunk.len().min(space.len());
+                            space[..len].copy_from_slice(&chunk[..len]);
+                        }
+                        client.received(chunk.len());
+                        server.received(chunk.len());
+                        let (_, _) = (client.process(), server.process());
+                    }
+                }
+                let _ = carry!(client, server, step);
+                let _ = carry!(server, client, step);
+            }
+            let _ = (client.write(b"x"), server.write(b"x"));
+        });
+    }
+}

@@ -1,0 +1,278 @@
+//! The stream and the acceptor, over pipes in memory.
+use airglow_device::{Error as _, ErrorKind, ErrorType, Listener, Read, SeededEntropy, Stream, Write};
+use airglow_runtime::{ThreadPark, block_on, join};
+use airglow_tls::{
+    Acceptor, Alert, BUFFER, Certificate, Client, ClientConfig, Connection, Error, Limits, PinnedKeys,
+    ServerConfig, StreamError, TlsStream,
+    crypto::{PrivateKey, RustCrypto, subject_public_key_info},
+};
+use core::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    task::{Poll, Waker},
+    time::Duration,
+};
+use std::{collections::VecDeque, rc::Rc, vec, vec::Vec};
+
+#[derive(Default)]
+struct Pipe {
+    bytes: VecDeque<u8>,
+    closed: bool,
+    aborted: bool,
+    wakers: Vec<Waker>,
+}
+
+const CAPACITY: usize = 700;
+
+/// One end of a transport whose directions hold 700 bytes each.
+struct End {
+    incoming: Rc<RefCell<Pipe>>,
+    outgoing: Rc<RefCell<Pipe>>,
+}
+
+fn duplex() -> (End, End) {
+    let (a, b) = (Rc::<RefCell<Pipe>>::default(), Rc::<RefCell<Pipe>>::default());
+    (End { incoming: a.clone(), outgoing: b.clone() }, End { incoming: b, outgoing: a })
+}
+
+impl Pipe {
+    fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+impl ErrorType for End {
+    type Error = ErrorKind;
+}
+impl Read for End {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
+        poll_fn(|cx| {
+            let mut pipe = self.incoming.borrow_mut();
+            let count = pipe.bytes.len().min(buf.len());
+            if pipe.aborted {
+                return Poll::Ready(Err(ErrorKind::ConnectionReset));
+            }
+            if count == 0 && !pipe.closed {
+                pipe.wakers.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            buf.iter_mut().zip(pipe.bytes.drain(..count)).for_each(|(place, byte)| *place = byte);
+            pipe.wake();
+            Poll::Ready(Ok(count))
+        })
+        .await
+    }
+}
+impl Write for End {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        poll_fn(|cx| {
+            let mut pipe = self.outgoing.borrow_mut();
+            let count = (CAPACITY - pipe.bytes.len()).min(bytes.len());
+            if pipe.closed || pipe.aborted {
+                return Poll::Ready(Err(ErrorKind::BrokenPipe));
+            }
+            if count == 0 {
+                pipe.wakers.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            pipe.bytes.extend(&bytes[..count]);
+            pipe.wake();
+            Poll::Ready(Ok(count))
+        })
+        .await
+    }
+    async fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+impl Stream for End {
+    async fn read_with<R>(&mut self, _: impl FnMut(&mut [u8]) -> (usize, R)) -> Result<R, ErrorKind> {
+        Err(ErrorKind::Unsupported)
+    }
+    async fn close(&mut self) -> Result<(), ErrorKind> {
+        let mut pipe = self.outgoing.borrow_mut();
+        pipe.closed = true;
+        pipe.wake();
+        Ok(())
+    }
+}
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut pipe = self.outgoing.borrow_mut();
+        pipe.aborted = !pipe.closed;
+        pipe.wake();
+    }
+}
+
+struct One(Cell<Option<End>>);
+impl Listener for One {
+    type Error = ErrorKind;
+    type Stream<'a> = End;
+    async fn accept(&self) -> Result<End, ErrorKind> {
+        self.0.take().ok_or(ErrorKind::Other)
+    }
+}
+
+const P256: &[u8] = include_bytes!("keys/p256.der");
+
+type ClientStream<'c> =
+    TlsStream<'c, End, Client<'c, RustCrypto, PinnedKeys<'c>>, RustCrypto, Vec<u8>, ThreadPark>;
+type AcceptedStream<'c> = <Acceptor<'c, One, RustCrypto, ThreadPark, SeededEntropy> as Listener>::Stream<'c>;
+
+/// Runs a client and a server of one connection side by side, through an [`Acceptor`].
+fn run(client: impl AsyncFnOnce(ClientStream<'_>), server: impl AsyncFnOnce(AcceptedStream<'_>)) {
+    let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
+    let certificates = [Certificate { chain: &[P256], key: &key, names: &["localhost"] }];
+    let config = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[] };
+    let pins = [pin()];
+    let pinned = ClientConfig { provider: RustCrypto, verifier: PinnedKeys(&pins), protocols: &[] };
+    let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
+    let (ours, theirs) = duplex();
+    let limits = Limits { handshake: Duration::from_millis(300), ..Limits::default() };
+    let listener = One(Cell::new(Some(theirs)));
+    let acceptor = Acceptor { listener, config: &config, timer: &park, entropy: &entropy, limits };
+    let tls = Connection::client(&pinned, "localhost", &entropy, vec![0; BUFFER], vec![0; 4096]).unwrap();
+    let stream = TlsStream::new(ours, tls, &park, limits.handshake);
+    block_on(&park, async {
+        let accepted = acceptor.accept().await.unwrap();
+        join(client(stream), server(accepted)).await;
+    });
+}
+
+fn pin() -> [u8; 32] {
+    use airglow_tls::crypto::{Hash, Provider, Transcript};
+    let mut hash = RustCrypto.hash(Hash::Sha256);
+    hash.update(subject_public_key_info(P256).unwrap());
+    *hash.current().first_chunk().unwrap()
+}
+
+#[test]
+fn a_hundred_kilobytes_each_way_and_an_orderly_end() {
+    let long: Vec<u8> = (0..100_000_u32).map(|index| (index * 7) as u8).collect();
+    let send_and_check = async |mut stream: ClientStream<'_>| {
+        stream.write_all(&long).await.unwrap();
+        stream.close().await.unwrap();
+        assert_eq!(stream.write(b"x").await, Err(StreamError::Tls(Error::Closed)));
+        let mut back = Vec::new();
+        loop {
+            let mut buf = [0; 999];
+            match stream.read(&mut buf).await.unwrap() {
+                0 => break,
+                count => back.extend_from_slice(&buf[..count]),
+            }
+        }
+        assert!(back == long);
+        assert_eq!(stream.read(&mut [0; 9]).await, Ok(0));
+    };
+    run(send_and_check, async |mut stream| {
+        let mut all = Vec::new();
+        loop {
+            let count = stream.read_with(|bytes| {
+                all.extend_from_slice(bytes);
+                (bytes.len(), bytes.len())
+            });
+            if count.await.unwrap() == 0 {
+                break;
+            }
+        }
+        assert!(all == long);
+        stream.write_all(&all).await.unwrap();
+        stream.close().await.unwrap();
+    });
+}
+
+#[test]
+fn bytes_that_are_not_used_stay_and_more_join_them() {
+    run(
+        async |mut stream| {
+            for part in [b"one", b"two"] {
+                stream.write_all(part).await.unwrap();
+                stream.flush().await.unwrap();
+                let mut answer = [0; 1];
+                stream.read_exact(&mut answer).await.unwrap();
+            }
+            stream.close().await.unwrap();
+        },
+        async |mut stream| {
+            assert_eq!(stream.read_with(|bytes| (0, bytes.to_vec())).await.unwrap(), b"one");
+            stream.write_all(b"1").await.unwrap();
+            assert_eq!(stream.read_with(|bytes| (2, bytes.to_vec())).await.unwrap(), b"onetwo");
+            assert_eq!(stream.read_with(|bytes| (4, bytes.to_vec())).await.unwrap(), b"etwo");
+            stream.write_all(b"2").await.unwrap();
+            assert_eq!(stream.read_with(|bytes| (0, bytes.to_vec())).await.unwrap(), b"");
+            stream.close().await.unwrap();
+        },
+    );
+}
+
+#[test]
+fn dropped_without_close_is_aborted() {
+    run(
+        async |mut stream| stream.write_all(b"half").await.unwrap(),
+        async |mut stream| {
+            let mut buf = [0; 100];
+            let mut outcome = stream.read(&mut buf).await;
+            while let Ok(1..) = outcome {
+                outcome = stream.read(&mut buf).await;
+            }
+            assert_eq!(outcome, Err(StreamError::Transport(ErrorKind::ConnectionReset)));
+        },
+    );
+}
+
+#[test]
+fn an_end_without_close_notify_is_no_end() {
+    run(
+        async |mut stream| {
+            stream.write_all(b"half").await.unwrap();
+            stream.flush().await.unwrap();
+            stream.read_exact(&mut [0; 2]).await.unwrap();
+            // What a man in the middle can do: end the transport in both directions.
+            let error = stream.read(&mut [0; 2]).await.unwrap_err();
+            assert_eq!(error, StreamError::Tls(Error::Truncated));
+            assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+            assert_eq!(stream.read(&mut [0; 2]).await.unwrap_err(), error);
+        },
+        async |mut stream| {
+            let mut buf = [0; 4];
+            stream.read_exact(&mut buf).await.unwrap();
+            stream.write_all(b"ok").await.unwrap();
+            stream.flush().await.unwrap();
+            stream.transport_mut().close().await.unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_silent_client_has_a_limit() {
+    run(
+        async |stream| {
+            core::mem::forget(stream);
+        },
+        async |mut stream| {
+            assert_eq!(stream.read(&mut [0; 9]).await, Err(StreamError::Tls(Error::TimedOut)));
+        },
+    );
+}
+
+#[test]
+fn a_client_that_speaks_no_tls_gets_an_alert_and_an_end() {
+    let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
+    let certificates = [Certificate { chain: &[P256], key: &key, names: &[] }];
+    let config = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[] };
+    let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
+    let (mut ours, theirs) = duplex();
+    let limits = Limits::default();
+    let listener = One(Cell::new(Some(theirs)));
+    let acceptor = Acceptor { listener, config: &config, timer: &park, entropy: &entropy, limits };
+    block_on(&park, async {
+        let mut stream = acceptor.accept().await.unwrap();
+        ours.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let error = stream.read(&mut [0; 9]).await;
+        assert_eq!(error, Err(StreamError::Tls(Error::Sent(Alert::UNEXPECTED_MESSAGE))));
+        drop(stream);
+        let mut alert = [0; 10];
+        assert_eq!(ours.read(&mut alert).await, Ok(7));
+        assert_eq!(alert[..7], [21, 3, 3, 0, 2, 2, 10]);
+        assert_eq!(ours.read(&mut alert).await, Ok(0));
+    });
+}
