@@ -52,5 +52,6 @@ extern crate std;
 pub mod controller;
 pub mod packet;
 pub mod shell;
+mod stream;
 pub mod switch;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! The thin asynchronous part: a [`Switch`] over network devices and controllers' streams.
 use crate::{
+    stream::{Ended, next_message, send as send_bytes},
     switch::{Config, ConnectionId, Output, Switch},
-    wire::{HEADER, Header},
 };
 use airglow_device::{NetDevice, NetRx, NetTx, Stream, Timer};
 use airglow_runtime::{Either, select, timeout};
@@ -17,8 +17,6 @@ use core::{
 
 /// Frames taken from a port in one turn.
 const BUDGET: usize = 64;
-/// How long a controller may take over one message, or not take what is sent to it.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Silence after which a controller is asked whether it is there.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -173,9 +171,6 @@ impl<D: NetDevice, T: Timer> Drop for Connected<'_, D, T> {
     }
 }
 
-/// The conversation is over.
-struct Ended;
-
 impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
     async fn speak(&self, stream: &mut impl Stream) -> Result<(), Ended> {
         let timer = &self.datapath.timer;
@@ -207,18 +202,16 @@ impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
     fn take(&self, input: &mut BytesMut) -> Result<(), Ended> {
         let inner = &mut *self.datapath.inner.borrow_mut();
         let now = self.datapath.timer.now();
-        let mut result = Ok(());
-        while let Some(header) = Header::parse(input) {
-            let length = usize::from(header.length);
-            if length >= HEADER && length > input.len() {
-                break;
+        let result = loop {
+            match next_message(input) {
+                Ok(Some(message)) => {
+                    if inner.switch.message(now, self.id, &message, &mut inner.ports).is_err() {
+                        break Err(Ended);
+                    }
+                }
+                end => break end.map(|_| ()),
             }
-            let message = input.split_to(length.min(input.len()));
-            if length < HEADER || inner.switch.message(now, self.id, &message, &mut inner.ports).is_err() {
-                result = Err(Ended);
-                break;
-            }
-        }
+        };
         inner.ports.flush();
         // Flows may now end earlier, and other controllers may have something to hear.
         if let Some(waker) = &inner.driver {
@@ -228,16 +221,8 @@ impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
     }
 
     async fn send(&self, stream: &mut impl Stream) -> Result<(), Ended> {
-        loop {
-            let bytes = self.datapath.inner.borrow_mut().switch.take_output(self.id);
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            let sent = timeout(&self.datapath.timer, PATIENCE, stream.write_all(&bytes)).await;
-            if !matches!(sent, Ok(Ok(()))) {
-                return Err(Ended);
-            }
-        }
+        let Self { datapath, id } = self;
+        send_bytes(&datapath.timer, stream, || datapath.inner.borrow_mut().switch.take_output(*id)).await
     }
 
     /// Waits until there is something to send.

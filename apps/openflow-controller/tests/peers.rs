@@ -167,6 +167,29 @@ fn learning_in_a_line_of_bridges() {
 }
 
 #[test]
+fn a_connection_that_does_not_greet_is_closed() {
+    let middle = Namespace::new("mute");
+    let mut controller =
+        middle.start(program("airglow-openflow-controller", "dev"), &["listen=127.0.0.1:6653"]);
+    controller.wait_for("listening", LIMIT);
+    middle.enter(|| {
+        let mut mute = TcpStream::connect("127.0.0.1:6653").unwrap();
+        let mut said = Vec::new();
+        mute.set_read_timeout(Some(LIMIT)).unwrap();
+        mute.read_to_end(&mut said).unwrap();
+        assert_eq!(said.len(), 16, "a hello, and the end");
+        // One that speaks another protocol hears why it is closed.
+        let mut other = TcpStream::connect("127.0.0.1:6653").unwrap();
+        other.set_read_timeout(Some(LIMIT)).unwrap();
+        other.write_all(&[6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0x40]).unwrap();
+        let mut said = Vec::new();
+        other.read_to_end(&mut said).unwrap();
+        assert_eq!(said[16..18], [4, 1], "an error");
+    });
+    assert!(controller.runs());
+}
+
+#[test]
 fn routing_round_links_that_go_down() {
     for version in ["OpenFlow10", "OpenFlow13"] {
         // A triangle: flooding alone would melt it.

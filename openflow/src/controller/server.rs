@@ -1,21 +1,19 @@
 //! The thin asynchronous part: a [`Controller`] over any listener's streams.
 use super::{Application, Config, Controller, SwitchId};
-use crate::wire::{HEADER, Header};
+use crate::stream::{Ended, next_message, send};
 use airglow_device::{Listener, Stream, Timer};
-use airglow_runtime::{Either, for_each_connection, select, timeout};
+use airglow_runtime::{Either, for_each_connection, select};
 use alloc::vec::Vec;
+use bytes::BytesMut;
 use core::{
     cell::RefCell,
     convert::Infallible,
     future::poll_fn,
     task::{Poll, Waker},
-    time::Duration,
 };
 
 /// Connections at once; those beyond what [`Config::switches`] says are closed.
 const CONNECTIONS: usize = 1024;
-/// How long a switch may refuse to take what is sent to it.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A controller that serves switches.
 pub struct Server<A, T> {
@@ -109,12 +107,9 @@ impl<A: Application, T: Timer> Drop for Connected<'_, A, T> {
     }
 }
 
-/// The conversation is over.
-struct Ended;
-
 impl<A: Application, T: Timer> Connected<'_, A, T> {
     async fn speak(&self, stream: &mut impl Stream) -> Result<(), Ended> {
-        let mut input = Vec::new();
+        let mut input = BytesMut::new();
         loop {
             self.send(stream).await?;
             if !self.server.inner.borrow().controller.is_open(self.id) {
@@ -136,35 +131,19 @@ impl<A: Application, T: Timer> Connected<'_, A, T> {
     }
 
     /// Hands every whole message in `input` to the controller.
-    fn take(&self, input: &mut Vec<u8>) -> Result<(), Ended> {
+    fn take(&self, input: &mut BytesMut) -> Result<(), Ended> {
         let now = self.server.timer.now();
         self.server.with(|controller| {
-            let mut at = 0;
-            while let Some(header) = input.get(at..).and_then(Header::parse) {
-                let length = usize::from(header.length);
-                if length < HEADER {
-                    return Err(Ended);
-                }
-                let Some(message) = input.get(at..at + length) else { break };
-                controller.message(now, self.id, message).map_err(|_| Ended)?;
-                at += length;
+            while let Some(message) = next_message(input)? {
+                controller.message(now, self.id, &message).map_err(|_| Ended)?;
             }
-            input.drain(..at);
             Ok(())
         })
     }
 
     async fn send(&self, stream: &mut impl Stream) -> Result<(), Ended> {
-        loop {
-            let bytes = self.server.inner.borrow_mut().controller.take_output(self.id);
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            let sent = timeout(&self.server.timer, PATIENCE, stream.write_all(&bytes)).await;
-            if !matches!(sent, Ok(Ok(()))) {
-                return Err(Ended);
-            }
-        }
+        let Self { server, id } = self;
+        send(&server.timer, stream, || server.inner.borrow_mut().controller.take_output(*id)).await
     }
 
     /// Waits until there is something to send, or the controller has given the switch up.

@@ -281,6 +281,15 @@ fn links_are_found_and_broadcast_reaches_each_host_once() {
 }
 
 #[test]
+fn a_port_is_silent_until_it_could_hear_of_a_link() {
+    let mut network = Network::new(Version::V13, 3, &TRIANGLE, Routing::new(10, || 5));
+    assert_eq!(network.send((0, 3), &frame(1, 0xff)), []);
+    assert_eq!(network.controller.application().hosts().count(), 0);
+    network.pass(Duration::from_secs(3));
+    assert_eq!(network.send((0, 3), &frame(1, 0xff)).len(), 5);
+}
+
+#[test]
 fn paths_are_shortest_and_go_round_links_that_are_down() {
     for version in BOTH {
         let mut network = routing(version, 3, &TRIANGLE);
