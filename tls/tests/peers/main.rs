@@ -1,3 +1,4 @@
 //! Our ends against the TLS libraries people use, over loopback.
 mod clients;
 mod ours;
+mod servers;

@@ -1,0 +1,173 @@
+//! Our client against other people's servers.
+use crate::ours::{
+    BOTH, ED25519_CERTIFICATE, ED25519_KEY, GROUPS, Only, P256_CERTIFICATE, P256_KEY, PATIENCE, Random,
+    SUITES,
+};
+use airglow_tls::{
+    Alert, BUFFER, ClientConfig, Connection, Error, Event, PinnedKeys,
+    crypto::{Hash, Provider, RustCrypto, Transcript, subject_public_key_info},
+};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+fn pin(certificate: &[u8]) -> [u8; 32] {
+    let mut hash = RustCrypto.hash(Hash::Sha256);
+    hash.update(subject_public_key_info(certificate).unwrap());
+    *hash.current().first_chunk().unwrap()
+}
+
+/// Says `question`, reads until the peer closes (or `enough` bytes), closes: the answer and the protocol.
+fn ask(
+    addr: SocketAddr,
+    provider: Only,
+    certificate: &[u8],
+    question: &[u8],
+    enough: usize,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
+    let pins = [pin(certificate)];
+    let config =
+        ClientConfig { provider, verifier: PinnedKeys(&pins), protocols: &[b"capitals", b"http/1.1"] };
+    let mut tls =
+        Connection::client(&config, "localhost", &Random, vec![0; BUFFER], vec![0; 17_000]).unwrap();
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut answer, mut asked) = (Vec::new(), 0);
+    loop {
+        let event = tls.process();
+        while tls.is_connected() && asked < question.len() {
+            asked += tls.write(&question[asked..])?;
+            stream.write_all(tls.output()).unwrap();
+            tls.sent(tls.output().len());
+        }
+        let _ = stream.write_all(tls.output());
+        tls.sent(tls.output().len());
+        match event? {
+            Event::Data => {
+                answer.extend_from_slice(tls.plaintext());
+                let len = tls.plaintext().len();
+                tls.consume(len);
+                if answer.len() < enough {
+                    continue;
+                }
+                tls.close();
+                stream.write_all(tls.output()).unwrap();
+            }
+            Event::Closed => {}
+            Event::Idle => match stream.read(tls.space()).unwrap_or(0) {
+                0 => tls.received_end()?,
+                count => {
+                    tls.received(count);
+                    continue;
+                }
+            },
+        }
+        return Ok((answer, tls.protocol().map(<[u8]>::to_vec)));
+    }
+}
+
+/// `openssl s_server`, ended when dropped, and its files.
+struct OpenSsl(Child, Vec<PathBuf>);
+impl Drop for OpenSsl {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        self.1.iter().for_each(|path| drop(std::fs::remove_file(path)));
+    }
+}
+
+fn openssl(name: &str, certificate: &[u8], key: &[u8], arguments: &str) -> (OpenSsl, SocketAddr) {
+    let file = |kind: &str, bytes: &[u8]| {
+        let path = std::env::temp_dir().join(format!("airglow-tls-{}-{name}.{kind}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let (certificate, key) = (file("certificate", certificate), file("key", key));
+    // A port that was free a moment ago.
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-accept", &addr.to_string(), "-certform", "DER", "-keyform", "DER", "-cert"]);
+    command.arg(&certificate).arg("-key").arg(&key).args(arguments.split(' '));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let server = OpenSsl(child, vec![certificate, key]);
+    let start = Instant::now();
+    while TcpStream::connect(addr).is_err() {
+        assert!(start.elapsed() < PATIENCE, "openssl s_server does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (server, addr)
+}
+
+#[test]
+fn openssl_with_every_suite_group_and_signature() {
+    for (name, certificate, key) in
+        [("s-p256", P256_CERTIFICATE, P256_KEY), ("s-ed25519", ED25519_CERTIFICATE, ED25519_KEY)]
+    {
+        // It sends two tickets, which we pass over, and answers like a web server.
+        let (_server, addr) = openssl(name, certificate, key, "-www -alpn http/1.1");
+        for suite in SUITES {
+            for groups in GROUPS {
+                let answer =
+                    ask(addr, Only(suite, groups), certificate, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
+                let (answer, protocol) = answer.unwrap();
+                let answer = String::from_utf8_lossy(&answer).into_owned();
+                assert!(answer.contains("TLSv1.3") && answer.contains("</HTML>"), "{answer}");
+                assert_eq!(protocol.as_deref(), Some(&b"http/1.1"[..]));
+            }
+        }
+    }
+}
+
+#[test]
+fn openssl_asks_again_and_for_a_certificate() {
+    let (_server, addr) = openssl("s-retry", P256_CERTIFICATE, P256_KEY, "-www -groups P-256 -verify 1");
+    // Our first share is for X25519.
+    let answer = ask(addr, Only(SUITES[1], BOTH), P256_CERTIFICATE, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
+    assert!(String::from_utf8_lossy(&answer.unwrap().0).contains("TLSv1.3"));
+}
+
+#[test]
+fn openssl_is_refused() {
+    let (_server, addr) = openssl("s-pin", P256_CERTIFICATE, P256_KEY, "-www");
+    let other = ask(addr, Only(SUITES[0], BOTH), ED25519_CERTIFICATE, b"", 0);
+    assert_eq!(other, Err(Error::Sent(Alert::UNKNOWN_CA)));
+    let (_server, addr) = openssl("s-old", P256_CERTIFICATE, P256_KEY, "-www -tls1_2");
+    let old = ask(addr, Only(SUITES[0], BOTH), P256_CERTIFICATE, b"", 0);
+    assert_eq!(old, Err(Error::Received(Alert::PROTOCOL_VERSION)));
+}
+
+#[test]
+fn rustls_echoes_half_a_megabyte() {
+    for (certificate, key) in [(P256_CERTIFICATE, P256_KEY), (ED25519_CERTIFICATE, ED25519_KEY)] {
+        for suite in SUITES {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key).into();
+            let config = rustls::ServerConfig::builder()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.into()], key)
+                .unwrap();
+            let server = std::thread::spawn(move || {
+                let (mut socket, _) = listener.accept().unwrap();
+                socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+                let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+                let mut all = vec![0; 500_000];
+                stream.read_exact(&mut all).unwrap();
+                stream.write_all(&all).unwrap();
+                stream.flush().unwrap();
+                // Our close_notify.
+                assert_eq!(stream.read(&mut [0; 9]).unwrap(), 0);
+            });
+            let question: Vec<u8> = (0..500_000_u32).map(|index| (index * 3) as u8).collect();
+            let (answer, _) = ask(addr, Only(suite, BOTH), certificate, &question, question.len()).unwrap();
+            assert!(answer == question);
+            server.join().unwrap();
+        }
+    }
+}
