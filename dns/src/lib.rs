@@ -8,7 +8,7 @@
 //! let mut zones = Zones::new();
 //! zones.insert(zone::load("example.zone", text, &apex, |_| Err("no includes".into())).unwrap());
 //!
-//! let mut server = Server::new(&zones, Config::default());
+//! let mut server = Server::new(zones, Config::default());
 //! let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02ns\x07example\x03com\x00\x00\x01\x00\x01";
 //! let mut reply = [0; 1232];
 //! let length = server.respond(query, Transport::Udp, &mut reply).unwrap();

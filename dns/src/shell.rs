@@ -1,6 +1,6 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
-use crate::server::{Server, Transfer, Transport, Zones};
-use airglow_device::{Endpoint, Stream, Timer, Udp};
+use crate::server::{Now, Origin, Server, Transfer, Transport};
+use airglow_device::{Endpoint, Stream, Timer, Udp, WallClock};
 use airglow_runtime::timeout;
 use alloc::vec::Vec;
 use core::{cell::RefCell, convert::Infallible, time::Duration};
@@ -42,24 +42,33 @@ pub async fn serve_udp<U: Udp>(
     udp: &U,
     on: impl Into<Endpoint>,
     server: &RefCell<Server<'_>>,
+    timer: &impl Timer,
+    wall_clock: &impl WallClock,
 ) -> Result<Infallible, U::Error> {
-    udp.respond(on, |_, query, reply| server.borrow_mut().respond(query, Transport::Udp, reply)).await
+    let now = || Now { monotonic: timer.now(), unix: wall_clock.unix_now() };
+    udp.respond(on, |peer, query, reply| {
+        let origin = Origin { peer: Some(peer.ip()), transport: Transport::Udp, now: &now };
+        server.borrow_mut().respond_to(&origin, query, reply)
+    })
+    .await
 }
 
 /// Answers the queries of one connection in order, pipelined ones too, until it ends or a limit is passed.
-/// `transfers`: whether this client may have whole zones.
+/// A transfer is given to those whom the server's configuration allows it.
 ///
 /// # Errors
 /// Why it ended, unless the client closed it.
 pub async fn serve_stream(
     mut stream: impl Stream,
-    zones: &Zones,
     server: &RefCell<Server<'_>>,
     timer: &impl Timer,
+    wall_clock: &impl WallClock,
     limits: &Limits,
-    transfers: bool,
 ) -> Result<(), Ended> {
     stream.set_nodelay(true);
+    let now = || Now { monotonic: timer.now(), unix: wall_clock.unix_now() };
+    let peer = stream.peer().map(|peer| peer.ip());
+    let origin = Origin { peer, transport: Transport::Tcp, now: &now };
     let mut query = Vec::new();
     loop {
         let mut length = [0; 2];
@@ -74,18 +83,22 @@ pub async fn serve_stream(
         if length > 0 && !read_exact(&mut stream, &mut query, timer, limits).await? {
             return Err(Ended::Broken);
         }
-        if let Some(transfer) = Transfer::start(zones, &query).filter(|_| transfers) {
+        let transfer = {
+            let server = server.borrow();
+            if server.may_transfer(peer) { Transfer::start(server.zones(), &query) } else { None }
+        };
+        if let Some(transfer) = transfer {
             send_zone(&mut stream, transfer, timer, limits).await?;
             continue;
         }
-        let reply = server.borrow_mut().respond_framed(&query).ok_or(Ended::NoQuery)?;
+        let reply = server.borrow_mut().respond_framed(&origin, &query).ok_or(Ended::NoQuery)?;
         write(&mut stream, &reply, timer, limits).await?;
     }
 }
 
 async fn send_zone(
     stream: &mut impl Stream,
-    mut transfer: Transfer<'_>,
+    mut transfer: Transfer,
     timer: &impl Timer,
     limits: &Limits,
 ) -> Result<(), Ended> {

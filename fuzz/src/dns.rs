@@ -78,7 +78,7 @@ fn read(bytes: &[u8]) -> Option<()> {
 /// answers no reply.
 pub fn dns_message(data: &[u8]) {
     let _ = read(data);
-    let mut server = Server::new(&ZONES, Config::default());
+    let mut server = Server::new(ZONES.clone(), Config::default());
     for (transport, most) in [(Transport::Udp, 1232), (Transport::Udp, 512), (Transport::Tcp, 65_535)] {
         let mut reply = vec![0; most];
         let Some(len) = server.respond(data, transport, &mut reply) else { continue };

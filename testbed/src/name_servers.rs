@@ -108,7 +108,19 @@ fn start(name: &'static str, port: u16, zones: &[ZoneFile], command: &mut Comman
 }
 
 /// Our appliance, whose executable is `program`; `wrapper` is put before the command, as `taskset -c 0` may be.
+/// Clients on the host may transfer its zones.
 pub fn airglow(program: &Path, wrapper: &[&str], zones: &[ZoneFile], port: u16) -> NameServer {
+    airglow_with(program, wrapper, zones, port, &["transfers=on"])
+}
+
+/// Our appliance with these boot parameters besides `zone` and `port`.
+pub fn airglow_with(
+    program: &Path,
+    wrapper: &[&str],
+    zones: &[ZoneFile],
+    port: u16,
+    parameters: &[&str],
+) -> NameServer {
     // Zones are named by their files, `NAME.zone` or `NAME.zone.signed`: give each a link that says the name alone.
     let mut words = Vec::new();
     for ZoneFile { origin, file } in zones {
@@ -117,8 +129,8 @@ pub fn airglow(program: &Path, wrapper: &[&str], zones: &[ZoneFile], port: u16) 
         words.push(link.display().to_string());
     }
     let zone = format!("zone={}", words.join(","));
-    let words = [zone, format!("port={port}"), "transfers=on".into()];
-    start("airglow", port, zones, wrapped(wrapper, program.as_os_str()).args(words))
+    let words = [zone, format!("port={port}")];
+    start("airglow", port, zones, wrapped(wrapper, program.as_os_str()).args(words).args(parameters))
 }
 
 /// NSD, one worker, minimal responses, 1,232 bytes over UDP.

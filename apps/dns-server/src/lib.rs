@@ -6,18 +6,21 @@
 //! | `origin=NAME` | the zone's name | the file's name without `.zone` |
 //! | `port=N` | UDP and TCP port | 53 (5353 where a port below 1024 may be refused) |
 //! | `nsid=TEXT` | answer to the NSID option | none |
-//! | `transfers=on` | clients on the same host may transfer zones (AXFR) | off |
+//! | `allow=PREFIXES` | who may ask, as `192.0.2.0/24,2001:db8::/32` | everybody |
+//! | `transfers=PREFIXES` | who may transfer whole zones (AXFR); `on` is the host itself | nobody |
+//! | `cookies=off` | give no DNS cookies | on, the secret changed daily |
+//! | `rrl=N` | replies a second over UDP to one network and of one kind; one of two over that is sent truncated | no limit |
 #![cfg_attr(not(unix), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 use airglow::{
-    device::{Platform, Stream, Tcp},
-    runtime::{Either, for_each_connection, select},
+    device::{Entropy, Platform, Tcp},
+    runtime::{Either, for_each_connection, join, select, sleep},
 };
 use airglow_dns::{
-    server::{Config, Server, Zones},
+    server::{Config, CookieSecrets, Prefix, RateLimit, Server, Zones},
     shell::{Limits, serve_stream, serve_udp},
     wire::NameBuf,
     zone,
@@ -25,14 +28,18 @@ use airglow_dns::{
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
-use core::cell::RefCell;
+use core::{cell::RefCell, time::Duration};
 
 /// The zone that is served where no other is named.
 const COMPILED_IN: (&str, &[u8]) = ("example.com", include_bytes!("../zones/example.com.zone"));
 
 /// TCP connections at once; more wait in the listener's backlog.
 const CONNECTIONS: usize = 1024;
+
+/// How long a secret makes cookies (RFC 7873 section 7.1 advises about a day).
+const COOKIE_SECRET: Duration = Duration::from_secs(86_400);
 
 /// Serves until the platform stops it.
 ///
@@ -44,7 +51,20 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let default = if cfg!(unix) { 5353 } else { 53 };
     let port: u16 = parameters.get("port", "a port number (1 to 65535)").map_err(wrong)?.unwrap_or(default);
     let nsid = parameters.text("nsid").unwrap_or("").as_bytes();
-    let transfers = parameters.switch("transfers").map_err(wrong)?.unwrap_or(false);
+    let allow = prefixes("allow", parameters.text("allow"))?;
+    let transfers = match parameters.text("transfers") {
+        Some("on" | "") => prefixes("transfers", Some("127.0.0.0/8,::1"))?,
+        list => prefixes("transfers", list.filter(|list| *list != "off"))?,
+    };
+    let random = || {
+        let mut secret = [0; 16];
+        platform.entropy().fill(&mut secret);
+        secret
+    };
+    let cookies = parameters.switch("cookies").map_err(wrong)?.unwrap_or(true);
+    let cookies = cookies.then(|| CookieSecrets::new(random()));
+    let rate_limit = parameters.get("rrl", "a number of replies a second").map_err(wrong)?;
+    let rate_limit = rate_limit.filter(|rate| *rate > 0).map(|rate| RateLimit::new(rate, random()));
     let origin = parameters.get::<NameBuf>("origin", "a domain name").map_err(wrong)?;
     let mut zones = Zones::new();
     match parameters.text("zone") {
@@ -69,21 +89,39 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     if let Some(word) = parameters.unknown() {
         return Err(format!("boot parameter `{word}`: nobody knows this word"));
     }
-    let server = RefCell::new(Server::new(&zones, Config { nsid, ..Config::default() }));
+    let count = zones.len();
+    let config =
+        Config { nsid, allow: &allow, transfers: &transfers, cookies, rate_limit, ..Config::default() };
+    let server = RefCell::new(Server::new(zones, config));
     let listener = platform.tcp().listen(port).await.map_err(|error| format!("TCP port {port}: {error}"))?;
-    log::info!("serving {} zones on port {port}", zones.len());
+    log::info!("serving {count} zones on port {port}");
     let limits = Limits::default();
     let streams = for_each_connection::<CONNECTIONS, _>(&listener, platform.timer(), async |stream| {
-        let trusted = transfers && stream.peer().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-        if let Err(ended) = serve_stream(stream, &zones, &server, platform.timer(), &limits, trusted).await {
+        let served = serve_stream(stream, &server, platform.timer(), platform.wall_clock(), &limits).await;
+        if let Err(ended) = served {
             log::debug!("a connection ended: {ended:?}");
         }
     });
-    match select(serve_udp(platform.udp(), port, &server), streams).await {
+    let rotation = async {
+        loop {
+            sleep(platform.timer(), COOKIE_SECRET).await;
+            server.borrow_mut().rotate_cookie_secret(random());
+        }
+    };
+    let datagrams = serve_udp(platform.udp(), port, &server, platform.timer(), platform.wall_clock());
+    match select(datagrams, join(streams, rotation)).await {
         Either::Left(Ok(never)) => match never {},
         Either::Left(Err(error)) => Err(format!("UDP port {port}: {error}")),
-        Either::Right(never) => match never {},
+        Either::Right((never, _)) => match never {},
     }
+}
+
+/// The prefixes of a list with commas.
+fn prefixes(key: &str, list: Option<&str>) -> Result<Vec<Prefix>, String> {
+    let words = list.into_iter().flat_map(|list| list.split(','));
+    words
+        .map(|word| word.parse().map_err(|error| format!("boot parameter `{key}`: {word}: {error}")))
+        .collect()
 }
 
 #[cfg(unix)]

@@ -1,17 +1,31 @@
 //! The authoritative server: a query in, a reply out, no I/O.
+mod access;
 mod answer;
+mod cookie;
 mod denial;
 mod precomputed;
+mod rate_limit;
+mod siphash;
 mod transfer;
 mod zones;
 
+pub use access::{NoPrefix, Prefix};
+pub use cookie::CookieSecrets;
+pub use rate_limit::RateLimit;
 pub use transfer::Transfer;
 pub use zones::Zones;
 
-use crate::wire::{Builder, Class, Edns, Flags, Message, Opcode, Question, Rcode, RecordType, option};
-use alloc::vec::Vec;
+use crate::{
+    wire::{Builder, Class, Edns, Flags, HEADER, Message, Name, Opcode, Question, Rcode, RecordType, option},
+    zone::Zone,
+};
+use airglow_device::Instant;
+use alloc::{sync::Arc, vec::Vec};
 use answer::Answer;
+use cookie::Offered;
+use core::{net::IpAddr, time::Duration};
 use precomputed::{Plain, Precomputed};
+use rate_limit::{RateLimiter, Verdict};
 
 /// How a query came, which decides how long the reply may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +45,47 @@ pub struct Config<'a> {
     pub nsid: &'a [u8],
     /// Bytes of memory for replies kept ready; 0 keeps none. Not all of it is taken at the start.
     pub precomputed: usize,
+    /// Who may ask; empty: everybody. Others are refused.
+    pub allow: &'a [Prefix],
+    /// Who may have whole zones; empty: nobody.
+    pub transfers: &'a [Prefix],
+    /// What makes server cookies (RFC 7873); none are given when `None`.
+    pub cookies: Option<CookieSecrets>,
+    /// Response-rate limiting over UDP; off when `None`. A client with a good cookie is exempt.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// What the clocks say. Read only when a query needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The monotonic clock.
+    pub monotonic: Instant,
+    /// The time of day, since 1970; `None` where nobody told the platform.
+    pub unix: Option<Duration>,
+}
+
+/// Where a query comes from and when.
+#[derive(Clone, Copy)]
+pub struct Origin<'o> {
+    /// The client's address; `None` where the transport has none: then neither lists nor limits apply, and no transfer is given.
+    pub peer: Option<IpAddr>,
+    /// How the query came.
+    pub transport: Transport,
+    /// The clocks.
+    pub now: &'o dyn Fn() -> Now,
 }
 
 impl Default for Config<'_> {
     fn default() -> Self {
-        Self { udp_payload: 1232, nsid: b"", precomputed: 16 << 20 }
+        Self {
+            udp_payload: 1232,
+            nsid: b"",
+            precomputed: 16 << 20,
+            allow: &[],
+            transfers: &[],
+            cookies: None,
+            rate_limit: None,
+        }
     }
 }
 
@@ -63,18 +113,24 @@ pub struct Stats {
     pub precomputed: u64,
     /// Messages that were no query at all (too short, or replies) and got none.
     pub dropped: u64,
+    /// Replies that the rate limit held back or cut to a truncated one.
+    pub rate_limited: u64,
+    /// Queries with a server cookie that was right.
+    pub cookies: u64,
 }
 
 /// EDNS errors of RFC 8914 that this server sends.
 mod extended_error {
+    pub const PROHIBITED: u16 = 18;
     pub const NOT_AUTHORITATIVE: u16 = 20;
     pub const NOT_SUPPORTED: u16 = 21;
 }
 
 /// An authoritative name server over a table of zones. Synchronous; any shell may drive it.
 pub struct Server<'a> {
-    zones: &'a Zones,
+    zones: Zones,
     precomputed: Precomputed,
+    rate_limiter: Option<RateLimiter>,
     /// Room for the longest reply, made when the first stream asks.
     scratch: Vec<u8>,
     config: Config<'a>,
@@ -88,14 +144,24 @@ struct Asked {
     dnssec: bool,
     nsid: bool,
     payload: u16,
+    cookie: Option<Offered>,
+}
+
+/// A reply that was written: its length, and how much of its end is the options of an OPT record.
+#[derive(Clone, Copy)]
+struct Written {
+    length: usize,
+    options: Option<usize>,
+    cookie: Option<Offered>,
 }
 
 impl<'a> Server<'a> {
     /// A server for `zones`.
-    pub fn new(zones: &'a Zones, config: Config<'a>) -> Self {
+    pub fn new(zones: Zones, config: Config<'a>) -> Self {
         Self {
             zones,
             precomputed: Precomputed::new(config.precomputed),
+            rate_limiter: config.rate_limit.as_ref().map(RateLimiter::new),
             scratch: Vec::new(),
             config,
             stats: Stats::default(),
@@ -107,37 +173,111 @@ impl<'a> Server<'a> {
         &self.stats
     }
 
+    /// The zones that are served.
+    pub const fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
+    /// Adds a zone, or puts it in the place of the one of its name, which is returned: the next reply comes from it.
+    /// Transfers under way go on with the zone they began with.
+    pub fn insert(&mut self, zone: impl Into<Arc<Zone>>) -> Option<Arc<Zone>> {
+        let zone = zone.into();
+        self.precomputed.forget(zone.apex().name());
+        self.zones.insert(zone)
+    }
+
+    /// Takes a zone away.
+    pub fn remove(&mut self, apex: Name<'_>) -> Option<Arc<Zone>> {
+        self.precomputed.forget(apex);
+        self.zones.remove(apex)
+    }
+
+    /// Makes cookies with another secret from now on; those of the secret before still hold.
+    /// RFC 7873 section 7.1 wants it within 36 days at most, and about once a day.
+    pub const fn rotate_cookie_secret(&mut self, secret: [u8; 16]) {
+        if let Some(cookies) = &mut self.config.cookies {
+            cookies.rotate(secret);
+        }
+    }
+
+    /// Whether `peer` may have whole zones.
+    pub fn may_transfer(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_some_and(|peer| self.config.transfers.iter().any(|prefix| prefix.contains(peer)))
+    }
+
     /// Writes the reply to `query` into `reply` and returns its length; `None` when there is none to send: the message is
-    /// too short to answer or is itself a reply.
+    /// too short to answer or is itself a reply. From nobody in particular: see [`Self::respond_to`].
     ///
     /// `reply` should have room for [`Config::udp_payload`] bytes (at least 512) over UDP and for 65,535 over TCP.
     pub fn respond(&mut self, query: &[u8], transport: Transport, reply: &mut [u8]) -> Option<usize> {
+        let now = || Now { monotonic: Instant::ZERO, unix: None };
+        self.respond_to(&Origin { peer: None, transport, now: &now }, query, reply)
+    }
+
+    /// As [`Self::respond`], with what depends on who asks: access, cookies, rate limits. `None` also when the rate limit
+    /// holds the reply back.
+    pub fn respond_to(&mut self, origin: &Origin<'_>, query: &[u8], reply: &mut [u8]) -> Option<usize> {
         self.stats.received += 1;
-        let udp_payload = (transport == Transport::Udp).then_some(self.config.udp_payload);
-        let plain = Plain::read(query, udp_payload);
-        if let Some((length, flags)) = plain.as_ref().and_then(|plain| self.precomputed.reply(plain, reply)) {
-            self.stats.precomputed += 1;
-            self.count(flags);
-            return Some(length);
-        }
-        let message = Message::new(query).ok().filter(|message| !message.flags().has(Flags::QR));
-        let Some(length) = message.and_then(|message| self.reply(&message, transport, reply)) else {
-            self.stats.dropped += 1;
-            return None;
+        let allow = self.config.allow;
+        let denied = !allow.is_empty()
+            && origin.peer.is_some_and(|peer| !allow.iter().any(|prefix| prefix.contains(peer)));
+        let udp_payload = (origin.transport == Transport::Udp).then_some(self.config.udp_payload);
+        let cookies = self.config.cookies.is_some() && origin.peer.is_some();
+        let plain = if denied { None } else { Plain::read(query, udp_payload, cookies) };
+        let ready = plain.as_ref().and_then(|plain| self.precomputed.reply(plain, reply));
+        let mut written = match ready {
+            Some(written) => {
+                self.stats.precomputed += 1;
+                written
+            }
+            None => {
+                let message = Message::new(query).ok().filter(|message| !message.flags().has(Flags::QR));
+                let written =
+                    message.and_then(|message| self.reply(&message, origin, denied, cookies, reply));
+                let Some(written) = written else {
+                    self.stats.dropped += 1;
+                    return None;
+                };
+                if let (Some(plain), Some(bytes)) = (&plain, reply.get(..written.length)) {
+                    self.precomputed.keep(plain, bytes, written.options);
+                }
+                written
+            }
         };
-        let written = reply.get(..length)?;
-        self.count(Message::new(written).ok()?.flags());
-        if let Some(plain) = plain {
-            self.precomputed.keep(&plain, written);
+        let mut trusted = false;
+        if let (Some(offered), Some(secrets), Some(peer)) =
+            (&written.cookie, &self.config.cookies, origin.peer)
+        {
+            let now = (origin.now)();
+            // Without a time of day the time since boot does: the secret is no older.
+            let seconds = now.unix.map_or(now.monotonic.as_millis() / 1000, |unix| unix.as_secs());
+            let (cookie, good) = secrets.answer(offered, peer.to_canonical(), seconds as u32);
+            trusted = good;
+            self.stats.cookies += u64::from(good);
+            written.append_option(reply, option::COOKIE, &cookie);
         }
-        Some(length)
+        if let (Some(limiter), Some(peer), Transport::Udp) =
+            (&mut self.rate_limiter, origin.peer, origin.transport)
+            && !trusted
+        {
+            let rcode = Message::new(reply).ok()?.flags().rcode();
+            let verdict = limiter.judge(peer, rcode, (origin.now)().monotonic);
+            self.stats.rate_limited += u64::from(verdict != Verdict::Send);
+            match verdict {
+                Verdict::Send => {}
+                Verdict::Slip => written.length = truncated(query, reply, rcode)?,
+                Verdict::Drop => return None,
+            }
+        }
+        self.count(Message::new(reply).ok()?.flags());
+        Some(written.length)
     }
 
     /// The reply to a query that came over a stream, behind its two bytes of length (RFC 1035 section 4.2.2).
-    pub fn respond_framed(&mut self, query: &[u8]) -> Option<Vec<u8>> {
+    pub fn respond_framed(&mut self, origin: &Origin<'_>, query: &[u8]) -> Option<Vec<u8>> {
         let mut scratch = core::mem::take(&mut self.scratch);
         scratch.resize(2 + usize::from(u16::MAX), 0);
-        let framed = self.respond(query, Transport::Tcp, &mut scratch[2..]).map(|length| {
+        let framed = self.respond_to(origin, query, &mut scratch[2..]).map(|length| {
             scratch[..2].copy_from_slice(&(length as u16).to_be_bytes());
             scratch[..2 + length].to_vec()
         });
@@ -163,22 +303,40 @@ impl<'a> Server<'a> {
         self.stats.truncated += u64::from(flags.has(Flags::TC));
     }
 
-    fn reply(&self, message: &Message<'_>, transport: Transport, reply: &mut [u8]) -> Option<usize> {
+    /// Writes the reply but for the cookie, for which it leaves room.
+    fn reply(
+        &self,
+        message: &Message<'_>,
+        origin: &Origin<'_>,
+        denied: bool,
+        cookies: bool,
+        reply: &mut [u8],
+    ) -> Option<Written> {
+        let transport = origin.transport;
         // RFC 1035 section 4.1.1: id, opcode and RD come back as they came.
         let flags = Flags(message.flags().0 & (0x7800 | Flags::RD) | Flags::QR);
         let id = message.id();
         if message.flags().opcode() != Opcode::QUERY {
             return header_only(reply, id, flags, Rcode::NOTIMP);
         }
+        if message.question_count() > 1 {
+            return header_only(reply, id, flags, Rcode::FORMERR);
+        }
+        let (asked, failed) = match read_edns(message, cookies) {
+            Ok(read) => read,
+            Err(()) => return header_only(reply, id, flags, Rcode::FORMERR),
+        };
         let question = match message.question() {
             Ok((question, end)) if message.question_count() == 1 && end <= message.as_bytes().len() => {
-                question
+                Some(question)
             }
+            //= https://www.rfc-editor.org/rfc/rfc7873#section-5.4
+            //# For servers with DNS Cookies enabled, the QUERY opcode behavior is
+            //# extended to support queries with an empty Question Section (a QDCOUNT
+            //# of zero (0)), provided that an OPT record is present with a COOKIE
+            //# option.
+            _ if message.question_count() == 0 && asked.cookie.is_some() => None,
             _ => return header_only(reply, id, flags, Rcode::FORMERR),
-        };
-        let (asked, failed) = match read_edns(message) {
-            Ok(asked) => asked,
-            Err(()) => return header_only(reply, id, flags, Rcode::FORMERR),
         };
         let limit = match transport {
             Transport::Tcp => usize::from(u16::MAX),
@@ -191,15 +349,26 @@ impl<'a> Server<'a> {
         let limit = limit.min(reply.len());
         let reply = &mut reply[..limit];
         let mut builder = Builder::new(reply, id, flags).ok()?;
-        builder.question(question.name.as_name(), question.rtype, question.class).ok()?;
+        if let Some(question) = &question {
+            builder.question(question.name.as_name(), question.rtype, question.class).ok()?;
+        }
         let mut tail = Tail { options: [0; 128], length: 0, asked, payload: self.config.udp_payload };
         if asked.nsid && !self.config.nsid.is_empty() {
             tail.option(option::NSID, &[self.config.nsid]);
         }
-        builder.set_limit(limit - tail.size().min(limit));
-        let rcode =
-            failed.unwrap_or_else(|| self.look_up(&question, asked, transport, &mut builder, &mut tail));
-        builder.set_limit(limit);
+        // The cookie comes last, when the reply is whole.
+        let kept = tail.size() + if asked.cookie.is_some() { 4 + cookie::LENGTH } else { 0 };
+        builder.set_limit(limit.saturating_sub(kept));
+        let rcode = match (failed, &question) {
+            (Some(rcode), _) => rcode,
+            (None, Some(_)) if denied => {
+                tail.option(option::EXTENDED_ERROR, &[&extended_error::PROHIBITED.to_be_bytes()]);
+                Rcode::REFUSED
+            }
+            (None, Some(question)) => self.look_up(question, asked, transport, &mut builder, &mut tail),
+            (None, None) => Rcode::NOERROR,
+        };
+        builder.set_limit(limit - kept.min(limit) + tail.size());
         Some(tail.finish(builder, rcode))
     }
 
@@ -242,7 +411,7 @@ impl<'a> Server<'a> {
 }
 
 /// Reads the OPT record, if there is one. The second value is the rcode that it forces.
-fn read_edns(message: &Message<'_>) -> Result<(Asked, Option<Rcode>), ()> {
+fn read_edns(message: &Message<'_>, cookies: bool) -> Result<(Asked, Option<Rcode>), ()> {
     let mut asked = Asked::default();
     let mut failed = None;
     for record in message.records() {
@@ -257,8 +426,13 @@ fn read_edns(message: &Message<'_>) -> Result<(Asked, Option<Rcode>), ()> {
             return Err(());
         }
         let edns = Edns::from_record(&record).map_err(|_| ())?;
+        let cookie = match edns.option(option::COOKIE).filter(|_| cookies) {
+            Some(value) => Some(Offered::read(value).ok_or(())?),
+            None => None,
+        };
         asked = Asked {
             edns: true,
+            cookie,
             dnssec: edns.dnssec_ok,
             nsid: edns.option(option::NSID).is_some(),
             payload: edns.udp_payload,
@@ -271,8 +445,37 @@ fn read_edns(message: &Message<'_>) -> Result<(Asked, Option<Rcode>), ()> {
 }
 
 /// A reply of nothing but a header: the question could not be read or is not to be repeated.
-fn header_only(reply: &mut [u8], id: u16, flags: Flags, rcode: Rcode) -> Option<usize> {
-    Some(Builder::new(reply, id, Flags(flags.0 | rcode.0)).ok()?.finish())
+fn header_only(reply: &mut [u8], id: u16, flags: Flags, rcode: Rcode) -> Option<Written> {
+    let length = Builder::new(reply, id, Flags(flags.0 | rcode.0)).ok()?.finish();
+    Some(Written { length, options: None, cookie: None })
+}
+
+/// Makes of the reply one that says no more than "come back over TCP": header and question.
+fn truncated(query: &[u8], reply: &mut [u8], rcode: Rcode) -> Option<usize> {
+    let message = Message::new(query).ok()?;
+    let flags = Flags(message.flags().0 & (0x7800 | Flags::RD) | Flags::QR | Flags::TC | rcode.0);
+    let mut builder = Builder::new(reply, message.id(), flags).ok()?;
+    if let Ok((question, _)) = message.question() {
+        builder.question(question.name.as_name(), question.rtype, question.class).ok()?;
+    }
+    Some(builder.finish())
+}
+
+impl Written {
+    /// Adds an option to the OPT record at the reply's end, if there is one and the buffer has room.
+    fn append_option(&mut self, reply: &mut [u8], code: u16, value: &[u8]) {
+        let Some(options) = self.options else { return };
+        let size = 4 + value.len();
+        let Some(head) = (self.length - options).checked_sub(2).filter(|at| *at >= HEADER) else { return };
+        let Some(bytes) = reply.get_mut(head..self.length + size) else { return };
+        bytes[..2].copy_from_slice(&((options + size) as u16).to_be_bytes());
+        let option = &mut bytes[2 + options..];
+        option[..2].copy_from_slice(&code.to_be_bytes());
+        option[2..4].copy_from_slice(&(value.len() as u16).to_be_bytes());
+        option[4..].copy_from_slice(value);
+        self.length += size;
+        self.options = Some(options + size);
+    }
 }
 
 /// What comes last: the OPT record, for which room was kept.
@@ -302,8 +505,9 @@ impl Tail {
         if self.asked.edns { 11 + self.length } else { 0 }
     }
 
-    fn finish(self, mut builder: Builder<'_>, rcode: Rcode) -> usize {
+    fn finish(self, mut builder: Builder<'_>, rcode: Rcode) -> Written {
         builder.set_flags(rcode.0 & 15);
+        let mut options = None;
         if self.asked.edns {
             let edns = Edns {
                 udp_payload: self.payload,
@@ -312,13 +516,17 @@ impl Tail {
                 dnssec_ok: self.asked.dnssec,
                 options: &self.options[..self.length],
             };
-            if builder.edns(&edns).is_err() {
-                let _ = builder.edns(&Edns { options: &[], ..edns });
+            if builder.edns(&edns).is_ok() {
+                options = Some(self.length);
+            } else if builder.edns(&Edns { options: &[], ..edns }).is_ok() {
+                options = Some(0);
             }
         }
-        builder.finish()
+        Written { length: builder.finish(), options, cookie: self.asked.cookie }
     }
 }
 
+#[cfg(test)]
+mod client_tests;
 #[cfg(test)]
 mod tests;

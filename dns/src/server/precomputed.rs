@@ -3,8 +3,9 @@
 //! A reply depends on the question (name without regard to case, type, class) and on two bits of the query, EDNS and
 //! DNSSEC OK. What is kept is everything behind the question; header and question are the query's own, so the id, RD and
 //! the case of the name (0x20) come back as they came, and compression pointers into the question stay right, because
-//! the question is as long as before.
-use crate::wire::{Flags, HEADER};
+//! the question is as long as before. A cookie is added to the end of either.
+use super::{Offered, Written, cookie};
+use crate::wire::{Flags, HEADER, Name};
 use alloc::{boxed::Box, vec::Vec};
 
 /// Slots that may hold a question: the one it hashes to and those beside it.
@@ -22,11 +23,13 @@ struct Kept {
     /// Bytes of the question and the query's bits; the rest is what follows the question in the reply.
     question: u16,
     flags: u16,
+    /// Bytes of options at the end of the reply's OPT record; `u8::MAX` when it has none.
+    options: u8,
     counts: [u8; 6],
     bytes: Box<[u8]>,
 }
 
-/// A query that may be answered from the table: one question and nothing else but a plain OPT record.
+/// A query that may be answered from the table: one question and nothing else but an OPT record, plain or with a cookie.
 pub(super) struct Plain<'q> {
     /// Header and question, as they stand in the packet.
     head: &'q [u8],
@@ -34,11 +37,13 @@ pub(super) struct Plain<'q> {
     /// Longest reply that its sender takes.
     limit: usize,
     bits: u8,
+    cookie: Option<Offered>,
 }
 
 impl<'q> Plain<'q> {
-    /// What `query` is, if it is plain. `udp_payload` is the server's own bound; `None` over a stream.
-    pub(super) fn read(query: &'q [u8], udp_payload: Option<u16>) -> Option<Self> {
+    /// What `query` is, if it is plain. `udp_payload` is the server's own bound; `None` over a stream. `cookies`: whether
+    /// the server gives any.
+    pub(super) fn read(query: &'q [u8], udp_payload: Option<u16>, cookies: bool) -> Option<Self> {
         let (header, rest) = query.split_first_chunk::<HEADER>()?;
         let [_, _, flags, low, 0, 1, 0, 0, 0, 0, 0, additional] = *header else { return None };
         // A query, opcode 0; the bits that a reply does not copy are no concern of the answer.
@@ -57,10 +62,18 @@ impl<'q> Plain<'q> {
             return None;
         }
         let (question, tail) = rest.split_at_checked(at + 5)?;
+        let mut cookie = None;
         let (offered, bits) = match (additional, tail) {
             (0, []) => (512, 0),
             // Root, OPT, payload, rcode 0, version 0, flags, no options.
             (1, [0, 0, 41, high, low, 0, 0, flags, _, 0, 0]) => {
+                (u16::from_be_bytes([*high, *low]).max(512), 1 | (flags & 0x80))
+            }
+            // The same with one option, a cookie.
+            (1, [0, 0, 41, high, low, 0, 0, flags, _, 0, 12 | 28, 0, 10, 0, size @ (8 | 24), value @ ..])
+                if cookies && value.len() == usize::from(*size) && tail[10] == size + 4 =>
+            {
+                cookie = Some(Offered::read(value)?);
                 (u16::from_be_bytes([*high, *low]).max(512), 1 | (flags & 0x80))
             }
             _ => return None,
@@ -69,7 +82,8 @@ impl<'q> Plain<'q> {
         let stream = u8::from(udp_payload.is_none()) << 1;
         let bits = bits | stream;
         let head = query.get(..HEADER + question.len())?;
-        Some(Self { head, hash: hash(question, bits), limit: usize::from(limit), bits })
+        let room = if cookie.is_some() { 4 + cookie::LENGTH } else { 0 };
+        Some(Self { head, hash: hash(question, bits), limit: usize::from(limit) - room, bits, cookie })
     }
 
     fn question(&self) -> &'q [u8] {
@@ -97,7 +111,7 @@ impl Precomputed {
     }
 
     /// Writes the reply to `query`, if it is kept and fits.
-    pub(super) fn reply(&self, query: &Plain<'_>, out: &mut [u8]) -> Option<(usize, Flags)> {
+    pub(super) fn reply(&self, query: &Plain<'_>, out: &mut [u8]) -> Option<Written> {
         let ways = self.slots.get(self.ways(query.hash))?;
         let question = query.question();
         let kept = ways.iter().flatten().find(|kept| {
@@ -117,11 +131,13 @@ impl Precomputed {
         let flags = kept.flags | u16::from(query.head[2]) << 8 & Flags::RD;
         head[2..4].copy_from_slice(&flags.to_be_bytes());
         head[6..12].copy_from_slice(&kept.counts);
-        Some((length, Flags(flags)))
+        let options = (kept.options != u8::MAX).then_some(usize::from(kept.options));
+        Some(Written { length, options, cookie: query.cookie })
     }
 
     /// Keeps `reply`, the whole answer to `query`. One that was cut short for this client is not kept.
-    pub(super) fn keep(&mut self, query: &Plain<'_>, reply: &[u8]) {
+    /// `options`: as in [`Written`].
+    pub(super) fn keep(&mut self, query: &Plain<'_>, reply: &[u8], options: Option<usize>) {
         let question = query.question();
         let (Some(header), Some(rest)) = (reply.first_chunk::<HEADER>(), reply.get(query.head.len()..))
         else {
@@ -149,7 +165,34 @@ impl Precomputed {
         self.bytes = self.bytes - freed + size;
         let counts = [header[6], header[7], header[8], header[9], header[10], header[11]];
         let question = question.len() as u16 + 1;
-        *slot = Some(Kept { hash: query.hash, question, flags, counts, bytes: bytes.into_boxed_slice() });
+        let options = options.map_or(u8::MAX, |options| options as u8);
+        *slot = Some(Kept {
+            hash: query.hash,
+            question,
+            flags,
+            options,
+            counts,
+            bytes: bytes.into_boxed_slice(),
+        });
+    }
+
+    /// Forgets the replies for names in `apex`, and no others.
+    pub(super) fn forget(&mut self, apex: Name<'_>) {
+        for slot in &mut self.slots {
+            let size = slot.as_ref().filter(|kept| kept.is_within(apex)).map(|kept| kept.bytes.len());
+            if let Some(size) = size {
+                self.bytes -= size;
+                *slot = None;
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn is_within(&self, apex: Name<'_>) -> bool {
+        // Type, class and the query's bits stand behind the name.
+        let end = usize::from(self.question).saturating_sub(5);
+        self.bytes.get(..end).and_then(|name| Name::parse(name).ok()).is_none_or(|name| name.is_within(apex))
     }
 }
 

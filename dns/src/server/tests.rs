@@ -9,7 +9,7 @@ use std::{
     vec::Vec,
 };
 
-const ZONE: &str = r#"
+pub(super) const ZONE: &str = r#"
 $TTL 1h
 @ SOA ns admin 1 1d 2h 4w 5m
 @ NS ns
@@ -45,7 +45,7 @@ big TXT "x"
 /// The reply in words: code, flags, and the sections' records a line each.
 fn ask(zones: &Zones, query: &[u8], transport: Transport) -> String {
     let mut reply = std::vec![0; 65_535];
-    let mut server = Server::new(zones, Config { nsid: b"ag", ..Config::default() });
+    let mut server = Server::new(zones.clone(), Config { nsid: b"ag", ..Config::default() });
     let Some(length) = server.respond(query, transport, &mut reply) else { return "nothing".into() };
     // Asked again, in other letters, the answer comes from the table and differs in nothing but the letters.
     let (mut shouted, mut again) = (query.to_vec(), std::vec![0; 65_535]);
@@ -90,7 +90,7 @@ fn ask(zones: &Zones, query: &[u8], transport: Transport) -> String {
     words
 }
 
-fn query(name: &str, rtype: RecordType, edns: Option<&Edns<'_>>) -> Vec<u8> {
+pub(super) fn query(name: &str, rtype: RecordType, edns: Option<&Edns<'_>>) -> Vec<u8> {
     let mut bytes = std::vec![0; 512];
     let mut builder = Builder::new(&mut bytes, 99, Flags(Flags::RD)).unwrap();
     let name: NameBuf = name.parse().unwrap();
@@ -103,7 +103,7 @@ fn query(name: &str, rtype: RecordType, edns: Option<&Edns<'_>>) -> Vec<u8> {
     bytes
 }
 
-fn zones(text: &str) -> Zones {
+pub(super) fn zones(text: &str) -> Zones {
     let mut zones = Zones::new();
     let apex = "example.com".parse().unwrap();
     zones.insert(zone::load("test", text.as_bytes(), &apex, |_| Err(String::new())).unwrap());
@@ -223,7 +223,7 @@ fn replies_are_kept_within_their_bound_and_served_to_whom_they_fit() {
         text += &format!("many A 198.51.100.{index}\nh{index} A 198.51.100.{index}\n");
     }
     let zones = zones(&text);
-    let mut server = Server::new(&zones, Config { precomputed: 8192, ..Config::default() });
+    let mut server = Server::new(zones.clone(), Config { precomputed: 8192, ..Config::default() });
     let mut reply = [0; 65_535];
     let mut length = |server: &mut Server<'_>, name: &str, edns: Option<&Edns<'_>>| {
         let length = server.respond(&query(name, RecordType::A, edns), Transport::Udp, &mut reply).unwrap();

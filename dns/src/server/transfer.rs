@@ -5,10 +5,11 @@ use crate::{
     wire::{Builder, Class, Flags, Message, Name, Opcode, Question, Rcode, RecordType, Section},
     zone::Zone,
 };
+use alloc::sync::Arc;
 
 /// A transfer under way: message after message until there are no more. The SOA comes first and last.
-pub struct Transfer<'z> {
-    zone: &'z Zone,
+pub struct Transfer {
+    zone: Arc<Zone>,
     question: Question,
     id: u16,
     flags: Flags,
@@ -25,10 +26,10 @@ enum Stage {
     Done,
 }
 
-impl<'z> Transfer<'z> {
+impl Transfer {
     /// The transfer that `query` asks for, if it is one for a zone that is here. Whether its sender may have it is
     /// for the caller to decide. An IXFR is answered with the whole zone, as RFC 1995 section 4 allows.
-    pub fn start(zones: &'z Zones, query: &[u8]) -> Option<Self> {
+    pub fn start(zones: &Zones, query: &[u8]) -> Option<Self> {
         let message = Message::new(query).ok()?;
         let flags = message.flags();
         if flags.has(Flags::QR) || flags.opcode() != Opcode::QUERY || message.question_count() != 1 {
@@ -39,7 +40,7 @@ impl<'z> Transfer<'z> {
             return None;
         }
         Some(Self {
-            zone: zones.get(question.name.as_name())?,
+            zone: zones.get(question.name.as_name())?.clone(),
             question,
             id: message.id(),
             flags: Flags(flags.0 & Flags::RD | Flags::QR | Flags::AA),
@@ -72,7 +73,8 @@ impl<'z> Transfer<'z> {
             self.stage = Stage::Records;
         }
         let mut any = first;
-        while let Some((owner, rtype, ttl, data)) = self.current() {
+        let zone = self.zone.clone();
+        while let Some((owner, rtype, ttl, data)) = self.current(&zone) {
             match builder.record(Section::Answer, owner, rtype, Class::IN, ttl, data) {
                 Ok(()) => {
                     any = true;
@@ -99,9 +101,9 @@ impl<'z> Transfer<'z> {
     }
 
     /// The record that the position stands at, moving over ends of sets and nodes and over the SOA.
-    fn current(&mut self) -> Option<(Name<'z>, RecordType, u32, &'z [u8])> {
+    fn current<'z>(&mut self, zone: &'z Zone) -> Option<(Name<'z>, RecordType, u32, &'z [u8])> {
         loop {
-            let node = self.zone.node(self.node)?;
+            let node = zone.node(self.node)?;
             let Some(set) = node.sets().nth(self.set) else {
                 (self.node, self.set, self.record) = (self.node + 1, 0, 0);
                 continue;

@@ -3,13 +3,15 @@ use crate::{
     wire::{Name, RecordType, SuffixHashes},
     zone::Zone,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
 /// Zones by name. Finding the one that a question belongs to costs one look-up a label, however many zones there are.
-#[derive(Default)]
+///
+/// The zones are shared: a clone of the table is a few words a zone.
+#[derive(Clone, Default)]
 pub struct Zones {
     // By the hash of the apex; the few that share a hash stand side by side.
-    zones: BTreeMap<u64, Vec<Zone>>,
+    zones: BTreeMap<u64, Vec<Arc<Zone>>>,
     count: usize,
 }
 
@@ -20,10 +22,12 @@ impl Zones {
     }
 
     /// Adds a zone and returns the one of the same name that it replaces.
-    pub fn insert(&mut self, zone: Zone) -> Option<Zone> {
+    pub fn insert(&mut self, zone: impl Into<Arc<Zone>>) -> Option<Arc<Zone>> {
+        let zone = zone.into();
         let apex = zone.apex().name();
         let bucket = self.zones.entry(apex.case_hash()).or_default();
-        match bucket.iter().position(|other| other.apex().name() == apex) {
+        let place = bucket.iter().position(|other| other.apex().name() == apex);
+        match place {
             Some(index) => Some(core::mem::replace(&mut bucket[index], zone)),
             None => {
                 bucket.push(zone);
@@ -34,7 +38,7 @@ impl Zones {
     }
 
     /// Takes the zone of this name away.
-    pub fn remove(&mut self, apex: Name<'_>) -> Option<Zone> {
+    pub fn remove(&mut self, apex: Name<'_>) -> Option<Arc<Zone>> {
         let bucket = self.zones.get_mut(&apex.case_hash())?;
         let index = bucket.iter().position(|zone| zone.apex().name() == apex)?;
         self.count -= 1;
@@ -42,11 +46,11 @@ impl Zones {
     }
 
     /// The zone of exactly this name.
-    pub fn get(&self, apex: Name<'_>) -> Option<&Zone> {
+    pub fn get(&self, apex: Name<'_>) -> Option<&Arc<Zone>> {
         self.get_hashed(apex.case_hash(), apex)
     }
 
-    fn get_hashed(&self, hash: u64, apex: Name<'_>) -> Option<&Zone> {
+    fn get_hashed(&self, hash: u64, apex: Name<'_>) -> Option<&Arc<Zone>> {
         self.zones.get(&hash)?.iter().find(|zone| zone.apex().name() == apex)
     }
 
@@ -61,7 +65,7 @@ impl Zones {
 
     /// The zone that answers for `name`: the one with the longest name that contains it. DS at a zone's own apex is the
     /// parent's to answer (RFC 4035 section 3.1.4.1), if the parent is here.
-    pub(crate) fn covering(&self, name: Name<'_>, rtype: RecordType) -> Option<&Zone> {
+    pub(crate) fn covering(&self, name: Name<'_>, rtype: RecordType) -> Option<&Arc<Zone>> {
         if let Some(only) =
             self.zones.values().next().filter(|bucket| self.zones.len() == 1 && bucket.len() == 1)
         {

@@ -6,7 +6,7 @@ mod reply;
 
 use airglow_testbed::{
     Process,
-    name_servers::{Folder, NameServer, ZoneFile, airglow, bind, free_port, knot, nsd},
+    name_servers::{Folder, NameServer, ZoneFile, airglow, airglow_with, bind, free_port, knot, nsd},
     program,
 };
 use questions::Questions;
@@ -155,6 +155,44 @@ fn bind_nsd_and_knot_answer_alike() {
     }
     assert!(unexplained.is_empty(), "{} unexplained:\n{}", unexplained.len(), unexplained.join("\n"));
     assert!(servers.into_iter().all(|mut server| server.process.runs()), "a server ended");
+}
+
+#[test]
+fn cookies_limits_and_lists_as_dig_sees_them() {
+    let folder = Folder::new("clients");
+    let zones = &zones(&folder)[..1];
+    let program = program("airglow-dns-server", "dev");
+    let start = |words: &[&str]| airglow_with(&program, &[], zones, free_port(), words);
+    let dig = |server: &NameServer, words: &[&str]| {
+        let port = server.port.to_string();
+        let mut command = Command::new("dig");
+        command.args(["@127.0.0.1", "-p", &port, "+tries=1", "+timeout=2", "web.plain.example"]).args(words);
+        Process::start(&mut command).wait(Duration::from_secs(20)).stdout
+    };
+    let server = start(&[]);
+    // dig checks that its own half came back, and says so; the whole cookie is then known again.
+    for _ in 0..2 {
+        let said = dig(&server, &["+cookie=0102030405060708"]);
+        assert!(said.contains("COOKIE: 010203040506070801000000") && said.contains("(good)"), "{said}");
+    }
+    let said = dig(&server, &["+header-only", "+cookie"]);
+    assert!(said.contains("status: NOERROR") && said.contains("(good)"), "{said}");
+    assert!(dig(&server, &["AXFR"]).contains("Transfer failed"), "no transfers unless allowed");
+
+    let server = start(&["cookies=off", "rrl=1"]);
+    // What told that it is up has used this second's reply.
+    std::thread::sleep(Duration::from_secs(2));
+    let said = dig(&server, &["+cookie", "+ignore"]);
+    assert!(said.contains("192.0.2.3") && !said.contains("(good)"), "{said}");
+    // Of the replies over the limit one of two says "come back over TCP", and over TCP there is no limit.
+    let slips = (0..20).filter(|_| dig(&server, &["+ignore", "+timeout=1"]).contains("flags: qr tc")).count();
+    assert!(slips > 4, "{slips} of 20 slipped");
+    assert!(dig(&server, &["+tcp"]).contains("192.0.2.3"));
+
+    let server = start(&["allow=127.0.0.1"]);
+    assert!(dig(&server, &[]).contains("192.0.2.3"));
+    assert!(dig(&server, &["-b", "127.0.0.2"]).contains("EDE: 18 (Prohibited)"));
+    assert!(dig(&server, &["-b", "127.0.0.2", "+tcp"]).contains("status: REFUSED"));
 }
 
 #[test]
