@@ -1,4 +1,43 @@
 //! TLS 1.3, client and server: a sans-IO core and a thin async shell over any byte stream.
+//!
+//! A [`Connection`] is one end as a state machine: bytes in, bytes out, in two buffers of the caller's. A
+//! [`TlsStream`] is a stream over a stream, an [`Acceptor`] a listener over a listener.
+//!
+//! ```
+//! use airglow_device::SeededEntropy;
+//! use airglow_tls::{Certificate, ClientConfig, Connection, Event, PinnedKeys, ServerConfig};
+//! use airglow_tls::crypto::{Hash, PrivateKey, Provider, RustCrypto, Transcript, subject_public_key_info};
+//!
+//! let certificate = include_bytes!("../tests/keys/p256.der");
+//! let key = PrivateKey::from_der(include_bytes!("../tests/keys/p256.pkcs8.der")).unwrap();
+//! let certificates = [Certificate { chain: &[certificate], key: &key, names: &["p256.example"] }];
+//! let config = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[] };
+//! let entropy = SeededEntropy::predictable(1); // For tests only.
+//! let mut server = Connection::server(&config, &entropy, vec![0; 4096], vec![0; 4096]);
+//!
+//! let mut hash = RustCrypto.hash(Hash::Sha256);
+//! hash.update(subject_public_key_info(certificate).unwrap());
+//! let pins = [*hash.current().first_chunk().unwrap()];
+//! let config = ClientConfig { provider: RustCrypto, verifier: PinnedKeys(&pins), protocols: &[] };
+//! let mut client = Connection::client(&config, "p256.example", &entropy, vec![0; 4096], vec![0; 4096]).unwrap();
+//!
+//! for _ in 0..2 {
+//!     let hello = client.output().len();
+//!     server.space()[..hello].copy_from_slice(client.output());
+//!     client.sent(hello);
+//!     server.received(hello);
+//!     let _ = server.process().unwrap();
+//!
+//!     let answer = server.output().len();
+//!     client.space()[..answer].copy_from_slice(server.output());
+//!     server.sent(answer);
+//!     client.received(answer);
+//!     if client.process().unwrap() == Event::Idle && client.is_connected() {
+//!         client.write(b"hello").unwrap();
+//!     }
+//! }
+//! assert_eq!(server.plaintext(), b"hello");
+//! ```
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -7,6 +46,8 @@
 extern crate alloc;
 
 mod alert;
+#[cfg(feature = "alloc")]
+mod authorities;
 mod client;
 mod connection;
 pub mod crypto;
@@ -23,6 +64,8 @@ mod verifier;
 pub mod wire;
 
 pub use alert::Alert;
+#[cfg(feature = "alloc")]
+pub use authorities::{Authorities, AuthoritiesError};
 pub use client::{Client, ClientConfig};
 pub use connection::{Connection, Event, Role};
 pub use error::Error;
@@ -33,6 +76,10 @@ pub use verifier::{PinnedKeys, Verifier};
 
 /// Bytes of an incoming buffer that takes the largest record there may be behind part of a large ClientHello.
 pub const BUFFER: usize = wire::RECORD_HEADER + wire::MAX_CIPHERTEXT + 4096;
+
+#[cfg(all(doctest, feature = "alloc"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 #[cfg(test)]
 mod rfc8448;

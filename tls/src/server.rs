@@ -95,6 +95,9 @@ struct AwaitFinished<'c, P: Provider> {
     client_application_traffic: Secret,
 }
 
+/// Writes the body of a message that may depend on what was said before.
+type Body<'b, T> = dyn FnMut(&mut Writer<'_>, &T) -> Result<(), Alert> + 'b;
+
 // One per connection, beside buffers many times as large; there may be no allocator to box with.
 #[allow(clippy::large_enum_variant)]
 enum State<'c, P: Provider> {
@@ -270,7 +273,7 @@ impl<'c, P: Provider> Server<'c, P> {
         out.0.handshake(|out| {
             let mut write = |out: &mut Writer<'_>,
                              kind: HandshakeType,
-                             body: &mut dyn FnMut(&mut Writer<'_>, &P::Transcript) -> Result<(), Alert>|
+                             body: &mut Body<'_, P::Transcript>|
              -> Result<(), Alert> {
                 let start = out.len();
                 emit_message(out, kind, |out| body(out, &transcript))?;

@@ -5,6 +5,8 @@ mod secret;
 mod suite;
 
 pub use der::subject_public_key_info;
+#[cfg(feature = "alloc")]
+pub(crate) use rust_crypto::verify_with_key;
 pub use rust_crypto::{PrivateKey, RustCrypto};
 pub use secret::Secret;
 pub use suite::{CipherSuite, Hash, NamedGroup, SignatureScheme};

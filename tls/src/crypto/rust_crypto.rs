@@ -85,13 +85,29 @@ fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Secret {
 }
 
 fn verify(scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
-    match (scheme, der::public_key(spki)?) {
-        (SignatureScheme::ECDSA_SECP256R1_SHA256, (KeyKind::EcdsaP256, key)) => {
+    let (kind, key) = der::public_key(spki)?;
+    let expected = match kind {
+        KeyKind::EcdsaP256 => SignatureScheme::ECDSA_SECP256R1_SHA256,
+        KeyKind::Ed25519 => SignatureScheme::ED25519,
+    };
+    Some(()).filter(|()| scheme == expected)?;
+    verify_with_key(scheme, key, message, signature)
+}
+
+/// Whether `signature` is by `key`, the bare bits of a `subjectPublicKey`.
+pub(crate) fn verify_with_key(
+    scheme: SignatureScheme,
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Option<()> {
+    match scheme {
+        SignatureScheme::ECDSA_SECP256R1_SHA256 => {
             let key = ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
             let signature = ecdsa::Signature::from_slice(&der::parse_signature(signature)?).ok()?;
             ecdsa::signature::Verifier::verify(&key, message, &signature).ok()
         }
-        (SignatureScheme::ED25519, (KeyKind::Ed25519, key)) => {
+        SignatureScheme::ED25519 => {
             let key = ed25519_dalek::VerifyingKey::from_bytes(key.try_into().ok()?).ok()?;
             let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
             key.verify_strict(message, &signature).ok()

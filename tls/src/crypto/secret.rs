@@ -21,10 +21,6 @@ impl Secret {
         }
         secret
     }
-    /// The bytes, to write to.
-    pub fn as_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(..self.len.into()).unwrap_or_default()
-    }
     /// Compares in a time that depends on the lengths only.
     pub fn matches(&self, other: &[u8]) -> bool {
         subtle::ConstantTimeEq::ct_eq(&**self, other).into()

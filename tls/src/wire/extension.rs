@@ -100,7 +100,7 @@ impl<'a> U16List<'a> {
     /// # Errors
     /// It is empty or odd.
     pub const fn new(content: &'a [u8]) -> Result<Self, Malformed> {
-        if content.is_empty() || content.len() % 2 != 0 { Err(Malformed) } else { Ok(Self(content)) }
+        if content.is_empty() || content.len() & 1 == 1 { Err(Malformed) } else { Ok(Self(content)) }
     }
     /// Extension data that are one such vector with a length of two bytes.
     ///
