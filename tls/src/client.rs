@@ -528,6 +528,19 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
     }
 }
 
+#[cfg(test)]
+impl<P: Provider, V> Client<'_, P, V> {
+    /// Makes it believe that something else was said, so that the right signature is wrong; or that the
+    /// server has another secret, so that the right Finished is.
+    pub(crate) fn mishear(&mut self, said: bool) {
+        match &mut self.state {
+            State::Handshake(state) if said => state.transcript.update(b"?"),
+            State::Handshake(state) => state.server_traffic = Secret::new(b"?"),
+            _ => {}
+        }
+    }
+}
+
 fn first_hash<P: Provider>(hellos: &[P::Transcript; 2], suite: CipherSuite) -> &P::Transcript {
     let [sha256, sha384] = hellos;
     match suite.hash() {

@@ -431,6 +431,16 @@ impl<'c, P: Provider> Server<'c, P> {
     }
 }
 
+#[cfg(test)]
+impl<P: Provider> Server<'_, P> {
+    /// Makes it believe that something else was said, so that the right Finished is wrong.
+    pub(crate) fn mishear(&mut self) {
+        if let State::AwaitFinished(state) = &mut self.state {
+            state.transcript.update(b"?");
+        }
+    }
+}
+
 /// A public key share.
 pub(crate) struct Share {
     bytes: [u8; MAX_KEY_SHARE],

@@ -268,6 +268,108 @@ fn what_does_not_belong_is_refused_with_its_alert() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.4
+//= type=test
+//# Recipients of Finished messages MUST verify that the contents are
+//# correct and if incorrect MUST terminate the connection with a
+//# "decrypt_error" alert.
+#[test]
+fn a_wrong_finished_or_signature_ends_the_handshake() {
+    let wrong = Error::Sent(Alert::DECRYPT_ERROR);
+    with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
+        assert!(carry!(client, server, 99_999).is_ok());
+        assert!(carry!(server, client, 99_999).is_ok());
+        server.role.mishear();
+        assert_eq!(carry!(client, server, 99_999), Err(wrong));
+        assert!(!server.is_connected());
+        assert_eq!(carry!(server, client, 99_999), Err(Error::Received(Alert::DECRYPT_ERROR)));
+    });
+    for said in [true, false] {
+        with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
+            assert!(carry!(client, server, 99_999).is_ok());
+            // The ServerHello first: it is the first record.
+            let hello = RECORD_HEADER + RecordHeader::parse(server.output()).unwrap().unwrap().len;
+            client.space()[..hello].copy_from_slice(&server.output()[..hello]);
+            server.sent(hello);
+            client.received(hello);
+            assert_eq!(client.process(), Ok(Event::Idle));
+            client.role.mishear(said);
+            assert_eq!(carry!(server, client, 99_999), Err(wrong), "{said}");
+            assert!(!client.is_connected());
+        });
+    }
+}
+
+const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
+
+#[test]
+fn messages_after_the_handshake_are_few() {
+    let key_update_and_more = [KEY_UPDATE, KEY_UPDATE].concat();
+    for (bytes, alert) in [
+        (&[24, 0, 0, 1, 2][..], Alert::ILLEGAL_PARAMETER),
+        (&[24, 0, 0, 2, 0, 0], Alert::DECODE_ERROR),
+        (&key_update_and_more, Alert::UNEXPECTED_MESSAGE),
+        (&[1, 0, 0, 0], Alert::UNEXPECTED_MESSAGE),
+        (&[20, 0, 0, 0], Alert::UNEXPECTED_MESSAGE),
+        (&[4, 0, 0, 1, 0], Alert::UNEXPECTED_MESSAGE),
+    ] {
+        with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
+            connect!(client, server, 99_999);
+            client.outgoing.handshake(|out| Ok(out.bytes(bytes)?)).unwrap();
+            assert_eq!(carry!(client, server, 99_999), Err(Error::Sent(alert)), "{bytes:?}");
+            assert_eq!(carry!(server, client, 99_999), Err(Error::Received(alert)));
+        });
+    }
+}
+
+#[test]
+fn a_flood_of_key_updates_ends() {
+    with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
+        connect!(client, server, 99_999);
+        for count in 1.. {
+            // In two parts, which is allowed.
+            for part in KEY_UPDATE.chunks(3) {
+                client.outgoing.handshake(|out| Ok(out.bytes(part)?)).unwrap();
+            }
+            client.outgoing.keys().unwrap().update(&RustCrypto).unwrap();
+            let outcome = carry!(client, server, 99_999);
+            if count <= 32 {
+                assert_eq!(outcome, Ok(Event::Idle), "{count}");
+            } else {
+                assert_eq!(outcome, Err(Error::Sent(Alert::UNEXPECTED_MESSAGE)));
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_ticket_is_passed_over() {
+    with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
+        connect!(client, server, 99_999);
+        let mut ticket = vec![4, 0, 1, 0];
+        ticket.extend_from_slice(&[24; 256]);
+        for part in ticket.chunks(100) {
+            server.outgoing.handshake(|out| Ok(out.bytes(part)?)).unwrap();
+        }
+        assert_eq!(server.write(b"data"), Ok(4));
+        assert!(carry!(server, client, 7).is_ok());
+        assert_eq!(client.plaintext(), b"data");
+    });
+}
+
+#[test]
+fn nothing_unprotected_is_taken_once_connected() {
+    for record in [&[20, 3, 3, 0, 1, 1][..], &[21, 3, 3, 0, 2, 1, 0], &[22, 3, 3, 0, 4, 1, 0, 0, 0]] {
+        with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
+            connect!(client, server, 99_999);
+            server.space()[..record.len()].copy_from_slice(record);
+            server.received(record.len());
+            assert_eq!(server.process(), Err(Error::Sent(Alert::UNEXPECTED_MESSAGE)), "{record:?}");
+        });
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
