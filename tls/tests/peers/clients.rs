@@ -34,7 +34,7 @@ fn text(output: &Output) -> String {
 }
 
 /// A certificate as a PEM file of this process.
-fn pem(name: &str, der: &[u8]) -> PathBuf {
+pub fn pem(name: &str, der: &[u8]) -> PathBuf {
     let path = std::env::temp_dir().join(format!("airglow-tls-{}-{name}.pem", std::process::id()));
     let output = run(Command::new("openssl").args(["x509", "-inform", "DER"]), der);
     std::fs::write(&path, output.stdout).unwrap();
