@@ -83,10 +83,7 @@ pub async fn serve_stream(
         if length > 0 && !read_exact(&mut stream, &mut query, timer, limits).await? {
             return Err(Ended::Broken);
         }
-        let transfer = {
-            let server = server.borrow();
-            if server.may_transfer(peer) { Transfer::start(server.zones(), &query) } else { None }
-        };
+        let transfer = server.borrow().transfer(&origin, &query);
         if let Some(transfer) = transfer {
             send_zone(&mut stream, transfer, timer, limits).await?;
             continue;

@@ -8,6 +8,7 @@
 //! | `nsid=TEXT` | answer to the NSID option | none |
 //! | `allow=PREFIXES` | who may ask, as `192.0.2.0/24,2001:db8::/32` | everybody |
 //! | `transfers=PREFIXES` | who may transfer whole zones (AXFR); `on` is the host itself | nobody |
+//! | `key=NAME:ALGORITHM:BASE64` | a TSIG key (`hmac-sha256`, `-sha384`, `-sha512`); who signs with it may transfer zones; repeatable with commas | none |
 //! | `cookies=off` | give no DNS cookies | on, the secret changed daily |
 //! | `rrl=N` | replies a second over UDP to one network and of one kind; one of two over that is sent truncated | no limit |
 #![cfg_attr(not(unix), no_std)]
@@ -16,11 +17,11 @@
 extern crate alloc;
 
 use airglow::{
-    device::{Entropy, Platform, Tcp},
+    device::{Entropy, Platform, Tcp, WallClock},
     runtime::{Either, for_each_connection, join, select, sleep},
 };
 use airglow_dns::{
-    server::{Config, CookieSecrets, Prefix, RateLimit, Server, Zones},
+    server::{Config, CookieSecrets, Key, Prefix, RateLimit, Server, Zones},
     shell::{Limits, serve_stream, serve_udp},
     wire::NameBuf,
     zone,
@@ -30,7 +31,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::{cell::RefCell, time::Duration};
+use core::{cell::RefCell, fmt::Display, str::FromStr, time::Duration};
 
 /// The zone that is served where no other is named.
 const COMPILED_IN: (&str, &[u8]) = ("example.com", include_bytes!("../zones/example.com.zone"));
@@ -51,11 +52,18 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let default = if cfg!(unix) { 5353 } else { 53 };
     let port: u16 = parameters.get("port", "a port number (1 to 65535)").map_err(wrong)?.unwrap_or(default);
     let nsid = parameters.text("nsid").unwrap_or("").as_bytes();
-    let allow = prefixes("allow", parameters.text("allow"))?;
-    let transfers = match parameters.text("transfers") {
-        Some("on" | "") => prefixes("transfers", Some("127.0.0.0/8,::1"))?,
-        list => prefixes("transfers", list.filter(|list| *list != "off"))?,
+    let allow: Vec<Prefix> = list("allow", parameters.text("allow"))?;
+    let transfers: Vec<Prefix> = match parameters.text("transfers") {
+        Some("on" | "") => list("transfers", Some("127.0.0.0/8,::1"))?,
+        other => list("transfers", other.filter(|words| *words != "off"))?,
     };
+    let keys: Vec<Key> = list("key", parameters.text("key"))?;
+    if !keys.is_empty() && platform.wall_clock().unix_now().is_none() {
+        return Err(
+            "boot parameter `key`: signatures need the time of day, and this platform does not know it"
+                .into(),
+        );
+    }
     let random = || {
         let mut secret = [0; 16];
         platform.entropy().fill(&mut secret);
@@ -90,8 +98,15 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         return Err(format!("boot parameter `{word}`: nobody knows this word"));
     }
     let count = zones.len();
-    let config =
-        Config { nsid, allow: &allow, transfers: &transfers, cookies, rate_limit, ..Config::default() };
+    let config = Config {
+        nsid,
+        allow: &allow,
+        transfers: &transfers,
+        keys: &keys,
+        cookies,
+        rate_limit,
+        ..Config::default()
+    };
     let server = RefCell::new(Server::new(zones, config));
     let listener = platform.tcp().listen(port).await.map_err(|error| format!("TCP port {port}: {error}"))?;
     log::info!("serving {count} zones on port {port}");
@@ -116,12 +131,10 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     }
 }
 
-/// The prefixes of a list with commas.
-fn prefixes(key: &str, list: Option<&str>) -> Result<Vec<Prefix>, String> {
+/// The values of a list with commas.
+fn list<T: FromStr<Err: Display>>(key: &str, list: Option<&str>) -> Result<Vec<T>, String> {
     let words = list.into_iter().flat_map(|list| list.split(','));
-    words
-        .map(|word| word.parse().map_err(|error| format!("boot parameter `{key}`: {word}: {error}")))
-        .collect()
+    words.map(|word| word.parse().map_err(|error| format!("boot parameter `{key}`: {error}"))).collect()
 }
 
 #[cfg(unix)]

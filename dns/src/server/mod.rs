@@ -7,12 +7,14 @@ mod precomputed;
 mod rate_limit;
 mod siphash;
 mod transfer;
+mod tsig;
 mod zones;
 
 pub use access::{NoPrefix, Prefix};
 pub use cookie::CookieSecrets;
 pub use rate_limit::RateLimit;
 pub use transfer::Transfer;
+pub use tsig::{Key, NoKey};
 pub use zones::Zones;
 
 use crate::{
@@ -26,6 +28,7 @@ use cookie::Offered;
 use core::{net::IpAddr, time::Duration};
 use precomputed::{Plain, Precomputed};
 use rate_limit::{RateLimiter, Verdict};
+use tsig::Checked;
 
 /// How a query came, which decides how long the reply may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,9 @@ pub struct Config<'a> {
     pub allow: &'a [Prefix],
     /// Who may have whole zones; empty: nobody.
     pub transfers: &'a [Prefix],
+    /// Secrets shared with clients (RFC 8945). What is signed with one is answered, and whole zones given, wherever it comes
+    /// from. They need a time of day.
+    pub keys: &'a [Key],
     /// What makes server cookies (RFC 7873); none are given when `None`.
     pub cookies: Option<CookieSecrets>,
     /// Response-rate limiting over UDP; off when `None`. A client with a good cookie is exempt.
@@ -83,6 +89,7 @@ impl Default for Config<'_> {
             precomputed: 16 << 20,
             allow: &[],
             transfers: &[],
+            keys: &[],
             cookies: None,
             rate_limit: None,
         }
@@ -200,9 +207,20 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Whether `peer` may have whole zones.
+    /// Whether `peer` may have whole zones without a signature.
     pub fn may_transfer(&self, peer: Option<IpAddr>) -> bool {
         peer.is_some_and(|peer| self.config.transfers.iter().any(|prefix| prefix.contains(peer)))
+    }
+
+    /// The transfer that `query` asks for, if it asks for one that its sender may have. Otherwise [`Self::respond_to`] has
+    /// the reply.
+    pub fn transfer(&self, origin: &Origin<'_>, query: &[u8]) -> Option<Transfer> {
+        let transfer = Transfer::start(&self.zones, query)?;
+        match tsig::check(query, self.config.keys, origin.now).0 {
+            Checked::Unsigned => self.may_transfer(origin.peer).then_some(transfer),
+            Checked::Signed(signer) if signer.is_good() => Some(transfer.signed(signer)),
+            _ => None,
+        }
     }
 
     /// Writes the reply to `query` into `reply` and returns its length; `None` when there is none to send: the message is
@@ -219,12 +237,40 @@ impl<'a> Server<'a> {
     pub fn respond_to(&mut self, origin: &Origin<'_>, query: &[u8], reply: &mut [u8]) -> Option<usize> {
         self.stats.received += 1;
         let allow = self.config.allow;
-        let denied = !allow.is_empty()
+        let mut denied = !allow.is_empty()
             && origin.peer.is_some_and(|peer| !allow.iter().any(|prefix| prefix.contains(peer)));
         let udp_payload = (origin.transport == Transport::Udp).then_some(self.config.udp_payload);
         let cookies = self.config.cookies.is_some() && origin.peer.is_some();
         let plain = if denied { None } else { Plain::read(query, udp_payload, cookies) };
         let ready = plain.as_ref().and_then(|plain| self.precomputed.reply(plain, reply));
+        let mut signer = None;
+        let mut whole = Vec::new();
+        let mut query = query;
+        if plain.is_none() {
+            let (checked, signed) = tsig::check(query, self.config.keys, origin.now);
+            match checked {
+                Checked::Unsigned => {}
+                Checked::Broken(rcode) => {
+                    let length = question_only(query, reply, Flags(rcode.0))?;
+                    self.count(Flags(rcode.0));
+                    return Some(length);
+                }
+                Checked::Signed(mut refused) if !refused.is_good() => {
+                    let length = tsig::refuse(query, &mut refused, reply)?;
+                    self.count(Flags(Rcode::NOTAUTH.0));
+                    return Some(length);
+                }
+                Checked::Signed(good) => {
+                    // The rest of the work sees the request as it was before it was signed.
+                    whole.extend_from_slice(query.get(..signed)?);
+                    let count = u16::from_be_bytes([whole[10], whole[11]]).wrapping_sub(1);
+                    whole[10..12].copy_from_slice(&count.to_be_bytes());
+                    query = &whole;
+                    denied = false;
+                    signer = Some(good);
+                }
+            }
+        }
         let mut written = match ready {
             Some(written) => {
                 self.stats.precomputed += 1;
@@ -232,8 +278,10 @@ impl<'a> Server<'a> {
             }
             None => {
                 let message = Message::new(query).ok().filter(|message| !message.flags().has(Flags::QR));
-                let written =
-                    message.and_then(|message| self.reply(&message, origin, denied, cookies, reply));
+                let written = message.and_then(|message| {
+                    let reserved = signer.as_ref().map_or(0, |signer| signer.size());
+                    self.reply(&message, origin, denied, cookies, reserved, reply)
+                });
                 let Some(written) = written else {
                     self.stats.dropped += 1;
                     return None;
@@ -259,15 +307,19 @@ impl<'a> Server<'a> {
         if let (Some(limiter), Some(peer), Transport::Udp) =
             (&mut self.rate_limiter, origin.peer, origin.transport)
             && !trusted
+            && signer.is_none()
         {
             let rcode = Message::new(reply).ok()?.flags().rcode();
             let verdict = limiter.judge(peer, rcode, (origin.now)().monotonic);
             self.stats.rate_limited += u64::from(verdict != Verdict::Send);
             match verdict {
                 Verdict::Send => {}
-                Verdict::Slip => written.length = truncated(query, reply, rcode)?,
+                Verdict::Slip => written.length = question_only(query, reply, Flags(Flags::TC | rcode.0))?,
                 Verdict::Drop => return None,
             }
+        }
+        if let Some(mut signer) = signer {
+            written.length = signer.sign(reply, written.length)?;
         }
         self.count(Message::new(reply).ok()?.flags());
         Some(written.length)
@@ -310,6 +362,7 @@ impl<'a> Server<'a> {
         origin: &Origin<'_>,
         denied: bool,
         cookies: bool,
+        reserved: usize,
         reply: &mut [u8],
     ) -> Option<Written> {
         let transport = origin.transport;
@@ -357,7 +410,7 @@ impl<'a> Server<'a> {
             tail.option(option::NSID, &[self.config.nsid]);
         }
         // The cookie comes last, when the reply is whole.
-        let kept = tail.size() + if asked.cookie.is_some() { 4 + cookie::LENGTH } else { 0 };
+        let kept = reserved + tail.size() + if asked.cookie.is_some() { 4 + cookie::LENGTH } else { 0 };
         builder.set_limit(limit.saturating_sub(kept));
         let rcode = match (failed, &question) {
             (Some(rcode), _) => rcode,
@@ -450,10 +503,10 @@ fn header_only(reply: &mut [u8], id: u16, flags: Flags, rcode: Rcode) -> Option<
     Some(Written { length, options: None, cookie: None })
 }
 
-/// Makes of the reply one that says no more than "come back over TCP": header and question.
-fn truncated(query: &[u8], reply: &mut [u8], rcode: Rcode) -> Option<usize> {
+/// A reply of header and question with these flags: "come back over TCP", or an error.
+fn question_only(query: &[u8], reply: &mut [u8], flags: Flags) -> Option<usize> {
     let message = Message::new(query).ok()?;
-    let flags = Flags(message.flags().0 & (0x7800 | Flags::RD) | Flags::QR | Flags::TC | rcode.0);
+    let flags = Flags(message.flags().0 & (0x7800 | Flags::RD) | Flags::QR | flags.0);
     let mut builder = Builder::new(reply, message.id(), flags).ok()?;
     if let Ok((question, _)) = message.question() {
         builder.question(question.name.as_name(), question.rtype, question.class).ok()?;

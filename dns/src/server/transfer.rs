@@ -1,11 +1,11 @@
 //! Outgoing zone transfers: AXFR, RFC 5936.
-use super::Zones;
+use super::{Zones, tsig::Signer};
 use crate::{
     Error,
     wire::{Builder, Class, Flags, Message, Name, Opcode, Question, Rcode, RecordType, Section},
     zone::Zone,
 };
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 
 /// A transfer under way: message after message until there are no more. The SOA comes first and last.
 pub struct Transfer {
@@ -17,6 +17,7 @@ pub struct Transfer {
     set: usize,
     record: usize,
     stage: Stage,
+    signer: Option<Box<Signer>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,14 @@ impl Transfer {
             set: 0,
             record: 0,
             stage: Stage::FirstSoa,
+            signer: None,
         })
+    }
+
+    /// The same with every message signed.
+    pub(super) fn signed(mut self, signer: Box<Signer>) -> Self {
+        self.signer = Some(signer);
+        self
     }
 
     /// Writes the next message into `out` (64 KiB is good) and returns its length; `None` after the last.
@@ -59,7 +67,14 @@ impl Transfer {
         if self.stage == Stage::Done {
             return None;
         }
-        Some(self.write(out))
+        let room = out.len().min(usize::from(u16::MAX));
+        let room = room.saturating_sub(self.signer.as_ref().map_or(0, |signer| signer.size()));
+        let (unsigned, _) = out.split_at_mut(room);
+        let written = self.write(unsigned);
+        Some(match (&mut self.signer, written) {
+            (Some(signer), Ok(length)) => signer.sign(out, length).ok_or(Error::NoRoom),
+            (_, written) => written,
+        })
     }
 
     fn write(&mut self, out: &mut [u8]) -> Result<usize, Error> {

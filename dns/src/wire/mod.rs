@@ -13,4 +13,6 @@ pub use message::{Flags, HEADER, Message, Opcode, Question, Rcode, Record, Recor
 pub(crate) use name::hash_letters;
 pub use name::{MAX_NAME, Name, NameBuf, SuffixHashes};
 pub(crate) use name::{same_letters, unescape};
+#[cfg(feature = "alloc")]
+pub(crate) use rdata::base64;
 pub use rtype::{Class, RecordType};

@@ -196,6 +196,65 @@ fn cookies_limits_and_lists_as_dig_sees_them() {
 }
 
 #[test]
+fn signatures_that_dig_and_kdig_make_and_check() {
+    let folder = Folder::new("signatures");
+    // Large enough for a transfer of several messages, each with a signature.
+    let mut text = "$TTL 1h\n@ SOA ns admin 1 1d 2h 4w 5m\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    for number in 0..3000 {
+        text += &format!("host{number} A 192.0.2.{}\n", number % 250);
+    }
+    folder.write("large.example.zone", &text);
+    let file = folder.path().join("large.example.zone").display().to_string();
+    let zones = &[ZoneFile { origin: "large.example".into(), file }];
+    let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let other = "/wECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let algorithms = ["hmac-sha256", "hmac-sha384", "hmac-sha512"];
+    let keys: Vec<_> = algorithms.iter().map(|name| format!("{name}.key:{name}:{secret}")).collect();
+    let program = program("airglow-dns-server", "dev");
+    let server = airglow_with(
+        &program,
+        &[],
+        zones,
+        free_port(),
+        &[&format!("key={}", keys.join(",")), "allow=192.0.2.0/24,127.0.0.1"],
+    );
+    let port = server.port.to_string();
+    let ask = |tool: &str, key: &str, words: &[&str]| {
+        let mut command = Command::new(tool);
+        command.args(["@127.0.0.1", "-p", &port, "-y", key, "+norecurse", &zones[0].origin]).args(words);
+        let said = Process::start(&mut command).wait(Duration::from_secs(20));
+        format!("{}{}", said.stdout, said.stderr)
+    };
+    for algorithm in algorithms {
+        let good = format!("{algorithm}:{algorithm}.key:{secret}");
+        for tool in ["dig", "kdig"] {
+            let said = ask(tool, &good, &["SOA"]);
+            assert!(said.contains("NOERROR") && said.contains("TSIG"), "{said}");
+            assert!(!said.to_lowercase().contains("couldn't verify") && !said.contains("WARNING"), "{said}");
+            // Every message of the transfer is checked by the client.
+            let said = ask(tool, &good, &["AXFR"]);
+            assert!(said.contains("host2999.large.example."), "{said}");
+            let lower = said.to_lowercase();
+            assert!(
+                !["failed", "warning", "couldn't verify"].iter().any(|word| lower.contains(word)),
+                "{said}"
+            );
+            let signatures =
+                said.lines().filter(|line| line.contains("TSIG") && line.contains("hmac-sha")).count();
+            assert!(tool != "dig" || signatures > 1, "{signatures} signatures");
+        }
+        // Signed by a key that is allowed, a query from elsewhere is answered.
+        assert!(ask("dig", &good, &["SOA", "-b", "127.0.0.2"]).contains("NOERROR"));
+        let said = ask("dig", &format!("{algorithm}:{algorithm}.key:{other}"), &["SOA"]);
+        assert!(said.contains("NOTAUTH") && said.contains("BADSIG"), "{said}");
+        let said = ask("dig", &format!("{algorithm}:nobody.key:{secret}"), &["SOA"]);
+        assert!(said.contains("NOTAUTH") && said.contains("BADKEY"), "{said}");
+        let said = ask("dig", &format!("{algorithm}:{algorithm}.key:{other}"), &["AXFR"]);
+        assert!(said.contains("Transfer failed"), "{said}");
+    }
+}
+
+#[test]
 fn dig_kdig_and_a_transfer() {
     let folder = Folder::new("tools");
     let zones = zones(&folder);

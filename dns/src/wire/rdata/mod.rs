@@ -175,6 +175,14 @@ impl Writer<'_> {
     }
 }
 
+/// Writes the bytes that the base 64 `text` stands for to the start of `out` and returns how many they are.
+#[cfg(feature = "alloc")]
+pub(crate) fn base64(text: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+    let mut writer = Writer { bytes: out, length: 0 };
+    radix::BASE64.decode(text.iter().copied(), &mut writer)?;
+    Ok(writer.length)
+}
+
 /// Checks that `data`, in wire form without compression, are what the type says.
 ///
 /// # Errors

@@ -1,0 +1,412 @@
+//! Transaction signatures: RFC 8945 with HMAC-SHA-256, 384 and 512.
+use super::Now;
+use crate::wire::{Flags, HEADER, Message, NameBuf, Rcode, Record, RecordType, Section, base64};
+use alloc::{boxed::Box, vec::Vec};
+use core::str::FromStr;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Sha256, Sha384, Sha512};
+
+/// Seconds by which the clocks of the two sides may differ (RFC 8945 section 10 recommends 300).
+const FUDGE: u16 = 300;
+
+/// Codes of the TSIG record's error field.
+const BADSIG: u16 = 16;
+const BADKEY: u16 = 17;
+const BADTIME: u16 = 18;
+const BADTRUNC: u16 = 22;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Algorithm {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(match text {
+            "hmac-sha256" => Self::Sha256,
+            "hmac-sha384" => Self::Sha384,
+            "hmac-sha512" => Self::Sha512,
+            _ => return None,
+        })
+    }
+    /// The algorithm's name, in wire form.
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Sha256 => b"\x0bhmac-sha256\0",
+            Self::Sha384 => b"\x0bhmac-sha384\0",
+            Self::Sha512 => b"\x0bhmac-sha512\0",
+        }
+    }
+    const fn size(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+    fn mac(self, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+        match self {
+            Self::Sha256 => mac::<Hmac<Sha256>>(secret, parts),
+            Self::Sha384 => mac::<Hmac<Sha384>>(secret, parts),
+            Self::Sha512 => mac::<Hmac<Sha512>>(secret, parts),
+        }
+    }
+}
+
+fn mac<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    // HMAC takes keys of every length.
+    let Ok(mut mac) = <M as KeyInit>::new_from_slice(secret) else { return Vec::new() };
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// A secret that two parties share, and its name. Written `name:algorithm:base64`, as `backup.example:hmac-sha256:c2VjcmV0`.
+#[derive(Clone)]
+pub struct Key {
+    name: NameBuf,
+    algorithm: Algorithm,
+    secret: Vec<u8>,
+}
+
+/// The secret stays unseen.
+impl core::fmt::Debug for Key {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Key {{ {}, {:?} }}", self.name, self.algorithm)
+    }
+}
+
+/// The text is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoKey;
+
+impl core::fmt::Display for NoKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(
+            "expected name:algorithm:base64, where the algorithm is hmac-sha256, hmac-sha384 or hmac-sha512",
+        )
+    }
+}
+impl core::error::Error for NoKey {}
+
+impl FromStr for Key {
+    type Err = NoKey;
+
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let (name, rest) = text.split_once(':').ok_or(NoKey)?;
+        let (algorithm, secret) = rest.split_once(':').ok_or(NoKey)?;
+        let mut name: NameBuf = name.parse().map_err(|_| NoKey)?;
+        name.make_lowercase();
+        let algorithm = Algorithm::from_text(algorithm).ok_or(NoKey)?;
+        let mut bytes = alloc::vec![0; secret.len()];
+        let length = base64(secret.as_bytes(), &mut bytes).map_err(|_| NoKey)?;
+        bytes.truncate(length);
+        if bytes.is_empty() { Err(NoKey) } else { Ok(Self { name, algorithm, secret: bytes }) }
+    }
+}
+
+/// What a request's signature came to.
+pub(super) enum Checked {
+    /// It has none.
+    Unsigned,
+    /// The message is no good: FORMERR, or SERVFAIL where there is no time of day.
+    Broken(Rcode),
+    /// It has one, right or not: how the reply is to end.
+    Signed(Box<Signer>),
+}
+
+/// Signs what goes back to a request: one reply, or the messages of a transfer one after the other.
+#[derive(Clone)]
+pub(super) struct Signer {
+    key: Option<Key>,
+    /// Name of the key and of the algorithm as they came, when there is no such key.
+    name: NameBuf,
+    algorithm: NameBuf,
+    /// The request's MAC, then that of the message before.
+    previous: Vec<u8>,
+    original_id: u16,
+    time: u64,
+    now: u64,
+    fudge: u16,
+    error: u16,
+    first: bool,
+}
+
+/// Looks at the signature of `query` and returns it with how many bytes of the message stand in front of it.
+pub(super) fn check(query: &[u8], keys: &[Key], now: impl Fn() -> Now) -> (Checked, usize) {
+    let whole = query.len();
+    let broken = (Checked::Broken(Rcode::FORMERR), whole);
+    let Ok(message) = Message::new(query) else { return (Checked::Unsigned, whole) };
+    if message.flags().has(Flags::QR) {
+        return (Checked::Unsigned, whole);
+    }
+    let mut found: Option<Record<'_>> = None;
+    for record in message.records() {
+        let Ok(record) = record else { return (Checked::Unsigned, whole) };
+        //= https://www.rfc-editor.org/rfc/rfc8945#section-5.1
+        //# If multiple TSIG records are detected or a TSIG record is present in any other position,
+        //# the DNS message is dropped and a response with RCODE 1 (FORMERR) MUST be returned.
+        if found.is_some() || record.rtype == RecordType::TSIG && record.section != Section::Additional {
+            return broken;
+        }
+        if record.rtype == RecordType::TSIG {
+            found = Some(record);
+        }
+    }
+    let Some(record) = found else { return (Checked::Unsigned, whole) };
+    match read(query, &record, keys, &now) {
+        Some(checked) => (checked, record.offset),
+        None => broken,
+    }
+}
+
+fn read(query: &[u8], record: &Record<'_>, keys: &[Key], now: &impl Fn() -> Now) -> Option<Checked> {
+    let (mut algorithm, used) = NameBuf::from_message(query, record.rdata_offset).ok()?;
+    let (fixed, rest) = record.rdata.get(used..)?.split_first_chunk::<10>()?;
+    let [t0, t1, t2, t3, t4, t5, f0, f1, m0, m1] = *fixed;
+    let time = u64::from_be_bytes([0, 0, t0, t1, t2, t3, t4, t5]);
+    let (theirs, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([m0, m1])))?;
+    let ([i0, i1, error @ ..], other) = rest.split_first_chunk::<6>()?;
+    let other_length = usize::from(u16::from_be_bytes([error[2], error[3]]));
+    if record.class.0 != 255 || record.ttl != 0 || other.len() != other_length {
+        return None;
+    }
+    let Some(unix) = now().unix else { return Some(Checked::Broken(Rcode::SERVFAIL)) };
+    let mut name = record.name;
+    name.make_lowercase();
+    algorithm.make_lowercase();
+    let same = |key: &&Key| {
+        key.name.as_name() == name.as_name() && key.algorithm.name() == algorithm.as_name().as_bytes()
+    };
+    let mut signer = Signer {
+        key: keys.iter().find(same).cloned(),
+        name,
+        algorithm,
+        previous: theirs.to_vec(),
+        original_id: u16::from_be_bytes([*i0, *i1]),
+        time,
+        now: unix.as_secs(),
+        fudge: u16::from_be_bytes([f0, f1]),
+        error: 0,
+        first: true,
+    };
+    let Some(key) = &signer.key else {
+        signer.error = BADKEY;
+        return Some(Checked::Signed(Box::new(signer)));
+    };
+    let size = key.algorithm.size();
+    // Cut to less than half or to less than 10 bytes, or longer than the hash, it is no MAC (RFC 8945 section 5.2.2.1).
+    if theirs.len() > size || theirs.len() < (size / 2).max(10) {
+        return Some(Checked::Broken(Rcode::FORMERR));
+    }
+    let mut head = *query.first_chunk::<HEADER>()?;
+    head[..2].copy_from_slice(&[*i0, *i1]);
+    let additional = u16::from_be_bytes([head[10], head[11]]).wrapping_sub(1);
+    head[10..].copy_from_slice(&additional.to_be_bytes());
+    let mut variables = signer.variables(time, signer.fudge);
+    variables.extend_from_slice(error);
+    variables.extend_from_slice(other);
+    let ours = key.algorithm.mac(&key.secret, &[&head, query.get(HEADER..record.offset)?, &variables]);
+    let differ = ours.iter().zip(theirs).fold(0, |all, (a, b)| all | (a ^ b));
+    signer.error = match () {
+        () if differ != 0 => BADSIG,
+        () if signer.now.abs_diff(time) > u64::from(signer.fudge) => BADTIME,
+        () if theirs.len() < size => BADTRUNC,
+        () => 0,
+    };
+    Some(Checked::Signed(Box::new(signer)))
+}
+
+impl Signer {
+    /// Whether the request is what it says.
+    pub(super) const fn is_good(&self) -> bool {
+        self.error == 0
+    }
+
+    /// Bytes that [`Self::sign`] adds at most.
+    pub(super) fn size(&self) -> usize {
+        let mac = self.key.as_ref().map_or(0, |key| key.algorithm.size());
+        self.name.as_name().len() + 10 + self.algorithm.as_name().len() + 16 + mac + 6
+    }
+
+    /// Key, class, TTL, algorithm, time and fudge, as the digest takes them (RFC 8945 section 4.3.3).
+    fn variables(&self, time: u64, fudge: u16) -> Vec<u8> {
+        let mut variables = self.name.as_name().as_bytes().to_vec();
+        variables.extend_from_slice(&[0, 255, 0, 0, 0, 0]);
+        variables.extend_from_slice(self.algorithm.as_name().as_bytes());
+        variables.extend_from_slice(&time.to_be_bytes()[2..]);
+        variables.extend_from_slice(&fudge.to_be_bytes());
+        variables
+    }
+
+    /// Adds the TSIG record to the message of `length` bytes in `out` and returns the new length; `None` without room.
+    pub(super) fn sign(&mut self, out: &mut [u8], length: usize) -> Option<usize> {
+        // What is wrong with the time is told with the client's own, and ours beside it (RFC 8945 section 5.2.3).
+        let time = if self.error == BADTIME { self.time } else { self.now };
+        let time_now = self.now.to_be_bytes();
+        let other: &[u8] = if self.error == BADTIME { &time_now[2..] } else { &[] };
+        let mut end = self.error.to_be_bytes().to_vec();
+        end.extend_from_slice(&(other.len() as u16).to_be_bytes());
+        end.extend_from_slice(other);
+        let message = out.get_mut(..length)?;
+        let id = [message[0], message[1]];
+        // Neither is signed: who asked cannot check it, or has not shown that it could.
+        let key = self.key.as_ref().filter(|_| self.error != BADSIG && self.error != BADKEY);
+        let mac = key.map_or_else(Vec::new, |key| {
+            message[..2].copy_from_slice(&self.original_id.to_be_bytes());
+            let mut variables = self.variables(time, FUDGE);
+            variables.extend_from_slice(&end);
+            // Behind the first message of a stream only the time counts (RFC 8945 section 5.3.1).
+            let skipped = if self.first { 0 } else { variables.len() - end.len() - 8 };
+            let timers = if self.first { variables.len() } else { variables.len() - end.len() };
+            let before = (self.previous.len() as u16).to_be_bytes();
+            let variables = variables.get(skipped..timers).unwrap_or(&[]);
+            key.algorithm.mac(&key.secret, &[&before, &self.previous, message, variables])
+        });
+        message[..2].copy_from_slice(&id);
+        let additional = u16::from_be_bytes([message[10], message[11]]).checked_add(1)?;
+        let mut record = self.name.as_name().as_bytes().to_vec();
+        record.extend_from_slice(&[0, 250, 0, 255, 0, 0, 0, 0]);
+        let algorithm = self.algorithm.as_name().as_bytes();
+        let size = algorithm.len() + 10 + mac.len() + 2 + end.len();
+        record.extend_from_slice(&(size as u16).to_be_bytes());
+        record.extend_from_slice(algorithm);
+        record.extend_from_slice(&time.to_be_bytes()[2..]);
+        record.extend_from_slice(&FUDGE.to_be_bytes());
+        record.extend_from_slice(&(mac.len() as u16).to_be_bytes());
+        record.extend_from_slice(&mac);
+        record.extend_from_slice(&self.original_id.to_be_bytes());
+        record.extend_from_slice(&end);
+        out.get_mut(length..length + record.len())?.copy_from_slice(&record);
+        out[10..12].copy_from_slice(&additional.to_be_bytes());
+        self.previous = mac;
+        self.first = false;
+        Some(length + record.len())
+    }
+}
+
+/// The reply to a request whose signature is wrong: header and question, NOTAUTH.
+pub(super) fn refuse(query: &[u8], signer: &mut Signer, reply: &mut [u8]) -> Option<usize> {
+    let message = Message::new(query).ok()?;
+    let flags = Flags(message.flags().0 & (0x7800 | Flags::RD) | Flags::QR | Rcode::NOTAUTH.0);
+    let mut builder = crate::wire::Builder::new(reply, message.id(), flags).ok()?;
+    if let Ok((question, _)) = message.question() {
+        builder.question(question.name.as_name(), question.rtype, question.class).ok()?;
+    }
+    let length = builder.finish();
+    signer.sign(reply, length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Origin, Server, Transport, tests};
+    use super::*;
+    use airglow_device::Instant;
+    use core::time::Duration;
+
+    const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    /// A signed query: its signature made at `time` and cut to `length` bytes.
+    fn signed(key: &Key, time: u64, length: usize) -> Vec<u8> {
+        let query = tests::query("web.example.com", RecordType::A, None);
+        let mut signer = Signer {
+            key: Some(key.clone()),
+            name: key.name,
+            algorithm: NameBuf::from_message(key.algorithm.name(), 0).unwrap().0,
+            previous: Vec::new(),
+            original_id: 99,
+            time,
+            now: time,
+            fudge: FUDGE,
+            error: 0,
+            first: true,
+        };
+        // A request has no MAC before it: sign by hand what `sign` puts a length in front of.
+        let mut out = alloc::vec![0; 512];
+        out[..query.len()].copy_from_slice(&query);
+        let size = signer.sign(&mut out, query.len()).unwrap();
+        let mut variables = signer.variables(time, FUDGE);
+        variables.extend_from_slice(&[0; 4]);
+        let mac = key.algorithm.mac(&key.secret, &[&query, &variables]);
+        let end = size - 6;
+        let start = end - mac.len();
+        out[start..end].copy_from_slice(&mac);
+        out.copy_within(end..size, start + length);
+        out.truncate(size - mac.len() + length);
+        out[start - 2..start].copy_from_slice(&(length as u16).to_be_bytes());
+        let data = query.len() + key.name.as_name().len() + 8;
+        let rdata = (out.len() - data - 2) as u16;
+        out[data..data + 2].copy_from_slice(&rdata.to_be_bytes());
+        out
+    }
+
+    /// The code, the TSIG record's error and the length of its MAC.
+    fn ask(query: &[u8], unix: Option<u64>) -> Option<(Rcode, Option<(u16, usize)>)> {
+        let keys: [Key; 1] = [alloc::format!("k.example:hmac-sha256:{SECRET}").parse().unwrap()];
+        let mut server = Server::new(tests::zones(tests::ZONE), Config { keys: &keys, ..Config::default() });
+        let now = || Now { monotonic: Instant::ZERO, unix: unix.map(Duration::from_secs) };
+        let mut reply = [0; 1232];
+        let origin = Origin { peer: Some([192, 0, 2, 1].into()), transport: Transport::Udp, now: &now };
+        let length = server.respond_to(&origin, query, &mut reply)?;
+        let message = Message::new(&reply[..length]).unwrap();
+        let tsig = message.records().map(Result::unwrap).find(|record| record.rtype == RecordType::TSIG);
+        let tsig = tsig.map(|record| {
+            let used = NameBuf::from_message(&reply, record.rdata_offset).unwrap().1;
+            let mac = usize::from(u16::from_be_bytes([record.rdata[used + 8], record.rdata[used + 9]]));
+            let error = used + 10 + mac + 2;
+            (u16::from_be_bytes([record.rdata[error], record.rdata[error + 1]]), mac)
+        });
+        Some((message.flags().rcode(), tsig))
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_signed_where_it_may_be() {
+        let key: Key = alloc::format!("K.Example:hmac-sha256:{SECRET}").parse().unwrap();
+        let good = signed(&key, 1000, 32);
+        assert_eq!(ask(&good, Some(1000)), Some((Rcode::NOERROR, Some((0, 32)))));
+        assert_eq!(ask(&good, Some(1300)), Some((Rcode::NOERROR, Some((0, 32)))));
+        assert_eq!(ask(&good, Some(1301)), Some((Rcode::NOTAUTH, Some((BADTIME, 32)))));
+        assert_eq!(ask(&good, Some(699)), Some((Rcode::NOTAUTH, Some((BADTIME, 32)))));
+        assert_eq!(ask(&good, None), Some((Rcode::SERVFAIL, None)));
+        assert_eq!(ask(&signed(&key, 1000, 16), Some(1000)), Some((Rcode::NOTAUTH, Some((BADTRUNC, 32)))));
+        assert_eq!(ask(&signed(&key, 1000, 15), Some(1000)), Some((Rcode::FORMERR, None)));
+        let other: Key = "k.example:hmac-sha256:/w==".parse().unwrap();
+        assert_eq!(ask(&signed(&other, 1000, 32), Some(1000)), Some((Rcode::NOTAUTH, Some((BADSIG, 0)))));
+        for text in
+            [alloc::format!("k.example:hmac-sha512:{SECRET}"), alloc::format!("j:hmac-sha256:{SECRET}")]
+        {
+            let key: Key = text.parse().unwrap();
+            let query = signed(&key, 1000, 32);
+            assert_eq!(ask(&query, Some(1000)), Some((Rcode::NOTAUTH, Some((BADKEY, 0)))));
+        }
+        // Every bit that is signed counts, and no damage is a panic; a reply is never answered.
+        for at in 0..good.len() * 8 {
+            let mut damaged = good.clone();
+            damaged[at / 8] ^= 1 << (at % 8);
+            let answer = ask(&damaged, Some(1000));
+            // The id is free to change on the way, and the case of the names in the record is no part of them.
+            let free = at / 8 < 2 || damaged.eq_ignore_ascii_case(&good);
+            assert!(free || answer.is_none_or(|answer| answer.1 != Some((0, 32))), "bit {at}: {answer:?}");
+            assert_eq!(answer.is_none(), damaged[2] & 0x80 != 0, "bit {at}");
+        }
+        for length in 0..good.len() {
+            assert!(ask(&good[..length], Some(1000)).is_none_or(|answer| answer.1.is_none()));
+        }
+    }
+
+    #[test]
+    fn keys_are_read() {
+        for wrong in [
+            "",
+            "k",
+            "k:hmac-sha256",
+            "k:hmac-md5:AAAA",
+            "k:hmac-sha256:",
+            "k:hmac-sha256:A",
+            "..:hmac-sha256:AAAA",
+        ] {
+            assert!(wrong.parse::<Key>().is_err(), "{wrong}");
+        }
+    }
+}
