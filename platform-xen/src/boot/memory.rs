@@ -11,14 +11,15 @@ use super::{
 };
 use crate::interface::{paging, start_info::StartInfo};
 use core::ops::Range;
+use x86_64::structures::paging::PageTableFlags;
 
 const PAGE: u64 = 4096;
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
-const ACCESSED: u64 = 1 << 5;
-const DIRTY: u64 = 1 << 6;
-const NO_EXECUTE: u64 = 1 << 63;
+const PRESENT: u64 = PageTableFlags::PRESENT.bits();
+const WRITABLE: u64 = PageTableFlags::WRITABLE.bits();
+const USER: u64 = PageTableFlags::USER_ACCESSIBLE.bits();
+const ACCESSED: u64 = PageTableFlags::ACCESSED.bits();
+const DIRTY: u64 = PageTableFlags::DIRTY.bits();
+const NO_EXECUTE: u64 = PageTableFlags::NO_EXECUTE.bits();
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
 const READ: u64 = PRESENT | USER | ACCESSED | NO_EXECUTE;
