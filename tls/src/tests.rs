@@ -2,7 +2,7 @@
 use crate::{
     Alert, BUFFER, Certificate, Client, ClientConfig, Connection, Error, Event, PinnedKeys, Server,
     ServerConfig,
-    crypto::{CipherSuite, PrivateKey, RustCrypto, Signer},
+    crypto::{CipherSuite, PrivateKey, RustCrypto, SignatureScheme, Signer},
     wire::{ContentType, RECORD_HEADER, RecordHeader},
 };
 use airglow_device::SeededEntropy;
@@ -298,6 +298,30 @@ fn a_wrong_finished_or_signature_ends_the_handshake() {
             assert!(!client.is_connected());
         });
     }
+}
+
+/// Signs something else.
+struct Liar(PrivateKey);
+impl Signer for Liar {
+    fn schemes(&self) -> &[SignatureScheme] {
+        self.0.schemes()
+    }
+    fn sign(&self, scheme: SignatureScheme, message: &[u8], out: &mut [u8]) -> Option<usize> {
+        self.0.sign(scheme, &[message, b"?"].concat(), out)
+    }
+}
+
+#[test]
+fn a_server_without_the_key_is_refused() {
+    let key = Liar(key("p256"));
+    let certificates = [Certificate { chain: &[P256], key: &key, names: &[] }];
+    let config = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[] };
+    with_pair(&[], "p256.example", BUFFER, |mut client, _| {
+        let entropy = SeededEntropy::predictable(1);
+        let mut server = Connection::server(&config, &entropy, vec![0; BUFFER], vec![0; 3_000]);
+        assert!(carry!(client, server, 99_999).is_ok());
+        assert_eq!(carry!(server, client, 99_999), Err(Error::Sent(Alert::DECRYPT_ERROR)));
+    });
 }
 
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
