@@ -237,12 +237,35 @@ impl<'a> Server<'a> {
     pub fn respond_to(&mut self, origin: &Origin<'_>, query: &[u8], reply: &mut [u8]) -> Option<usize> {
         self.stats.received += 1;
         let allow = self.config.allow;
-        let mut denied = !allow.is_empty()
+        let denied = !allow.is_empty()
             && origin.peer.is_some_and(|peer| !allow.iter().any(|prefix| prefix.contains(peer)));
         let udp_payload = (origin.transport == Transport::Udp).then_some(self.config.udp_payload);
         let cookies = self.config.cookies.is_some() && origin.peer.is_some();
         let plain = if denied { None } else { Plain::read(query, udp_payload, cookies) };
         let ready = plain.as_ref().and_then(|plain| self.precomputed.reply(plain, reply));
+        if let Some(written) = &ready
+            && written.cookie.is_none()
+            && self.rate_limiter.is_none()
+        {
+            self.stats.precomputed += 1;
+            self.count(Message::new(reply).ok()?.flags());
+            return Some(written.length);
+        }
+        self.respond_in_full(origin, query, plain.as_ref(), ready, denied, reply)
+    }
+
+    /// What [`Self::respond_to`] does when there is more to do than to copy. Apart from it, so that the usual case stays short.
+    #[inline(never)]
+    fn respond_in_full(
+        &mut self,
+        origin: &Origin<'_>,
+        query: &[u8],
+        plain: Option<&Plain<'_>>,
+        ready: Option<Written>,
+        mut denied: bool,
+        reply: &mut [u8],
+    ) -> Option<usize> {
+        let cookies = self.config.cookies.is_some() && origin.peer.is_some();
         let mut signer = None;
         let mut whole = Vec::new();
         let mut query = query;
@@ -286,7 +309,7 @@ impl<'a> Server<'a> {
                     self.stats.dropped += 1;
                     return None;
                 };
-                if let (Some(plain), Some(bytes)) = (&plain, reply.get(..written.length)) {
+                if let (Some(plain), Some(bytes)) = (plain, reply.get(..written.length)) {
                     self.precomputed.keep(plain, bytes, written.options);
                 }
                 written
