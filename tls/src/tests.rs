@@ -324,6 +324,13 @@ fn a_server_without_the_key_is_refused() {
     });
 }
 
+#[test]
+fn the_state_beside_the_buffers_is_small() {
+    // What the README says, on this kind of processor.
+    let sizes = (size_of::<ServerEnd<'_>>(), size_of::<ClientEnd<'_>>());
+    assert!(sizes.0 <= 4096 && sizes.1 <= 4096, "{sizes:?}");
+}
+
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
 
 #[test]
