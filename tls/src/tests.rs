@@ -235,7 +235,7 @@ fn every_changed_byte_of_the_answer_is_noticed() {
                 assert!(!client.is_connected(), "byte {index} {outcome:?}");
             }
         });
-        index += 3;
+        index += 1;
     }
 }
 
