@@ -14,6 +14,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A command for `program` whose process ends when this one does, however that ends. Start it from a thread that lives as long.
+pub fn tied(program: &str) -> Command {
+    if cfg!(target_os = "linux") {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", program]);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
 /// Runs `command`, its standard output and error together in the file `log`, for at most `limit`;
 /// `line` sees every line. Nothing is read from the terminal.
 pub fn logged(

@@ -4,6 +4,7 @@
 use super::{archive::Archive, dom0::Dom0};
 use crate::{
     failure::{Context, Failure, Result},
+    process,
     progress::Step,
 };
 use std::{
@@ -107,7 +108,7 @@ impl Machine {
             format!("if=none,id={id},file={},format=raw,cache=unsafe", comma(&file(&format!("{id}.img"))))
         };
         let log = fs::File::create(file("qemu.log")).context("qemu.log")?;
-        let mut qemu = Command::new("qemu-system-x86_64");
+        let mut qemu = process::tied("qemu-system-x86_64");
         // SMAP off: QEMU's emulation takes an IRET in ring 3 for a supervisor access, of which a PV kernel dies.
         qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max,-smap", "-smp", "2", "-m", "1024"])
             .args(["-nodefaults", "-nographic", "-no-reboot"])
