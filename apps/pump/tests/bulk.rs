@@ -149,19 +149,22 @@ fn a_gibibyte_each_way_over_a_clean_link_is_intact() {
     assert!(pump.server.runs(), "{}", pump.server.so_far());
 }
 
-/// One upload and one download, at the same time, each of one connection.
+/// One upload and one download, at the same time, each of one connection: 256 MiB, or `AIRGLOW_BULK_MIB` in the environment.
 #[test]
-fn a_gibibyte_each_way_over_a_bad_wire_is_intact() {
+fn bulk_each_way_over_a_bad_wire_is_intact() {
+    let mebibytes = std::env::var("AIRGLOW_BULK_MIB").map_or(256, |n| n.parse().expect("a number of MiB"));
     let mut pump = pump(Some(&["delay=10ms", "loss=2%", "reorder=2%", "seed=7"]));
     let rates = pump.client.enter(|| {
         thread::scope(|scope| {
-            let ways =
-                [upload as fn(u64) -> _, download].map(|one| scope.spawn(move || flows(1, 1024 * MIB, one)));
+            let ways = [upload as fn(u64) -> _, download]
+                .map(|one| scope.spawn(move || flows(1, mebibytes * MIB, one)));
             ways.map(|way| way.join().unwrap())
         })
     });
     let [up, down] = rates.map(|rate| rate / MIB as f64);
-    println!("a round trip of 20 ms, 2 % lost each way, 2 % late: up {up:.1} MiB/s, down {down:.1} MiB/s");
+    println!(
+        "{mebibytes} MiB, a round trip of 20 ms, 2 % lost each way, 2 % late: up {up:.1} MiB/s, down {down:.1} MiB/s"
+    );
     assert!(pump.server.runs(), "{}", pump.server.so_far());
 }
 
