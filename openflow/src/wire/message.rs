@@ -25,77 +25,28 @@ impl Version {
     }
 }
 
-/// The kind of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the specification's")]
-pub enum Kind {
-    Hello,
-    Error,
-    EchoRequest,
-    EchoReply,
-    Experimenter,
-    FeaturesRequest,
-    FeaturesReply,
-    GetConfigRequest,
-    GetConfigReply,
-    SetConfig,
-    PacketIn,
-    FlowRemoved,
-    PortStatus,
-    PacketOut,
-    FlowMod,
-    GroupMod,
-    PortMod,
-    TableMod,
-    MultipartRequest,
-    MultipartReply,
-    BarrierRequest,
-    BarrierReply,
-    QueueGetConfigRequest,
-    QueueGetConfigReply,
-    RoleRequest,
-    RoleReply,
-    GetAsyncRequest,
-    GetAsyncReply,
-    SetAsync,
-    MeterMod,
+macro_rules! kinds {
+    ($($name:ident),* $(,)?) => {
+        /// The kind of a message.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the names are the specification's")]
+        pub enum Kind { $($name),* }
+
+        /// By their numbers, in OpenFlow 1.3.
+        const KINDS_13: [Kind; [$(Kind::$name),*].len()] = [$(Kind::$name),*];
+    };
+}
+
+// In the order of their numbers in OpenFlow 1.3.
+kinds! {
+    Hello, Error, EchoRequest, EchoReply, Experimenter, FeaturesRequest, FeaturesReply,
+    GetConfigRequest, GetConfigReply, SetConfig, PacketIn, FlowRemoved, PortStatus, PacketOut,
+    FlowMod, GroupMod, PortMod, TableMod, MultipartRequest, MultipartReply, BarrierRequest,
+    BarrierReply, QueueGetConfigRequest, QueueGetConfigReply, RoleRequest, RoleReply,
+    GetAsyncRequest, GetAsyncReply, SetAsync, MeterMod,
 }
 
 use Kind::*;
-
-/// By their numbers, in OpenFlow 1.3.
-const KINDS_13: [Kind; 30] = [
-    Hello,
-    Error,
-    EchoRequest,
-    EchoReply,
-    Experimenter,
-    FeaturesRequest,
-    FeaturesReply,
-    GetConfigRequest,
-    GetConfigReply,
-    SetConfig,
-    PacketIn,
-    FlowRemoved,
-    PortStatus,
-    PacketOut,
-    FlowMod,
-    GroupMod,
-    PortMod,
-    TableMod,
-    MultipartRequest,
-    MultipartReply,
-    BarrierRequest,
-    BarrierReply,
-    QueueGetConfigRequest,
-    QueueGetConfigReply,
-    RoleRequest,
-    RoleReply,
-    GetAsyncRequest,
-    GetAsyncReply,
-    SetAsync,
-    MeterMod,
-];
 
 /// By their numbers, in OpenFlow 1.0, which calls multipart messages statistics.
 const KINDS_10: [Kind; 22] = [
