@@ -58,7 +58,26 @@ pub struct Memory<'m> {
     pub(crate) wakers: Slice<'m, UdpWakers>,
 }
 
-/// Memory for a stack that does not allocate; a board keeps one in a `static`.
+/// A table that is made when a stack takes its memory. Until then it is all zeros whatever `T` is, so that a `static` takes no
+/// room in an image.
+#[repr(u8)]
+enum Later<T> {
+    Unused = 0,
+    Made(T),
+}
+
+impl<T, const N: usize> Later<[T; N]> {
+    /// Makes the table of empty rows, in its place.
+    fn make(&mut self, row: impl Fn() -> T) -> Slice<'_, T> {
+        *self = Self::Made(core::array::from_fn(|_| row()));
+        match self {
+            Self::Unused => Slice::default(),
+            Self::Made(rows) => Slice::Borrowed(rows),
+        }
+    }
+}
+
+/// Memory for a stack that does not allocate; a board keeps one in a `static`, where it is all zeros until a stack takes it.
 ///
 /// | parameter | of | bytes each, on 64 bits |
 /// |---|---|---|
@@ -78,14 +97,14 @@ pub struct StackMemory<
     const DATAGRAMS: usize = 1536,
     const PENDING: usize = 1,
 > {
-    interfaces: [Interface; INTERFACES],
-    addresses: [Option<Address>; ADDRESSES],
-    neighbors: [Option<Neighbor>; NEIGHBORS],
-    routes: [Option<RouteEntry>; ROUTES],
+    interfaces: Later<[Interface; INTERFACES]>,
+    addresses: Later<[Option<Address>; ADDRESSES]>,
+    neighbors: Later<[Option<Neighbor>; NEIGHBORS]>,
+    routes: Later<[Option<RouteEntry>; ROUTES]>,
     pending: [PendingPacket; PENDING],
-    sockets: [UdpSlot; SOCKETS],
+    sockets: Later<[UdpSlot; SOCKETS]>,
     datagrams: [[u8; DATAGRAMS]; SOCKETS],
-    wakers: [UdpWakers; SOCKETS],
+    wakers: Later<[UdpWakers; SOCKETS]>,
 }
 
 impl<
@@ -101,14 +120,14 @@ impl<
     /// Empty tables.
     pub const fn new() -> Self {
         Self {
-            interfaces: [const { Interface::NONE }; INTERFACES],
-            addresses: [const { None }; ADDRESSES],
-            neighbors: [const { None }; NEIGHBORS],
-            routes: [const { None }; ROUTES],
+            interfaces: Later::Unused,
+            addresses: Later::Unused,
+            neighbors: Later::Unused,
+            routes: Later::Unused,
             pending: [const { PendingPacket::EMPTY }; PENDING],
-            sockets: [const { UdpSlot::CLOSED }; SOCKETS],
+            sockets: Later::Unused,
             datagrams: [[0; DATAGRAMS]; SOCKETS],
-            wakers: [const { UdpWakers { receive: None, send: None } }; SOCKETS],
+            wakers: Later::Unused,
         }
     }
 }
@@ -144,15 +163,15 @@ impl<
         memory: &'m mut StackMemory<INTERFACES, ADDRESSES, NEIGHBORS, ROUTES, SOCKETS, DATAGRAMS, PENDING>,
     ) -> Self {
         Self {
-            interfaces: Slice::Borrowed(&mut memory.interfaces),
-            addresses: Slice::Borrowed(&mut memory.addresses),
-            neighbors: Slice::Borrowed(&mut memory.neighbors),
-            routes: Slice::Borrowed(&mut memory.routes),
+            interfaces: memory.interfaces.make(|| Interface::NONE),
+            addresses: memory.addresses.make(|| None),
+            neighbors: memory.neighbors.make(|| None),
+            routes: memory.routes.make(|| None),
             pending: Slice::Borrowed(&mut memory.pending),
-            sockets: Slice::Borrowed(&mut memory.sockets),
+            sockets: memory.sockets.make(|| UdpSlot::CLOSED),
             datagrams: Slice::Borrowed(memory.datagrams.as_flattened_mut()),
             datagrams_len: DATAGRAMS,
-            wakers: Slice::Borrowed(&mut memory.wakers),
+            wakers: memory.wakers.make(UdpWakers::default),
         }
     }
 }

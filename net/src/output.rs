@@ -65,7 +65,8 @@ impl From<Full> for SendError {
 
 /// A frame that waits for the Ethernet address of its next hop.
 pub(crate) struct PendingPacket {
-    next_hop: Option<IpAddr>,
+    /// [`FREE`](Self::FREE): nothing waits here.
+    next_hop: IpAddr,
     interface: usize,
     len: usize,
     meta: TxMeta,
@@ -74,8 +75,10 @@ pub(crate) struct PendingPacket {
 }
 
 impl PendingPacket {
+    /// No next hop; all zeros, so that a `static` with free places takes no room in an image.
+    const FREE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     pub const EMPTY: Self = Self {
-        next_hop: None,
+        next_hop: Self::FREE,
         interface: 0,
         len: 0,
         meta: TxMeta::NONE,
@@ -300,7 +303,7 @@ impl Core<'_> {
                 (pending.len, pending.meta) = (frame.len, frame.meta);
                 pending.since = now;
                 pending.interface = path.interface;
-                pending.next_hop = Some(path.next_hop).filter(|_| pending.len > 0);
+                pending.next_hop = if pending.len > 0 { path.next_hop } else { PendingPacket::FREE };
             }
             _ => self.stats.unresolved += 1,
         }
@@ -312,16 +315,17 @@ impl Core<'_> {
 
     /// The place for a packet to `path`: the one its predecessor has, a free one, the oldest.
     fn pending_slot(&mut self, path: Path) -> Option<&mut PendingPacket> {
-        let mine = |p: &PendingPacket| p.next_hop == Some(path.next_hop) && p.interface == path.interface;
+        let mine = |p: &PendingPacket| p.next_hop == path.next_hop && p.interface == path.interface;
         let index = match self.pending.iter().position(mine) {
             Some(index) => index,
             None => {
-                let key = |(_, p): &(usize, &PendingPacket)| p.next_hop.map(|_| p.since);
+                let key =
+                    |(_, p): &(usize, &PendingPacket)| (p.next_hop != PendingPacket::FREE).then_some(p.since);
                 self.pending.iter().enumerate().min_by_key(key)?.0
             }
         };
         let slot = self.pending.get_mut(index)?;
-        if slot.next_hop.is_some() {
+        if slot.next_hop != PendingPacket::FREE {
             self.stats.unresolved += 1;
         }
         Some(slot)
@@ -336,10 +340,10 @@ impl Core<'_> {
         mac: MacAddr,
     ) {
         for pending in self.pending.iter_mut() {
-            if pending.next_hop != Some(next_hop) || pending.interface != interface {
+            if pending.next_hop != next_hop || pending.interface != interface {
                 continue;
             }
-            pending.next_hop = None;
+            pending.next_hop = PendingPacket::FREE;
             let Some(bytes) = pending.bytes.get_mut(..pending.len) else { continue };
             if let Some(dst) = bytes.first_chunk_mut::<6>() {
                 *dst = mac.0;
@@ -361,8 +365,8 @@ impl Core<'_> {
     /// The next hop does not answer: what waited for it is dropped.
     pub(crate) fn drop_pending(&mut self, interface: usize, next_hop: IpAddr) {
         for pending in self.pending.iter_mut() {
-            if pending.next_hop == Some(next_hop) && pending.interface == interface {
-                pending.next_hop = None;
+            if pending.next_hop == next_hop && pending.interface == interface {
+                pending.next_hop = PendingPacket::FREE;
                 self.stats.unresolved += 1;
             }
         }

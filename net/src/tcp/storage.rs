@@ -229,9 +229,6 @@ impl<T> From<T> for Inline<T> {
 
 macro_rules! storage_methods {
     () => {
-        fn limits(&self) -> Limits {
-            self.limits
-        }
         fn parts(&mut self) -> Parts<'_, Self> {
             Parts {
                 connections: &mut self.connections,
@@ -340,6 +337,9 @@ impl<C: Default, L: Default> Storage for Heap<C, L> {
     type HalfOpen = super::table::VecRows<Inline<HalfOpen>>;
     type TimeWait = super::table::VecRows<Inline<TimeWait>>;
     type Listeners = super::table::VecRows<Inline<ListenerRecord<L>>>;
+    fn limits(&self) -> Limits {
+        self.limits
+    }
     storage_methods!();
 }
 
@@ -356,7 +356,6 @@ pub struct Fixed<
     C = crate::socket::tcp::StreamWakers,
     L = crate::socket::tcp::ListenerWakers,
 > {
-    limits: Limits,
     connections: Table<ArrayRows<FixedRecord<C, RX, TX>, CONNECTIONS>>,
     half_open: Table<ArrayRows<Inline<HalfOpen>, CONNECTIONS>>,
     time_wait: Table<ArrayRows<Inline<TimeWait>, CONNECTIONS>>,
@@ -367,10 +366,9 @@ pub struct Fixed<
 impl<const CONNECTIONS: usize, const RX: usize, const TX: usize, const LISTENERS: usize, C, L>
     Fixed<CONNECTIONS, RX, TX, LISTENERS, C, L>
 {
-    /// All of it, empty; fit for a `static`.
+    /// All of it, empty, and without `alloc` all zeros: a `static` takes no room in an image.
     pub const fn new() -> Self {
         Self {
-            limits: Limits { receive: RX, send: TX },
             connections: Table::new(ArrayRows::new()),
             half_open: Table::new(ArrayRows::new()),
             time_wait: Table::new(ArrayRows::new()),
@@ -420,6 +418,9 @@ impl<
     type HalfOpen = ArrayRows<Inline<HalfOpen>, CONNECTIONS>;
     type TimeWait = ArrayRows<Inline<TimeWait>, CONNECTIONS>;
     type Listeners = ArrayRows<Inline<ListenerRecord<L>>, LISTENERS>;
+    fn limits(&self) -> Limits {
+        Limits { receive: RX, send: TX }
+    }
     storage_methods!();
 }
 

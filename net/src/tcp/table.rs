@@ -34,6 +34,19 @@ pub struct Link {
 }
 
 impl Link {
+    /// All bits zero, see [`Table::new`].
+    const ZERO: Self = Self {
+        bucket: 0,
+        next: 0,
+        hash: 0,
+        generation: 0,
+        queued: [0; 2],
+        heap: 0,
+        place: 0,
+        at: Instant::ZERO,
+        hashed: false,
+        live: false,
+    };
     const NEW: Self = Self {
         bucket: NONE,
         next: NONE,
@@ -63,16 +76,51 @@ struct Ends {
     last: u32,
 }
 
+/// Room for a value. Unlike an `Option`, an empty one is all zeros whatever lies in it, so that a `static` full of them takes no
+/// room in an image.
+#[derive(Debug)]
+#[repr(u8)]
+pub enum Cell<C> {
+    /// Nothing.
+    Empty = 0,
+    /// A value.
+    Full(C),
+}
+
+impl<C> Cell<C> {
+    fn take(&mut self) -> Option<C> {
+        match core::mem::replace(self, Self::Empty) {
+            Self::Empty => None,
+            Self::Full(value) => Some(value),
+        }
+    }
+}
+
+impl<C: DerefMut> Cell<C> {
+    fn get(&self) -> Option<&C::Target> {
+        match self {
+            Self::Empty => None,
+            Self::Full(value) => Some(value),
+        }
+    }
+    fn get_mut(&mut self) -> Option<&mut C::Target> {
+        match self {
+            Self::Empty => None,
+            Self::Full(value) => Some(value),
+        }
+    }
+}
+
 /// The memory of a table: as many links as values.
 pub trait Rows {
     /// What a row holds: the thing itself or a box with it.
     type Cell: DerefMut;
     /// Both arrays.
-    fn parts(&mut self) -> (&mut [Link], &mut [Option<Self::Cell>]);
+    fn parts(&mut self) -> (&mut [Link], &mut [Cell<Self::Cell>]);
     /// The links.
     fn links(&self) -> &[Link];
     /// The values.
-    fn cells(&self) -> &[Option<Self::Cell>];
+    fn cells(&self) -> &[Cell<Self::Cell>];
     /// Makes more rows; `false` when there may be no more.
     fn grow(&mut self) -> bool;
 }
@@ -96,22 +144,22 @@ impl<T> DerefMut for Inline<T> {
 #[derive(Debug)]
 pub struct ArrayRows<C, const N: usize> {
     links: [Link; N],
-    cells: [Option<C>; N],
+    cells: [Cell<C>; N],
 }
 impl<C, const N: usize> ArrayRows<C, N> {
     pub(crate) const fn new() -> Self {
-        Self { links: [Link::NEW; N], cells: [const { None }; N] }
+        Self { links: [Link::ZERO; N], cells: [const { Cell::Empty }; N] }
     }
 }
 impl<C: DerefMut, const N: usize> Rows for ArrayRows<C, N> {
     type Cell = C;
-    fn parts(&mut self) -> (&mut [Link], &mut [Option<C>]) {
+    fn parts(&mut self) -> (&mut [Link], &mut [Cell<C>]) {
         (&mut self.links, &mut self.cells)
     }
     fn links(&self) -> &[Link] {
         &self.links
     }
-    fn cells(&self) -> &[Option<C>] {
+    fn cells(&self) -> &[Cell<C>] {
         &self.cells
     }
     fn grow(&mut self) -> bool {
@@ -124,7 +172,7 @@ impl<C: DerefMut, const N: usize> Rows for ArrayRows<C, N> {
 #[derive(Debug)]
 pub struct VecRows<C> {
     links: alloc::vec::Vec<Link>,
-    cells: alloc::vec::Vec<Option<C>>,
+    cells: alloc::vec::Vec<Cell<C>>,
     most: usize,
 }
 #[cfg(feature = "alloc")]
@@ -136,13 +184,13 @@ impl<C> VecRows<C> {
 #[cfg(feature = "alloc")]
 impl<C: DerefMut> Rows for VecRows<C> {
     type Cell = C;
-    fn parts(&mut self) -> (&mut [Link], &mut [Option<C>]) {
+    fn parts(&mut self) -> (&mut [Link], &mut [Cell<C>]) {
         (&mut self.links, &mut self.cells)
     }
     fn links(&self) -> &[Link] {
         &self.links
     }
-    fn cells(&self) -> &[Option<C>] {
+    fn cells(&self) -> &[Cell<C>] {
         &self.cells
     }
     fn grow(&mut self) -> bool {
@@ -155,7 +203,7 @@ impl<C: DerefMut> Rows for VecRows<C> {
             return false;
         }
         self.links.resize(then, Link::NEW);
-        self.cells.resize_with(then, || None);
+        self.cells.resize_with(then, || Cell::Empty);
         true
     }
 }
@@ -170,6 +218,8 @@ pub struct Table<R> {
 /// What is not in the rows.
 #[derive(Debug)]
 struct State {
+    /// Something was inserted; until then all links and all of this are zeros.
+    started: bool,
     free: u32,
     /// Rows from here on were never used.
     used: u32,
@@ -181,8 +231,11 @@ struct State {
 const EMPTY: Ends = Ends { first: NONE, last: NONE };
 
 impl<R> Table<R> {
+    /// Empty, and all zeros when `rows` are.
     pub(crate) const fn new(rows: R) -> Self {
-        Self { rows, state: State { free: NONE, used: 0, len: 0, heap_len: 0, queues: [EMPTY; 2] } }
+        const ZERO: Ends = Ends { first: 0, last: 0 };
+        let state = State { started: false, free: 0, used: 0, len: 0, heap_len: 0, queues: [ZERO; 2] };
+        Self { rows, state }
     }
     /// Rows with a value.
     pub(crate) fn len(&self) -> usize {
@@ -190,13 +243,14 @@ impl<R> Table<R> {
     }
     /// The queue is not empty.
     pub(crate) fn has_queued(&self, queue: Queue) -> bool {
-        self.state.queues[queue as usize].first != NONE
+        self.state.started && self.state.queues[queue as usize].first != NONE
     }
 }
 
 impl<R: Rows> Table<R> {
     /// Puts `cell` in a free row; gives it back when there is none.
     pub(crate) fn insert(&mut self, hash: u32, cell: R::Cell) -> Result<u32, R::Cell> {
+        self.state.start(self.rows.parts().0);
         let index = match self.state.take_free(self.rows.parts().0) {
             Some(index) => index,
             None => {
@@ -212,7 +266,7 @@ impl<R: Rows> Table<R> {
             }
         };
         let (links, cells) = self.rows.parts();
-        cells[index as usize] = Some(cell);
+        cells[index as usize] = Cell::Full(cell);
         chain(links, index, hash);
         Ok(index)
     }
@@ -223,11 +277,14 @@ impl<R: Rows> Table<R> {
         hash: u32,
         is: impl Fn(&<R::Cell as core::ops::Deref>::Target) -> bool,
     ) -> Option<u32> {
+        if self.state.len == 0 {
+            return None;
+        }
         let links = self.rows.links();
         let cells = self.rows.cells();
         let mut at = links.get(bucket(links.len(), hash))?.bucket;
         while let Some(link) = links.get(at as usize) {
-            if link.hash == hash && cells[at as usize].as_deref().is_some_and(&is) {
+            if link.hash == hash && cells[at as usize].get().is_some_and(&is) {
                 return Some(at);
             }
             at = link.next;
@@ -241,10 +298,10 @@ impl<R: Rows> Table<R> {
     }
 
     pub(crate) fn get(&self, index: u32) -> Option<&<R::Cell as core::ops::Deref>::Target> {
-        self.rows.cells().get(index as usize)?.as_deref()
+        self.rows.cells().get(index as usize)?.get()
     }
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut <R::Cell as core::ops::Deref>::Target> {
-        self.rows.parts().1.get_mut(index as usize)?.as_deref_mut()
+        self.rows.parts().1.get_mut(index as usize)?.get_mut()
     }
     /// Tells this value of the row from earlier ones.
     pub(crate) fn generation(&self, index: u32) -> u32 {
@@ -307,7 +364,12 @@ impl<R: Rows> Table<R> {
     }
     /// Numbers of the rows with a value.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
-        self.rows.cells().iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(index, _)| index as u32)
+        self.rows
+            .cells()
+            .iter()
+            .enumerate()
+            .filter(|(_, cell)| matches!(cell, Cell::Full(_)))
+            .map(|(index, _)| index as u32)
     }
 }
 
@@ -354,6 +416,13 @@ fn rehash(links: &mut [Link]) {
 }
 
 impl State {
+    fn start(&mut self, links: &mut [Link]) {
+        if !self.started {
+            links.fill(Link::NEW);
+            *self = Self { started: true, free: NONE, used: 0, len: 0, heap_len: 0, queues: [EMPTY; 2] };
+        }
+    }
+
     fn take_free(&mut self, links: &mut [Link]) -> Option<u32> {
         let index = if let Some(link) = links.get(self.free as usize) {
             core::mem::replace(&mut self.free, link.next)
@@ -401,6 +470,9 @@ impl State {
     }
 
     fn dequeue(&mut self, links: &mut [Link], queue: Queue) -> Option<u32> {
+        if !self.started {
+            return None;
+        }
         loop {
             let ends = &mut self.queues[queue as usize];
             let index = ends.first;
