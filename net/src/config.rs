@@ -163,15 +163,15 @@ pub struct InterfaceConfig {
 }
 
 impl Default for InterfaceConfig {
-    /// No IPv4; IPv6 with a link-local address and what routers advertise.
+    /// No IPv4; with the feature `ipv6` a link-local address and what routers advertise.
     fn default() -> Self {
         Self {
             ipv4: None,
             ipv6: None,
             dhcp: false,
             dhcp_probe: true,
-            slaac: true,
-            ipv6_enabled: true,
+            slaac: crate::IPV6,
+            ipv6_enabled: crate::IPV6,
             dad_transmits: 1,
         }
     }
@@ -202,14 +202,21 @@ impl InterfaceConfig {
     pub fn from_parameters<'a>(parameters: &Parameters<'a>) -> Result<Self, ParameterError<'a>> {
         let gateway: Option<Ipv4Addr> =
             parameters.get("gateway", "the router's IPv4 address, as in gateway=10.0.0.1")?;
-        let gateway6: Option<Ipv6Addr> =
-            parameters.get("gateway6", "the router's IPv6 address, as in gateway6=2001:db8::1")?;
         let ipv4: Option<Ipv4Cidr> =
             parameters.get("ipv4", "an IPv4 address and its prefix length, as in ipv4=10.0.0.2/24")?;
-        let mut config = Self { dhcp: parameters.switch("dhcp")?.unwrap_or(false), ..Self::default() };
+        let mut config = Self::default();
+        if crate::DHCP {
+            config.dhcp = parameters.switch("dhcp")?.unwrap_or(false);
+        }
         let probe = parameters.switch("probe")?;
         config.ipv4 = ipv4.map(|address| Ipv4Config { address, gateway, probe: probe.unwrap_or(false) });
         config.dhcp_probe = probe.unwrap_or(true);
+        if !crate::IPV6 {
+            parameters.get::<Off>("ipv6", "`off`: this image was built without IPv6")?;
+            return Ok(config);
+        }
+        let gateway6: Option<Ipv6Addr> =
+            parameters.get("gateway6", "the router's IPv6 address, as in gateway6=2001:db8::1")?;
         match parameters.text("ipv6") {
             None | Some("auto" | "on" | "") => {}
             Some("off") => {
@@ -228,6 +235,16 @@ impl InterfaceConfig {
             config.slaac = slaac && config.ipv6_enabled;
         }
         Ok(config)
+    }
+}
+
+/// The word `off`.
+struct Off;
+
+impl FromStr for Off {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "off" { Ok(Self) } else { Err(()) }
     }
 }
 

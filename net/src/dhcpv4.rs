@@ -101,10 +101,16 @@ impl Client {
 
 impl Core<'_> {
     fn dhcp_client(&mut self, interface: usize) -> Option<&mut Client> {
+        if !crate::DHCP {
+            return None;
+        }
         self.interfaces.get_mut(interface)?.dhcp.as_mut()
     }
 
     pub(crate) fn start_dhcp(&mut self, now: Instant, interface: usize) {
+        if !crate::DHCP {
+            return;
+        }
         let xid = self.random.next() as u32;
         if let Some(card) = self.interfaces.get_mut(interface) {
             card.dhcp = Some(Client::new(now, xid));
@@ -133,12 +139,18 @@ impl Core<'_> {
 
     /// The interface has no address yet and waits for a server's answer.
     pub(crate) fn dhcp_waits(&self, interface: usize) -> bool {
+        if !crate::DHCP {
+            return false;
+        }
         let client = self.interfaces.get(interface).and_then(|i| i.dhcp);
         client.is_some_and(|c| matches!(c.state, State::Selecting | State::Requesting | State::Rebooting))
     }
 
     /// When a client has something to do.
     pub(crate) fn dhcp_timeout(&self) -> Instant {
+        if !crate::DHCP {
+            return Instant::MAX;
+        }
         let clients = self.interfaces.iter().filter(|i| i.up).filter_map(|i| i.dhcp.as_ref());
         clients.map(|client| client.next).min().unwrap_or(Instant::MAX)
     }
@@ -150,6 +162,9 @@ impl Core<'_> {
         received: &Received<'_>,
         datagram: &Datagram<'_>,
     ) -> bool {
+        if !crate::DHCP {
+            return false;
+        }
         let Some(card) = self.interfaces.get_mut(received.interface) else { return false };
         let (mac, Some(client)) = (card.mac, card.dhcp.as_mut()) else { return false };
         if datagram.dst_port() != CLIENT_PORT || received.src.is_ipv6() {
@@ -290,6 +305,9 @@ impl Core<'_> {
 
     /// Sends what is due.
     pub(crate) fn poll_dhcp(&mut self, now: Instant, link: &mut dyn Link) {
+        if !crate::DHCP {
+            return;
+        }
         for interface in 0..self.interfaces.len() {
             // A client that gives up starts over at once, and then waits for an answer.
             while self.poll_dhcp_client(now, interface, link) {}

@@ -140,7 +140,7 @@ impl Core<'_> {
     ) {
         if received.src.is_ipv4() {
             self.send_unreachable_v4(now, received, unreachable::PORT, link);
-        } else {
+        } else if crate::IPV6 {
             let error = |quoted| icmpv6::Repr::Unreachable { code: icmpv6::unreachable::PORT, quoted };
             self.send_icmpv6_error(now, received, &error, link);
         }

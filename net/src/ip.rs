@@ -164,6 +164,7 @@ impl<'m> Core<'m> {
     }
 
     /// Gives an interface its configuration; call once for each. More addresses and routes may follow.
+    /// [`Error::InvalidInput`] when it asks for a protocol whose feature is off.
     pub fn configure(
         &mut self,
         now: Instant,
@@ -171,6 +172,10 @@ impl<'m> Core<'m> {
         config: &InterfaceConfig,
     ) -> Result<(), Error> {
         let slot = self.interfaces.get_mut(interface).filter(|i| i.active).ok_or(Error::NoInterface)?;
+        let unspeakable = (config.dhcp && !crate::DHCP) || (config.ipv6_enabled && !crate::IPV6);
+        if unspeakable {
+            return Err(Error::InvalidInput);
+        }
         slot.config = Some(*config);
         if let Some(ipv4) = config.ipv4 {
             self.add_address(now, interface, ipv4.address.into(), Origin::Static, ipv4.probe)?;
@@ -179,7 +184,7 @@ impl<'m> Core<'m> {
                 self.add_route(RouteEntry::new(default, gateway.into(), interface))?;
             }
         }
-        if config.ipv6_enabled {
+        if crate::IPV6 && config.ipv6_enabled {
             self.start_ipv6(now, interface, config)?;
         }
         if config.dhcp {
@@ -339,7 +344,7 @@ impl<'m> Core<'m> {
             EtherType::IPV4 => {
                 self.receive_ipv4(now, interface, frame.payload(), meta, dst.is_multicast(), link, responder)
             }
-            EtherType::IPV6 => {
+            EtherType::IPV6 if crate::IPV6 => {
                 self.receive_ipv6(now, interface, frame.payload(), meta, dst.is_multicast(), link, responder)
             }
             EtherType::ARP => {

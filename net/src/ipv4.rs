@@ -138,7 +138,7 @@ impl Core<'_> {
                     None
                 }
             },
-            protocol::ICMPV6 if src.is_ipv6() => self.receive_icmpv6(now, received, link),
+            protocol::ICMPV6 if crate::IPV6 && src.is_ipv6() => self.receive_icmpv6(now, received, link),
             _ => {
                 self.stats.unknown_protocol += 1;
                 self.send_protocol_unreachable(now, received, link);

@@ -74,12 +74,22 @@
 //! |---|---|---|
 //! | `std` | yes | implies `alloc` |
 //! | `alloc` | yes | [`Limits`], [`tcp::Heap`] |
+//! | `dhcp` | yes | [`InterfaceConfig::dhcp`]; without it such a configuration is refused |
+//! | `ipv6` | yes | IPv6; without it `InterfaceConfig::default` has it off, and a configuration with it is refused |
+//!
+//! Protocols that can be left out are constants inside the crate, not `cfg`s: all code is compiled and checked always, and what the
+//! constant makes unreachable is not linked.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![forbid(unsafe_code)]
 #![allow(async_fn_in_trait)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+
+/// IPv6 is linked. An entry point of it returns at once when it is not, and the compiler drops the rest.
+const IPV6: bool = cfg!(feature = "ipv6");
+/// The DHCP client is linked.
+const DHCP: bool = cfg!(feature = "dhcp");
 
 mod address;
 mod arp;

@@ -393,6 +393,9 @@ impl Core<'_> {
             }
         };
         add(ALL_SYSTEMS.into());
+        if !crate::IPV6 {
+            return true;
+        }
         add(ALL_NODES.into());
         for address in self.addresses.iter().flatten().filter(|a| a.interface == interface) {
             if let IpAddr::V6(addr) = address.cidr.addr {

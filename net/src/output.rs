@@ -95,7 +95,7 @@ pub(crate) fn group_mac(addr: IpAddr) -> Option<MacAddr> {
             let [_, b, c, d] = addr.octets();
             Some(MacAddr([1, 0, 0x5e, b & 0x7f, c, d]))
         }
-        IpAddr::V6(addr) if addr.is_multicast() => {
+        IpAddr::V6(addr) if crate::IPV6 && addr.is_multicast() => {
             let [.., a, b, c, d] = addr.octets();
             Some(MacAddr([0x33, 0x33, a, b, c, d]))
         }
@@ -157,7 +157,7 @@ fn compose(
             .emit(ip)
             .map(|_| ())
         }
-        (IpAddr::V6(src), IpAddr::V6(dst)) => ipv6::Repr {
+        (IpAddr::V6(src), IpAddr::V6(dst)) if crate::IPV6 => ipv6::Repr {
             src,
             dst,
             next_header: packet.protocol,
@@ -383,7 +383,10 @@ impl Core<'_> {
     ) {
         match addr {
             IpAddr::V4(addr) => self.send_arp_request(now, link, interface, addr, mac),
-            IpAddr::V6(addr) => self.send_neighbor_solicitation(now, link, interface, addr, mac.is_some()),
+            IpAddr::V6(addr) if crate::IPV6 => {
+                self.send_neighbor_solicitation(now, link, interface, addr, mac.is_some());
+            }
+            IpAddr::V6(_) => {}
         }
     }
 }

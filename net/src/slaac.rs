@@ -74,6 +74,9 @@ impl Core<'_> {
     //# transmission for a random amount of time between 0 and
     //# MAX_RTR_SOLICITATION_DELAY.
     pub(crate) fn start_router_solicitation(&mut self, now: Instant, interface: usize) {
+        if !crate::IPV6 {
+            return;
+        }
         let at = now + Duration::from_nanos(self.random.below(1_000_000_000));
         if let Some(card) = self.interfaces.get_mut(interface) {
             card.solicitation = RouterSolicitation { left: MAX_RTR_SOLICITATIONS, at };
@@ -83,6 +86,9 @@ impl Core<'_> {
 
     /// Sends the router solicitations that are due.
     pub(crate) fn poll_routers(&mut self, now: Instant, link: &mut dyn Link) {
+        if !crate::IPV6 {
+            return;
+        }
         for interface in 0..self.interfaces.len() {
             let Some(card) = self.interfaces.get_mut(interface) else { return };
             let mac = card.mac;
@@ -302,7 +308,8 @@ impl Core<'_> {
             if address.next <= now {
                 match address.cidr.addr {
                     IpAddr::V4(_) => self.poll_ipv4_address(now, index, link),
-                    IpAddr::V6(addr) => self.poll_ipv6_address(now, index, addr, link),
+                    IpAddr::V6(addr) if crate::IPV6 => self.poll_ipv6_address(now, index, addr, link),
+                    IpAddr::V6(_) => {}
                 }
             }
             if let Some(Some(address)) = self.addresses.get(index) {

@@ -23,6 +23,8 @@ pub struct Board {
     pub wiring: Wiring,
     /// The largest file, in bytes, that an application compiles into the image; `None` leaves it to the application.
     pub largest_file: Option<u32>,
+    /// IPv6 is compiled in. The rule: boards with at least 256 KiB of RAM.
+    pub ipv6: bool,
 }
 
 /// How QEMU joins a network to a board.
@@ -54,6 +56,7 @@ pub const BOARDS: &[Board] = &[
         qemu: &["qemu-system-arm", "-M", "lm3s6965evb"],
         wiring: Wiring::Nic,
         largest_file: None,
+        ipv6: false,
     },
     Board {
         name: "mps2-an385",
@@ -66,6 +69,7 @@ pub const BOARDS: &[Board] = &[
         qemu: &["qemu-system-arm", "-M", "mps2-an385"],
         wiring: Wiring::Nic,
         largest_file: Some(1 << 20),
+        ipv6: true,
     },
     Board {
         name: "mps2-an386",
@@ -78,6 +82,7 @@ pub const BOARDS: &[Board] = &[
         qemu: &["qemu-system-arm", "-M", "mps2-an386"],
         wiring: Wiring::Nic,
         largest_file: Some(1 << 20),
+        ipv6: true,
     },
     Board {
         name: "mps2-an500",
@@ -90,6 +95,7 @@ pub const BOARDS: &[Board] = &[
         qemu: &["qemu-system-arm", "-M", "mps2-an500"],
         wiring: Wiring::Nic,
         largest_file: Some(1 << 20),
+        ipv6: true,
     },
     Board {
         name: "virt-aarch64",
@@ -112,6 +118,7 @@ pub const BOARDS: &[Board] = &[
         ],
         wiring: Wiring::Virtio,
         largest_file: None,
+        ipv6: true,
     },
 ];
 

@@ -39,6 +39,9 @@ pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf>
     if std::env::var_os("DEFMT_LOG").is_none() {
         cargo.env("DEFMT_LOG", "info");
     }
+    if board.ipv6 {
+        cargo.args(["--features", "airglow/ipv6"]);
+    }
     if let Some(largest) = board.largest_file {
         cargo.env("AIRGLOW_LARGEST_FILE", largest.to_string());
     }
