@@ -21,6 +21,7 @@
 //! | codec: names, messages, EDNS(0), record data of every type in use | [`wire`] | nothing: no allocation |
 //! | zone files and zones | [`zone`] | `alloc` |
 //! | authoritative answers, zone transfers out | [`server`] | `alloc` |
+//! | zones kept from elsewhere: AXFR, IXFR, NOTIFY, timers, catalogs | [`secondary`] | `alloc` |
 //! | the server over any UDP and any byte stream | [`shell`] | `alloc` |
 //!
 //! # How a reply comes about
@@ -36,6 +37,8 @@ extern crate alloc;
 extern crate std;
 
 mod error;
+#[cfg(feature = "alloc")]
+pub mod secondary;
 #[cfg(feature = "alloc")]
 pub mod server;
 #[cfg(feature = "alloc")]

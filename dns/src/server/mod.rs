@@ -3,6 +3,7 @@ mod access;
 mod answer;
 mod cookie;
 mod denial;
+mod notification;
 mod precomputed;
 mod rate_limit;
 mod siphash;
@@ -12,13 +13,17 @@ mod zones;
 
 pub use access::{NoPrefix, Prefix};
 pub use cookie::CookieSecrets;
+pub use notification::{Notification, Notified};
 pub use rate_limit::RateLimit;
 pub use transfer::Transfer;
-pub use tsig::{Key, NoKey};
+pub use tsig::{Exchange, Key, NoKey, Unbelieved};
 pub use zones::Zones;
 
 use crate::{
-    wire::{Builder, Class, Edns, Flags, HEADER, Message, Name, Opcode, Question, Rcode, RecordType, option},
+    wire::{
+        Builder, Class, Edns, Flags, HEADER, Message, Name, Opcode, Question, Rcode, RecordType, Section,
+        option,
+    },
     zone::Zone,
 };
 use airglow_device::Instant;
@@ -28,7 +33,8 @@ use cookie::Offered;
 use core::{net::IpAddr, time::Duration};
 use precomputed::{Plain, Precomputed};
 use rate_limit::{RateLimiter, Verdict};
-use tsig::Checked;
+use tsig::{Checked, Signer};
+use zones::Absent;
 
 /// How a query came, which decides how long the reply may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,8 @@ pub struct Config<'a> {
     pub cookies: Option<CookieSecrets>,
     /// Response-rate limiting over UDP; off when `None`. A client with a good cookie is exempt.
     pub rate_limit: Option<RateLimit>,
+    /// Who hears that a zone has changed elsewhere (RFC 1996); NOTIMP when `None`.
+    pub notified: Option<&'a dyn Notified>,
 }
 
 /// What the clocks say. Read only when a query needs it.
@@ -92,6 +100,7 @@ impl Default for Config<'_> {
             keys: &[],
             cookies: None,
             rate_limit: None,
+            notified: None,
         }
     }
 }
@@ -128,6 +137,7 @@ pub struct Stats {
 
 /// EDNS errors of RFC 8914 that this server sends.
 mod extended_error {
+    pub const NOT_READY: u16 = 14;
     pub const PROHIBITED: u16 = 18;
     pub const NOT_AUTHORITATIVE: u16 = 20;
     pub const NOT_SUPPORTED: u16 = 21;
@@ -136,6 +146,7 @@ mod extended_error {
 /// An authoritative name server over a table of zones. Synchronous; any shell may drive it.
 pub struct Server<'a> {
     zones: Zones,
+    absent: Absent,
     precomputed: Precomputed,
     rate_limiter: Option<RateLimiter>,
     /// Room for the longest reply, made when the first stream asks.
@@ -167,6 +178,7 @@ impl<'a> Server<'a> {
     pub fn new(zones: Zones, config: Config<'a>) -> Self {
         Self {
             zones,
+            absent: Absent::default(),
             precomputed: Precomputed::new(config.precomputed),
             rate_limiter: config.rate_limit.as_ref().map(RateLimiter::new),
             scratch: Vec::new(),
@@ -190,12 +202,22 @@ impl<'a> Server<'a> {
     pub fn insert(&mut self, zone: impl Into<Arc<Zone>>) -> Option<Arc<Zone>> {
         let zone = zone.into();
         self.precomputed.forget(zone.apex().name());
+        self.absent.remove(zone.apex().name());
         self.zones.insert(zone)
+    }
+
+    /// Takes a zone away that this server should have: until it comes again, questions about it are answered with SERVFAIL
+    /// (RFC 1034 section 4.3.5 calls it expired), and not with a referral from the zone above.
+    pub fn set_absent(&mut self, apex: Name<'_>) -> Option<Arc<Zone>> {
+        self.precomputed.forget(apex);
+        self.absent.insert(apex);
+        self.zones.remove(apex)
     }
 
     /// Takes a zone away.
     pub fn remove(&mut self, apex: Name<'_>) -> Option<Arc<Zone>> {
         self.precomputed.forget(apex);
+        self.absent.remove(apex);
         self.zones.remove(apex)
     }
 
@@ -302,8 +324,7 @@ impl<'a> Server<'a> {
             None => {
                 let message = Message::new(query).ok().filter(|message| !message.flags().has(Flags::QR));
                 let written = message.and_then(|message| {
-                    let reserved = signer.as_ref().map_or(0, |signer| signer.size());
-                    self.reply(&message, origin, denied, cookies, reserved, reply)
+                    self.reply(&message, origin, denied, cookies, signer.as_deref(), reply)
                 });
                 let Some(written) = written else {
                     self.stats.dropped += 1;
@@ -385,13 +406,17 @@ impl<'a> Server<'a> {
         origin: &Origin<'_>,
         denied: bool,
         cookies: bool,
-        reserved: usize,
+        signer: Option<&Signer>,
         reply: &mut [u8],
     ) -> Option<Written> {
         let transport = origin.transport;
         // RFC 1035 section 4.1.1: id, opcode and RD come back as they came.
         let flags = Flags(message.flags().0 & (0x7800 | Flags::RD) | Flags::QR);
         let id = message.id();
+        let reserved = signer.map_or(0, Signer::size);
+        if let (Opcode::NOTIFY, Some(notified)) = (message.flags().opcode(), self.config.notified) {
+            return notification::answer(message, origin, signer, notified, reply);
+        }
         if message.flags().opcode() != Opcode::QUERY {
             return header_only(reply, id, flags, Rcode::NOTIMP);
         }
@@ -433,6 +458,7 @@ impl<'a> Server<'a> {
             tail.option(option::NSID, &[self.config.nsid]);
         }
         // The cookie comes last, when the reply is whole.
+        let transfers = signer.is_some() || self.may_transfer(origin.peer);
         let kept = reserved + tail.size() + if asked.cookie.is_some() { 4 + cookie::LENGTH } else { 0 };
         builder.set_limit(limit.saturating_sub(kept));
         let rcode = match (failed, &question) {
@@ -441,7 +467,9 @@ impl<'a> Server<'a> {
                 tail.option(option::EXTENDED_ERROR, &[&extended_error::PROHIBITED.to_be_bytes()]);
                 Rcode::REFUSED
             }
-            (None, Some(question)) => self.look_up(question, asked, transport, &mut builder, &mut tail),
+            (None, Some(question)) => {
+                self.look_up(question, asked, transport, transfers, &mut builder, &mut tail)
+            }
             (None, None) => Rcode::NOERROR,
         };
         builder.set_limit(limit - kept.min(limit) + tail.size());
@@ -453,6 +481,7 @@ impl<'a> Server<'a> {
         question: &Question,
         asked: Asked,
         transport: Transport,
+        transfers: bool,
         builder: &mut Builder<'_>,
         tail: &mut Tail,
     ) -> Rcode {
@@ -461,6 +490,10 @@ impl<'a> Server<'a> {
             return Rcode::REFUSED;
         }
         match question.rtype {
+            // Over UDP one SOA says which version there is: whoever wants it comes over TCP (RFC 1995 section 2).
+            RecordType::IXFR if transport == Transport::Udp && transfers => {
+                return self.current_soa(question.name.as_name(), builder);
+            }
             // A transfer that may be given starts in `Transfer`; what comes here may not.
             RecordType::AXFR | RecordType::IXFR => return Rcode::REFUSED,
             // MAILB, MAILA and the other pseudo types but ANY; OPT and TSIG are no questions.
@@ -470,7 +503,13 @@ impl<'a> Server<'a> {
             }
             _ => {}
         }
-        let Some(zone) = self.zones.covering(question.name.as_name(), question.rtype) else {
+        let zone = self.zones.covering(question.name.as_name(), question.rtype);
+        let depth = zone.map_or(0, |zone| zone.apex().name().len());
+        if self.absent.covers(question.name.as_name(), depth) {
+            tail.option(option::EXTENDED_ERROR, &[&extended_error::NOT_READY.to_be_bytes()]);
+            return Rcode::SERVFAIL;
+        }
+        let Some(zone) = zone else {
             tail.option(option::EXTENDED_ERROR, &[&extended_error::NOT_AUTHORITATIVE.to_be_bytes()]);
             return Rcode::REFUSED;
         };
@@ -483,6 +522,19 @@ impl<'a> Server<'a> {
             rcode: Rcode::NOERROR,
         }
         .write()
+    }
+
+    fn current_soa(&self, apex: Name<'_>, builder: &mut Builder<'_>) -> Rcode {
+        let Some(zone) = self.zones.get(apex) else { return Rcode::NOTAUTH };
+        let Some(soa) = zone.apex().set(RecordType::SOA) else { return Rcode::SERVFAIL };
+        builder.set_flags(Flags::AA);
+        for data in soa.data() {
+            let written = builder.record(Section::Answer, apex, RecordType::SOA, Class::IN, soa.ttl, data);
+            if written.is_err() {
+                builder.set_flags(Flags::TC);
+            }
+        }
+        Rcode::NOERROR
     }
 }
 

@@ -1,6 +1,6 @@
 //! Transaction signatures: RFC 8945 with HMAC-SHA-256, 384 and 512.
 use super::Now;
-use crate::wire::{Flags, HEADER, Message, NameBuf, Rcode, Record, RecordType, Section, base64};
+use crate::wire::{Flags, HEADER, Message, Name, NameBuf, Rcode, Record, RecordType, Section, base64};
 use alloc::{boxed::Box, vec::Vec};
 use core::str::FromStr;
 use hmac::{Hmac, KeyInit, Mac};
@@ -90,6 +90,13 @@ impl core::fmt::Display for NoKey {
 }
 impl core::error::Error for NoKey {}
 
+impl Key {
+    /// What the key is called.
+    pub const fn name(&self) -> &NameBuf {
+        &self.name
+    }
+}
+
 impl FromStr for Key {
     type Err = NoKey;
 
@@ -162,14 +169,9 @@ pub(super) fn check(query: &[u8], keys: &[Key], now: impl Fn() -> Now) -> (Check
 }
 
 fn read(query: &[u8], record: &Record<'_>, keys: &[Key], now: &impl Fn() -> Now) -> Option<Checked> {
-    let (mut algorithm, used) = NameBuf::from_message(query, record.rdata_offset).ok()?;
-    let (fixed, rest) = record.rdata.get(used..)?.split_first_chunk::<10>()?;
-    let [t0, t1, t2, t3, t4, t5, f0, f1, m0, m1] = *fixed;
-    let time = u64::from_be_bytes([0, 0, t0, t1, t2, t3, t4, t5]);
-    let (theirs, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([m0, m1])))?;
-    let ([i0, i1, error @ ..], other) = rest.split_first_chunk::<6>()?;
-    let other_length = usize::from(u16::from_be_bytes([error[2], error[3]]));
-    if record.class.0 != 255 || record.ttl != 0 || other.len() != other_length {
+    let Parts { mut algorithm, time, fudge, mac: theirs, original_id: [i0, i1], end, .. } =
+        split(query, record)?;
+    if record.class.0 != 255 || record.ttl != 0 {
         return None;
     }
     let Some(unix) = now().unix else { return Some(Checked::Broken(Rcode::SERVFAIL)) };
@@ -184,10 +186,10 @@ fn read(query: &[u8], record: &Record<'_>, keys: &[Key], now: &impl Fn() -> Now)
         name,
         algorithm,
         previous: theirs.to_vec(),
-        original_id: u16::from_be_bytes([*i0, *i1]),
+        original_id: u16::from_be_bytes([i0, i1]),
         time,
         now: unix.as_secs(),
-        fudge: u16::from_be_bytes([f0, f1]),
+        fudge,
         error: 0,
         first: true,
     };
@@ -201,12 +203,11 @@ fn read(query: &[u8], record: &Record<'_>, keys: &[Key], now: &impl Fn() -> Now)
         return Some(Checked::Broken(Rcode::FORMERR));
     }
     let mut head = *query.first_chunk::<HEADER>()?;
-    head[..2].copy_from_slice(&[*i0, *i1]);
+    head[..2].copy_from_slice(&[i0, i1]);
     let additional = u16::from_be_bytes([head[10], head[11]]).wrapping_sub(1);
     head[10..].copy_from_slice(&additional.to_be_bytes());
     let mut variables = signer.variables(time, signer.fudge);
-    variables.extend_from_slice(error);
-    variables.extend_from_slice(other);
+    variables.extend_from_slice(end);
     let ours = key.algorithm.mac(&key.secret, &[&head, query.get(HEADER..record.offset)?, &variables]);
     let differ = ours.iter().zip(theirs).fold(0, |all, (a, b)| all | (a ^ b));
     signer.error = match () {
@@ -219,6 +220,11 @@ fn read(query: &[u8], record: &Record<'_>, keys: &[Key], now: &impl Fn() -> Now)
 }
 
 impl Signer {
+    /// What the key is called.
+    pub(super) fn key_name(&self) -> Name<'_> {
+        self.name.as_name()
+    }
+
     /// Whether the request is what it says.
     pub(super) const fn is_good(&self) -> bool {
         self.error == 0
@@ -230,14 +236,8 @@ impl Signer {
         self.name.as_name().len() + 10 + self.algorithm.as_name().len() + 16 + mac + 6
     }
 
-    /// Key, class, TTL, algorithm, time and fudge, as the digest takes them (RFC 8945 section 4.3.3).
     fn variables(&self, time: u64, fudge: u16) -> Vec<u8> {
-        let mut variables = self.name.as_name().as_bytes().to_vec();
-        variables.extend_from_slice(&[0, 255, 0, 0, 0, 0]);
-        variables.extend_from_slice(self.algorithm.as_name().as_bytes());
-        variables.extend_from_slice(&time.to_be_bytes()[2..]);
-        variables.extend_from_slice(&fudge.to_be_bytes());
-        variables
+        variables(self.name.as_name(), self.algorithm.as_name().as_bytes(), time, fudge)
     }
 
     /// Adds the TSIG record to the message of `length` bytes in `out` and returns the new length; `None` without room.
@@ -265,25 +265,202 @@ impl Signer {
             key.algorithm.mac(&key.secret, &[&before, &self.previous, message, variables])
         });
         message[..2].copy_from_slice(&id);
-        let additional = u16::from_be_bytes([message[10], message[11]]).checked_add(1)?;
-        let mut record = self.name.as_name().as_bytes().to_vec();
-        record.extend_from_slice(&[0, 250, 0, 255, 0, 0, 0, 0]);
         let algorithm = self.algorithm.as_name().as_bytes();
-        let size = algorithm.len() + 10 + mac.len() + 2 + end.len();
-        record.extend_from_slice(&(size as u16).to_be_bytes());
-        record.extend_from_slice(algorithm);
-        record.extend_from_slice(&time.to_be_bytes()[2..]);
-        record.extend_from_slice(&FUDGE.to_be_bytes());
-        record.extend_from_slice(&(mac.len() as u16).to_be_bytes());
-        record.extend_from_slice(&mac);
-        record.extend_from_slice(&self.original_id.to_be_bytes());
-        record.extend_from_slice(&end);
-        out.get_mut(length..length + record.len())?.copy_from_slice(&record);
-        out[10..12].copy_from_slice(&additional.to_be_bytes());
+        let signature = Signature { time, mac: &mac, original_id: self.original_id, end: &end };
+        let length = signature.append(self.name.as_name(), algorithm, out, length)?;
         self.previous = mac;
         self.first = false;
+        Some(length)
+    }
+}
+
+/// Key, class, TTL, algorithm, time and fudge, as the digest takes them (RFC 8945 section 4.3.3).
+fn variables(name: Name<'_>, algorithm: &[u8], time: u64, fudge: u16) -> Vec<u8> {
+    let mut variables = name.as_bytes().to_ascii_lowercase();
+    variables.extend_from_slice(&[0, 255, 0, 0, 0, 0]);
+    variables.extend_from_slice(algorithm);
+    variables.extend_from_slice(&time.to_be_bytes()[2..]);
+    variables.extend_from_slice(&fudge.to_be_bytes());
+    variables
+}
+
+/// What a TSIG record says.
+struct Signature<'s> {
+    time: u64,
+    mac: &'s [u8],
+    original_id: u16,
+    /// Error, and other data with their length.
+    end: &'s [u8],
+}
+
+impl Signature<'_> {
+    /// Adds the record to the message of `length` bytes in `out` and returns the new length; `None` without room.
+    fn append(&self, name: Name<'_>, algorithm: &[u8], out: &mut [u8], length: usize) -> Option<usize> {
+        let additional = u16::from_be_bytes([*out.get(10)?, *out.get(11)?]).checked_add(1)?;
+        let mut record = name.as_bytes().to_vec();
+        record.extend_from_slice(&[0, 250, 0, 255, 0, 0, 0, 0]);
+        let size = algorithm.len() + 10 + self.mac.len() + 2 + self.end.len();
+        record.extend_from_slice(&(size as u16).to_be_bytes());
+        record.extend_from_slice(algorithm);
+        record.extend_from_slice(&self.time.to_be_bytes()[2..]);
+        record.extend_from_slice(&FUDGE.to_be_bytes());
+        record.extend_from_slice(&(self.mac.len() as u16).to_be_bytes());
+        record.extend_from_slice(self.mac);
+        record.extend_from_slice(&self.original_id.to_be_bytes());
+        record.extend_from_slice(self.end);
+        out.get_mut(length..length + record.len())?.copy_from_slice(&record);
+        out[10..12].copy_from_slice(&additional.to_be_bytes());
         Some(length + record.len())
     }
+}
+
+/// The client's side of a signed exchange: it signs the request and checks the messages that answer it, one after the other.
+pub struct Exchange {
+    key: Key,
+    /// The request's MAC, then that of the last message that had one.
+    previous: Vec<u8>,
+    /// Messages since then, which the next MAC covers too, and how many.
+    unsigned: (Vec<u8>, u32),
+    first: bool,
+}
+
+/// Messages of an answer that may follow one another without a signature (RFC 8945 section 5.3.1).
+const UNSIGNED: u32 = 99;
+
+/// Why a message of an answer is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unbelieved {
+    /// It has no signature where there must be one, or one that cannot be read.
+    Missing,
+    /// The server says that our signature is wrong: the TSIG error field.
+    Refused(u16),
+    /// The signature is of another key, or wrong.
+    Wrong,
+    /// It was made at another time: the clocks differ too much.
+    Time,
+}
+
+impl Exchange {
+    /// Signs the request of `length` bytes in `out` at `now` (seconds since 1970); returns its new length. `None` without room.
+    pub fn sign(key: &Key, now: u64, out: &mut [u8], length: usize) -> Option<(usize, Self)> {
+        let message = out.get(..length).filter(|message| message.len() >= HEADER)?;
+        let original_id = u16::from_be_bytes([message[0], message[1]]);
+        let algorithm = key.algorithm.name();
+        let end = [0; 4];
+        let variables = variables(key.name.as_name(), algorithm, now, FUDGE);
+        let mac = key.algorithm.mac(&key.secret, &[message, &variables, &end]);
+        let signature = Signature { time: now, mac: &mac, original_id, end: &end };
+        let length = signature.append(key.name.as_name(), algorithm, out, length)?;
+        let exchange = Self { key: key.clone(), previous: mac, unsigned: (Vec::new(), 0), first: true };
+        Some((length, exchange))
+    }
+
+    /// Checks the next message of the answer at `now`.
+    ///
+    /// # Errors
+    /// Why the exchange is over.
+    pub fn check(&mut self, message: &[u8], now: u64) -> Result<(), Unbelieved> {
+        let head = *message.first_chunk::<HEADER>().ok_or(Unbelieved::Missing)?;
+        let view = Message::new(message).map_err(|_| Unbelieved::Missing)?;
+        let mut found: Option<Record<'_>> = None;
+        for record in view.records() {
+            let record = record.map_err(|_| Unbelieved::Missing)?;
+            if found.is_some() {
+                return Err(Unbelieved::Missing);
+            }
+            if record.rtype == RecordType::TSIG {
+                found = Some(record);
+            }
+        }
+        let Some(record) = found else {
+            if self.first || self.unsigned.1 >= UNSIGNED {
+                return Err(Unbelieved::Missing);
+            }
+            self.unsigned.0.extend_from_slice(message);
+            self.unsigned.1 += 1;
+            return Ok(());
+        };
+        let parts = split(message, &record).filter(|_| record.class.0 == 255 && record.ttl == 0);
+        let parts = parts.ok_or(Unbelieved::Missing)?;
+        let named = record.name == self.key.name
+            && parts.algorithm.as_name().as_bytes().eq_ignore_ascii_case(self.key.algorithm.name());
+        if matches!(parts.error, BADSIG | BADKEY) {
+            return Err(Unbelieved::Refused(parts.error));
+        }
+        if !named || parts.mac.len() != self.key.algorithm.size() {
+            return Err(Unbelieved::Wrong);
+        }
+        let mut head = head;
+        head[..2].copy_from_slice(&parts.original_id);
+        let additional = u16::from_be_bytes([head[10], head[11]]).wrapping_sub(1);
+        head[10..].copy_from_slice(&additional.to_be_bytes());
+        let rest = message.get(HEADER..record.offset).ok_or(Unbelieved::Missing)?;
+        let mut signed =
+            variables(self.key.name.as_name(), self.key.algorithm.name(), parts.time, parts.fudge);
+        signed.extend_from_slice(parts.end);
+        if !self.first {
+            // Behind the first message only the time counts (RFC 8945 section 5.3.1).
+            signed = parts.time.to_be_bytes()[2..].to_vec();
+            signed.extend_from_slice(&parts.fudge.to_be_bytes());
+        }
+        let before = (self.previous.len() as u16).to_be_bytes();
+        let mac = self
+            .key
+            .algorithm
+            .mac(&self.key.secret, &[&before, &self.previous, &self.unsigned.0, &head, rest, &signed]);
+        if mac.iter().zip(parts.mac).fold(0, |all, (a, b)| all | (a ^ b)) != 0 {
+            return Err(Unbelieved::Wrong);
+        }
+        if parts.error != 0 {
+            return Err(Unbelieved::Refused(parts.error));
+        }
+        if now.abs_diff(parts.time) > u64::from(parts.fudge) {
+            return Err(Unbelieved::Time);
+        }
+        self.previous = mac;
+        self.unsigned = (Vec::new(), 0);
+        self.first = false;
+        Ok(())
+    }
+
+    /// Whether the last message was signed, as the last of an answer must be.
+    pub const fn is_complete(&self) -> bool {
+        !self.first && self.unsigned.1 == 0
+    }
+}
+
+/// The fields of a TSIG record.
+struct Parts<'r> {
+    algorithm: NameBuf,
+    time: u64,
+    fudge: u16,
+    mac: &'r [u8],
+    original_id: [u8; 2],
+    error: u16,
+    /// Error, and other data with their length.
+    end: &'r [u8],
+}
+
+fn split<'r>(message: &[u8], record: &Record<'r>) -> Option<Parts<'r>> {
+    let (algorithm, used) = NameBuf::from_message(message, record.rdata_offset).ok()?;
+    let (&[t0, t1, t2, t3, t4, t5, f0, f1, m0, m1], rest) =
+        record.rdata.get(used..)?.split_first_chunk::<10>()?;
+    let (mac, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([m0, m1])))?;
+    let (&[i0, i1], end) = rest.split_first_chunk::<2>()?;
+    let &[e0, e1, o0, o1] = end.first_chunk::<4>()?;
+    if end.len() != 4 + usize::from(u16::from_be_bytes([o0, o1])) {
+        return None;
+    }
+    Some(Parts {
+        algorithm,
+        time: u64::from_be_bytes([0, 0, t0, t1, t2, t3, t4, t5]),
+        fudge: u16::from_be_bytes([f0, f1]),
+        mac,
+        original_id: [i0, i1],
+        error: u16::from_be_bytes([e0, e1]),
+        end,
+    })
 }
 
 /// The reply to a request whose signature is wrong: header and question, NOTAUTH.
@@ -310,25 +487,10 @@ mod tests {
     /// A signed query: its signature made at `time` and cut to `length` bytes.
     fn signed(key: &Key, time: u64, length: usize) -> Vec<u8> {
         let query = tests::query("web.example.com", RecordType::A, None);
-        let mut signer = Signer {
-            key: Some(key.clone()),
-            name: key.name,
-            algorithm: NameBuf::from_message(key.algorithm.name(), 0).unwrap().0,
-            previous: Vec::new(),
-            original_id: 99,
-            time,
-            now: time,
-            fudge: FUDGE,
-            error: 0,
-            first: true,
-        };
-        // A request has no MAC before it: sign by hand what `sign` puts a length in front of.
         let mut out = alloc::vec![0; 512];
         out[..query.len()].copy_from_slice(&query);
-        let size = signer.sign(&mut out, query.len()).unwrap();
-        let mut variables = signer.variables(time, FUDGE);
-        variables.extend_from_slice(&[0; 4]);
-        let mac = key.algorithm.mac(&key.secret, &[&query, &variables]);
+        let (size, exchange) = Exchange::sign(key, time, &mut out, query.len()).unwrap();
+        let mac = exchange.previous;
         let end = size - 6;
         let start = end - mac.len();
         out[start..end].copy_from_slice(&mac);
@@ -393,6 +555,89 @@ mod tests {
         for length in 0..good.len() {
             assert!(ask(&good[..length], Some(1000)).is_none_or(|answer| answer.1.is_none()));
         }
+    }
+
+    /// An answer of many messages, some without a signature, as a client checks it.
+    #[test]
+    fn a_client_checks_every_message_of_an_answer() {
+        let key: Key = alloc::format!("K.Example:hmac-sha384:{SECRET}").parse().unwrap();
+        let query = tests::query("web.example.com", RecordType::AXFR, None);
+        let mut out = alloc::vec![0; 512];
+        out[..query.len()].copy_from_slice(&query);
+        let (length, exchange) = Exchange::sign(&key, 1000, &mut out, query.len()).unwrap();
+        let now = || Now { monotonic: Instant::ZERO, unix: Some(Duration::from_secs(1010)) };
+        let (Checked::Signed(signer), _) = check(&out[..length], core::slice::from_ref(&key), now) else {
+            panic!("it is signed")
+        };
+        assert!(signer.is_good());
+        // Messages 1, 4 and 5 are signed; the signature of 4 covers 2 and 3.
+        let answer = |number: u8| {
+            let mut message = alloc::vec![0, 99, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            message.extend(tests::query("x.example.com", RecordType(u16::from(number)), None).split_off(12));
+            message[5] = 1;
+            message
+        };
+        let mut signer = *signer;
+        let mut messages = alloc::vec![];
+        for number in 1..=5 {
+            let mut bytes = answer(number);
+            match number {
+                2 | 3 => {}
+                4 => {
+                    // The server's `sign` knows no messages without a signature: their bytes go in front by hand.
+                    let mut digest = (signer.previous.len() as u16).to_be_bytes().to_vec();
+                    digest.extend(&signer.previous);
+                    digest.extend([answer(2), answer(3), answer(4)].concat());
+                    digest.extend_from_slice(&[0, 0, 0, 0, 3, 0xf2, 1, 44]);
+                    let mac = key.algorithm.mac(&key.secret, &[&digest]);
+                    let length = bytes.len();
+                    bytes.resize(512, 0);
+                    let signature = Signature { time: 1010, mac: &mac, original_id: 99, end: &[0; 4] };
+                    let name = key.name;
+                    let length = signature.append(name.as_name(), key.algorithm.name(), &mut bytes, length);
+                    bytes.truncate(length.unwrap());
+                    signer.previous = mac;
+                }
+                _ => {
+                    let length = bytes.len();
+                    bytes.resize(512, 0);
+                    let length = signer.sign(&mut bytes, length).unwrap();
+                    bytes.truncate(length);
+                }
+            }
+            messages.push(bytes);
+        }
+        let believe = |messages: &[Vec<u8>], now: u64| {
+            let mut exchange = Exchange {
+                key: key.clone(),
+                previous: exchange.previous.clone(),
+                unsigned: (Vec::new(), 0),
+                first: true,
+            };
+            messages
+                .iter()
+                .try_for_each(|message| exchange.check(message, now))
+                .map(|()| exchange.is_complete())
+        };
+        assert_eq!(believe(&messages, 1010), Ok(true));
+        assert_eq!(believe(&messages[..3], 1010), Ok(false));
+        assert_eq!(believe(&messages, 1311), Err(Unbelieved::Time));
+        assert_eq!(believe(&messages[1..], 1010), Err(Unbelieved::Missing));
+        assert_eq!(believe(&[&messages[..1], &messages[2..]].concat(), 1010), Err(Unbelieved::Wrong));
+        for (at, message) in messages.iter().enumerate() {
+            for bit in 16..message.len() * 8 {
+                let mut damaged = messages.clone();
+                damaged[at][bit / 8] ^= 1 << (bit % 8);
+                let same = damaged[at].eq_ignore_ascii_case(message) && bit / 8 > 30;
+                assert!(same || believe(&damaged, 1010) != Ok(true), "message {at} bit {bit}");
+            }
+        }
+        let many = |count: usize| {
+            let mut all = alloc::vec![messages[0].clone()];
+            all.extend((0..count).map(|_| answer(2)));
+            believe(&all, 1010)
+        };
+        assert_eq!((many(99), many(100)), (Ok(false), Err(Unbelieved::Missing)));
     }
 
     #[test]

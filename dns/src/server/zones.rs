@@ -3,7 +3,11 @@ use crate::{
     wire::{Name, RecordType, SuffixHashes},
     zone::Zone,
 };
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
 
 /// Zones by name. Finding the one that a question belongs to costs one look-up a label, however many zones there are.
 ///
@@ -88,5 +92,35 @@ impl Zones {
             }
         }
         own
+    }
+}
+
+/// Names of zones that should be here and are not.
+#[derive(Default)]
+pub(super) struct Absent(BTreeSet<Vec<u8>>);
+
+impl Absent {
+    pub(super) fn insert(&mut self, apex: Name<'_>) {
+        self.0.insert(apex.as_bytes().to_ascii_lowercase());
+    }
+    pub(super) fn remove(&mut self, apex: Name<'_>) {
+        if !self.0.is_empty() {
+            self.0.remove(&apex.as_bytes().to_ascii_lowercase());
+        }
+    }
+    /// Whether `name` is in one of them that has a name of more than `depth` bytes.
+    pub(super) fn covers(&self, name: Name<'_>, depth: usize) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let lower = name.as_bytes().to_ascii_lowercase();
+        let mut rest = Name::parse(&lower).ok();
+        while let Some(name) = rest.filter(|name| name.len() > depth) {
+            if self.0.contains(name.as_bytes()) {
+                return true;
+            }
+            rest = name.parent();
+        }
+        false
     }
 }

@@ -22,6 +22,8 @@ pub enum ZoneError {
     ManyDnames(Box<NameBuf>),
     /// The zone passes 4 GiB of names or data.
     TooLarge,
+    /// A change that is not one of this version of the zone.
+    Mismatch,
 }
 
 impl fmt::Display for ZoneError {
@@ -34,6 +36,7 @@ impl fmt::Display for ZoneError {
             Self::CnameAndOther(name) => write!(f, "{name} has a CNAME beside other records"),
             Self::ManyDnames(name) => write!(f, "{name} has more than one DNAME"),
             Self::TooLarge => f.write_str("the zone is larger than 4 GiB"),
+            Self::Mismatch => f.write_str("the change is not one of this version of the zone"),
         }
     }
 }
@@ -70,6 +73,7 @@ impl ZoneBuilder {
                 records: 0,
                 serial: 0,
                 negative_ttl: 0,
+                history: Vec::new(),
             },
             pending: Vec::new(),
             data: Vec::new(),

@@ -1,15 +1,19 @@
 //! Zones in memory: a hash table of names over two arenas, so that a million records are a handful of allocations
 //! and a lookup costs the same from one record to a million.
 mod builder;
+mod change;
 mod denial;
+mod edit;
 mod file;
 mod print;
 
 pub use builder::{ZoneBuilder, ZoneError};
+pub use change::{Change, Entry, Records, is_newer};
+pub use edit::{Edit, Held};
 pub use file::{FileError, Included, Place, load};
 
 use crate::wire::{Name, RecordType, rdata};
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 /// A name of the zone: one that owns records, or an empty non-terminal above one.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +50,8 @@ pub struct Zone {
     records: usize,
     serial: u32,
     negative_ttl: u32,
+    // The changes that led here, the oldest first.
+    history: Vec<Arc<Change>>,
 }
 
 /// A name of a zone and the records it owns.
@@ -210,7 +216,7 @@ impl Zone {
 }
 
 /// The SOA's serial and MINIMUM.
-fn soa_numbers(data: &[u8]) -> Option<(u32, u32)> {
+pub(crate) fn soa_numbers(data: &[u8]) -> Option<(u32, u32)> {
     rdata::check(RecordType::SOA, data).ok()?;
     let (_, numbers) = data.split_last_chunk::<20>()?;
     let word =

@@ -225,6 +225,28 @@ fn check_field(field: Field, reader: &mut Reader<'_>) -> Result<(), Error> {
     }
 }
 
+/// Whether two records' data, in wire form without compression, say the same: names in any case, all else to the bit.
+#[cfg(feature = "alloc")]
+pub(crate) fn equal(rtype: RecordType, a: &[u8], b: &[u8]) -> bool {
+    if a == b {
+        return true;
+    }
+    let (mut left, mut right) = (Reader(a), Reader(b));
+    for field in fields(rtype).unwrap_or(&[]) {
+        let (before_left, before_right) = (left, right);
+        if check_field(*field, &mut left).is_err() || check_field(*field, &mut right).is_err() {
+            return false;
+        }
+        let a = before_left.0.get(..before_left.0.len() - left.0.len());
+        let b = before_right.0.get(..before_right.0.len() - right.0.len());
+        let (Some(a), Some(b)) = (a, b) else { return false };
+        if if *field == Field::Name { !super::same_letters(a, b) } else { a != b } {
+            return false;
+        }
+    }
+    left.0 == right.0
+}
+
 /// Copies the data of a record out of a message, names decompressed, to the start of `out`; returns their length.
 ///
 /// # Errors

@@ -1,0 +1,295 @@
+//! Zones that are kept from elsewhere: when to ask whom (RFC 1034 section 4.3.5), NOTIFY in and out (RFC 1996), what comes
+//! in ([`Incoming`]), and which zones a catalog lists (RFC 9432). No I/O: [`shell`](crate::shell) does that.
+mod catalog;
+mod incoming;
+mod notify;
+
+pub use catalog::{CatalogError, members};
+pub use incoming::{Bounds, Incoming, Received, TransferError, ask};
+pub use notify::{Notice, Notifier};
+
+use crate::{
+    server::{Key, Notification},
+    wire::{Name, NameBuf, Rcode, RecordType},
+    zone::{Zone, is_newer},
+};
+use airglow_device::Instant;
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
+use core::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+
+/// Another name server and the key that both know. Written `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; port 53 unless said.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What signs what is said to it, and must sign what it answers.
+    pub key: Option<Key>,
+}
+
+/// The text is no address of a name server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPeer;
+
+impl fmt::Display for NoPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected an address, as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53")
+    }
+}
+impl core::error::Error for NoPeer {}
+
+impl FromStr for Peer {
+    type Err = NoPeer;
+    fn from_str(text: &str) -> Result<Self, NoPeer> {
+        let alone = || text.parse().map(|address| SocketAddr::new(address, 53));
+        let address = text.parse().or_else(|_| alone()).map_err(|_| NoPeer)?;
+        Ok(Self { address, key: None })
+    }
+}
+
+/// Before the first transfer came: how soon to try again after the first failure, and at most how late.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_secs(900);
+/// What an SOA's times are taken for at least and at most, seconds.
+const SHORTEST: u32 = 1;
+const LONGEST: u32 = 4 * 7 * 86_400;
+
+/// What a zone's SOA says about keeping it: RFC 1035 section 3.3.13.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    refresh: Duration,
+    retry: Duration,
+    expire: Duration,
+}
+
+fn times(zone: &Zone) -> Option<Times> {
+    let soa = zone.apex().set(RecordType::SOA)?;
+    let numbers = soa.data().next()?.last_chunk::<16>()?;
+    let seconds = |at: usize| {
+        let word = u32::from_be_bytes([numbers[at], numbers[at + 1], numbers[at + 2], numbers[at + 3]]);
+        Duration::from_secs(u64::from(word.clamp(SHORTEST, LONGEST)))
+    };
+    Some(Times { refresh: seconds(0), retry: seconds(4), expire: seconds(8) })
+}
+
+struct Secondary {
+    apex: NameBuf,
+    primaries: Arc<[Peer]>,
+    /// Which primary is next.
+    turn: usize,
+    /// The times of the version that is here.
+    times: Option<Times>,
+    expires: Instant,
+    /// When something is due; as it stands in the queue.
+    due: Instant,
+    failures: u32,
+    running: bool,
+    /// A NOTIFY came while a refresh was under way.
+    again: bool,
+    catalog: bool,
+    /// The catalog that lists it.
+    listed_by: Option<Vec<u8>>,
+}
+
+/// What to do next.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and not for long")]
+pub enum Next {
+    /// Ask this primary about this zone, and then say [`Secondaries::succeeded`] or [`Secondaries::failed`].
+    Refresh {
+        /// The zone.
+        apex: NameBuf,
+        /// Whom to ask.
+        primary: Peer,
+    },
+    /// No primary has been reached for the zone's expire time: it may no longer be served.
+    Expired(NameBuf),
+    /// Nothing before this instant.
+    At(Instant),
+}
+
+/// The zones that are kept from elsewhere, by name.
+#[derive(Default)]
+pub struct Secondaries {
+    zones: BTreeMap<Vec<u8>, Secondary>,
+    queue: BTreeSet<(Instant, Vec<u8>)>,
+}
+
+impl Secondaries {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { zones: BTreeMap::new(), queue: BTreeSet::new() }
+    }
+    /// Number of zones.
+    pub fn len(&self) -> usize {
+        self.zones.len()
+    }
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.zones.is_empty()
+    }
+    /// The names of the zones.
+    pub fn names(&self) -> impl Iterator<Item = Name<'_>> {
+        self.zones.values().map(|zone| zone.apex.as_name())
+    }
+    /// Whether this zone is kept from elsewhere, and whether it is a catalog.
+    pub fn get(&self, apex: Name<'_>) -> Option<bool> {
+        self.zones.get(&key(apex)).map(|zone| zone.catalog)
+    }
+
+    /// Keeps `apex` from `primaries`, of which the first that answers is asked. With `catalog` the zone is a catalog
+    /// zone, whose members [`Self::list`] takes. What was there under this name is replaced.
+    pub fn add(&mut self, apex: Name<'_>, primaries: Arc<[Peer]>, catalog: bool, now: Instant) {
+        self.remove(apex);
+        let zone = Secondary {
+            apex: NameBuf::from_name(apex),
+            primaries,
+            turn: 0,
+            times: None,
+            expires: Instant::MAX,
+            due: now,
+            failures: 0,
+            running: false,
+            again: false,
+            catalog,
+            listed_by: None,
+        };
+        self.queue.insert((now, key(apex)));
+        self.zones.insert(key(apex), zone);
+    }
+
+    /// Keeps `apex` no longer.
+    pub fn remove(&mut self, apex: Name<'_>) {
+        if let Some(zone) = self.zones.remove(&key(apex)) {
+            self.queue.remove(&(zone.due, key(apex)));
+        }
+    }
+
+    /// Takes the members of a catalog: new ones are kept from the catalog's own primaries, and the names of those that it
+    /// no longer lists are returned: they are kept no longer. A zone that is kept for another reason stays as it is.
+    pub fn list(&mut self, catalog: Name<'_>, members: &[NameBuf], now: Instant) -> Vec<NameBuf> {
+        let catalog_key = key(catalog);
+        let Some(primaries) = self.zones.get(&catalog_key).map(|zone| zone.primaries.clone()) else {
+            return Vec::new();
+        };
+        let listed: BTreeSet<Vec<u8>> = members.iter().map(|member| key(member.as_name())).collect();
+        let gone = self
+            .zones
+            .iter()
+            .filter(|(name, zone)| zone.listed_by.as_ref() == Some(&catalog_key) && !listed.contains(*name));
+        let gone: Vec<NameBuf> = gone.map(|(_, zone)| zone.apex).collect();
+        gone.iter().for_each(|apex| self.remove(apex.as_name()));
+        for member in members {
+            if !self.zones.contains_key(&key(member.as_name())) {
+                self.add(member.as_name(), primaries.clone(), false, now);
+                if let Some(zone) = self.zones.get_mut(&key(member.as_name())) {
+                    zone.listed_by = Some(catalog_key.clone());
+                }
+            }
+        }
+        gone
+    }
+
+    /// The code of the reply to a NOTIFY. From a primary of the zone it makes a refresh due at once
+    /// (RFC 1996 section 3.11); others are refused (section 3.10).
+    pub fn notified(&mut self, notification: &Notification<'_>, now: Instant) -> Rcode {
+        let key = key(notification.zone);
+        let Some(zone) = self.zones.get_mut(&key) else { return Rcode::NOTAUTH };
+        let known = zone.primaries.iter().any(|primary| match &primary.key {
+            Some(key) => notification.signed_by == Some(key.name().as_name()),
+            None => notification.peer.is_some_and(|peer| peer == primary.address.ip().to_canonical()),
+        });
+        if !known {
+            return Rcode::REFUSED;
+        }
+        if zone.running {
+            zone.again = true;
+        } else {
+            zone.failures = 0;
+            self.schedule(&key, now);
+        }
+        Rcode::NOERROR
+    }
+
+    fn schedule(&mut self, key: &[u8], at: Instant) {
+        if let Some(zone) = self.zones.get_mut(key) {
+            self.queue.remove(&(zone.due, key.to_vec()));
+            zone.due = at;
+            self.queue.insert((at, key.to_vec()));
+        }
+    }
+
+    /// What is due at `now`. Call it again until it says [`Next::At`], then at that instant or after any other call.
+    #[must_use]
+    pub fn next(&mut self, now: Instant) -> Next {
+        let Some((due, key)) = self.queue.first().cloned() else { return Next::At(Instant::MAX) };
+        if due > now {
+            return Next::At(due);
+        }
+        self.queue.pop_first();
+        let Some(zone) = self.zones.get_mut(&key) else { return Next::At(now) };
+        if zone.expires <= now {
+            zone.expires = Instant::MAX;
+            zone.times = None;
+            self.queue.insert((due, key));
+            return Next::Expired(zone.apex);
+        }
+        zone.running = true;
+        let primary = zone.primaries.get(zone.turn % zone.primaries.len().max(1)).cloned();
+        match primary {
+            Some(primary) => Next::Refresh { apex: zone.apex, primary },
+            // Without a primary there is nothing to do, ever.
+            None => Next::At(now),
+        }
+    }
+
+    /// `zone` is what the primary has now, whether it came just now or was here before.
+    pub fn succeeded(&mut self, zone: &Zone, now: Instant) {
+        let key = key(zone.apex().name());
+        let Some(secondary) = self.zones.get_mut(&key) else { return };
+        let Some(times) = times(zone) else { return };
+        secondary.times = Some(times);
+        secondary.expires = now + times.expire;
+        secondary.failures = 0;
+        secondary.running = false;
+        let again = core::mem::take(&mut secondary.again);
+        let at = if again { now } else { (now + times.refresh).min(secondary.expires) };
+        self.schedule(&key, at);
+    }
+
+    /// The primary could not be asked, or gave no zone: the next one is asked, or after all of them again later.
+    pub fn failed(&mut self, apex: Name<'_>, now: Instant) {
+        let key = key(apex);
+        let Some(zone) = self.zones.get_mut(&key) else { return };
+        zone.running = false;
+        zone.again = false;
+        zone.turn = (zone.turn + 1) % zone.primaries.len().max(1);
+        zone.failures = zone.failures.saturating_add(1);
+        let rounds = zone.failures / zone.primaries.len().max(1) as u32;
+        let at = if zone.turn != 0 {
+            now
+        } else {
+            let pause = match zone.times {
+                Some(times) => times.retry,
+                None => FIRST_RETRY.saturating_mul(1 << rounds.saturating_sub(1).min(16)).min(LAST_RETRY),
+            };
+            (now + pause).min(zone.expires)
+        };
+        self.schedule(&key, at);
+    }
+}
+
+/// Whether the serial that a primary tells means that there is something to transfer.
+pub fn is_behind(have: &Zone, serial: u32) -> bool {
+    is_newer(serial, have.serial())
+}
+
+fn key(apex: Name<'_>) -> Vec<u8> {
+    apex.as_bytes().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests;
