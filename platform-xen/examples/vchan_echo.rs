@@ -1,5 +1,5 @@
 //! A kernel that speaks over vchan with the domain `peer=`: as the server of `serve=PATH` it sends back in capitals what it
-//! gets; as the client of `connect=PATH` it sends `bytes=` bytes and checks that they come back so.
+//! gets; as the client of `connect=PATH` it waits for the text `hear=`, if any, sends `bytes=` bytes and checks that they come back so.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -17,7 +17,7 @@ mod kernel {
         let peer = words.get("peer", "a domain's number").map_err(|e| format!("{e}"))?.unwrap_or(0);
         let bytes: usize = words.get("bytes", "a number").map_err(|e| format!("{e}"))?.unwrap_or(100_000);
         let ring: usize = words.get("ring", "a number").map_err(|e| format!("{e}"))?.unwrap_or(8192);
-        let (serve, connect) = (words.text("serve"), words.text("connect"));
+        let (serve, connect, hear) = (words.text("serve"), words.text("connect"), words.text("hear"));
         if let Some(path) = serve {
             let mut stream =
                 Vchan::serve(platform.store(), peer, path, ring, ring).await.map_err(|e| format!("{e}"))?;
@@ -44,6 +44,12 @@ mod kernel {
                 }
                 sleep(platform.timer(), Duration::from_millis(200)).await;
             };
+            log::info!("connected to {path}");
+            let mut greeting = alloc::vec![0; hear.unwrap_or_default().len()];
+            stream.read_exact(&mut greeting).await.map_err(|e| format!("{e}"))?;
+            if hear.is_some_and(|text| text.as_bytes() != greeting) {
+                return Err(format!("the server says {greeting:?}"));
+            }
             let content: Vec<u8> =
                 (0..bytes).map(|i| b"abcdefghijklmnopqrstuvwxyz\n"[(i * i / 7) % 27]).collect();
             // Not more on the way than the other end can hold: it writes what it has read before it reads on.

@@ -20,7 +20,18 @@ impl Mapping {
         let mut mapping = Self { place: ManuallyDrop::new(Pages::new(grants.len())), handles: Vec::new() };
         for (index, grant) in grants.iter().enumerate() {
             let address = mapping.place.page(index) as u64;
-            mapping.handles.push(hypercall::map_grant(address, domain, *grant).ok()?);
+            // Xen does not flush the processor's memory of a page that a grant takes the place of, so nothing may be there.
+            memory::unmap(address).ok()?;
+            match hypercall::map_grant(address, domain, *grant) {
+                Ok(handle) => mapping.handles.push(handle),
+                Err(_) => {
+                    if memory::restore(address).is_err() {
+                        // A hole in the heap: nobody gets it.
+                        core::mem::forget(mapping);
+                    }
+                    return None;
+                }
+            }
         }
         Some(mapping)
     }

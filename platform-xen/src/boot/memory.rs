@@ -200,6 +200,11 @@ pub fn map_foreign(address: u64, mfn: u64) -> Result<(), Errno> {
     hypercall::update_va_mapping(address, mfn * PAGE | READ_WRITE)
 }
 
+/// Maps nothing at `address`, a page of the line.
+pub fn unmap(address: u64) -> Result<(), Errno> {
+    hypercall::update_va_mapping(address, 0)
+}
+
 /// Maps at `address`, a page of the line, what belongs there.
 pub fn restore(address: u64) -> Result<(), Errno> {
     hypercall::update_va_mapping(address, frame_of(address as *const u8) * PAGE | READ_WRITE)
