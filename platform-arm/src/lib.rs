@@ -30,6 +30,7 @@ pub mod clock;
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 pub mod cortex_m;
 pub mod driver;
+pub mod embassy;
 pub mod entropy;
 pub mod interrupt;
 #[cfg(target_os = "none")]
@@ -41,6 +42,7 @@ mod parameters;
 #[cfg(target_os = "none")]
 mod platform;
 pub mod register;
+pub mod spi;
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 use aarch64 as machine;
