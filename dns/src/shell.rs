@@ -1,4 +1,8 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
+mod replication;
+
+pub use replication::{Event, Failure, Replication};
+
 use crate::server::{Now, Origin, Server, Transfer, Transport};
 use airglow_device::{Endpoint, Stream, Timer, Udp, WallClock};
 use airglow_runtime::timeout;
@@ -121,7 +125,7 @@ async fn send_zone(
 async fn write(
     stream: &mut impl Stream,
     bytes: &[u8],
-    timer: &impl Timer,
+    timer: &(impl Timer + ?Sized),
     limits: &Limits,
 ) -> Result<(), Ended> {
     let written = timeout(timer, limits.write, stream.write_all(bytes)).await;
@@ -132,7 +136,7 @@ async fn write(
 async fn read_exact(
     stream: &mut impl Stream,
     out: &mut [u8],
-    timer: &impl Timer,
+    timer: &(impl Timer + ?Sized),
     limits: &Limits,
 ) -> Result<bool, Ended> {
     let whole = async {

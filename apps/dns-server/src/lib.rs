@@ -9,6 +9,10 @@
 //! | `allow=PREFIXES` | who may ask, as `192.0.2.0/24,2001:db8::/32` | everybody |
 //! | `transfers=PREFIXES` | who may transfer whole zones (AXFR); `on` is the host itself | nobody |
 //! | `key=NAME:ALGORITHM:BASE64` | a TSIG key (`hmac-sha256`, `-sha384`, `-sha512`); who signs with it may transfer zones; repeatable with commas | none |
+//! | `secondary=ZONE@ADDRESS` | keep ZONE from the primary there: `example.com@192.0.2.1`, `..@192.0.2.1:5300@KEY` when a key signs; repeatable with commas, a zone with several primaries too | none |
+//! | `catalog=ZONE@ADDRESS` | the same, and the zone is a catalog (RFC 9432): its members are kept from there too | none |
+//! | `notify=ADDRESS` | whom to tell of changed zones: `192.0.2.2:53`, `192.0.2.2@KEY`; repeatable with commas | nobody |
+//! | `reload=N` | every N seconds look whether zone files have changed, and load those that have (where there is a file system); replace a file by renaming another | never |
 //! | `cookies=off` | give no DNS cookies | on, the secret changed daily |
 //! | `rrl=N` | replies a second over UDP to one network and of one kind; one of two over that is sent truncated | no limit |
 #![cfg_attr(not(unix), no_std)]
@@ -16,14 +20,19 @@
 
 extern crate alloc;
 
+#[cfg(unix)]
+mod files;
+mod peers;
+
 use airglow::{
     device::{Entropy, Platform, Tcp, WallClock},
     runtime::{Either, for_each_connection, join, select, sleep},
 };
 use airglow_dns::{
+    secondary::Bounds,
     server::{Config, CookieSecrets, Key, Prefix, RateLimit, Server, Zones},
-    shell::{Limits, serve_stream, serve_udp},
-    wire::NameBuf,
+    shell::{Event, Limits, Replication, serve_stream, serve_udp},
+    wire::{Name, NameBuf},
     zone,
 };
 use alloc::{
@@ -74,29 +83,26 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let rate_limit = parameters.get("rrl", "a number of replies a second").map_err(wrong)?;
     let rate_limit = rate_limit.filter(|rate| *rate > 0).map(|rate| RateLimit::new(rate, random()));
     let origin = parameters.get::<NameBuf>("origin", "a domain name").map_err(wrong)?;
+    let kept = peers::kept(parameters.text("secondary"), parameters.text("catalog"), &keys)?;
+    let targets = peers::targets(parameters.text("notify"), &keys)?;
+    let reload: Option<u64> = parameters.get("reload", "a number of seconds").map_err(wrong)?;
+    let files: Vec<&str> = parameters.text("zone").into_iter().flat_map(|files| files.split(',')).collect();
     let mut zones = Zones::new();
-    match parameters.text("zone") {
-        Some(files) => {
-            for file in files.split(',') {
-                zones.insert(read(file, origin)?);
-            }
-        }
-        None => {
-            let (name, text) = COMPILED_IN;
-            let name = name.parse().map_err(|error| format!("{name}: {error}"))?;
-            let zone =
-                zone::load(
-                    "compiled in",
-                    text,
-                    &origin.unwrap_or(name),
-                    |_| Err("there are no files".into()),
-                );
-            zones.insert(zone.map_err(|error| error.to_string())?);
-        }
+    for file in &files {
+        zones.insert(read(file, origin)?);
+    }
+    if files.is_empty() && kept.is_empty() {
+        let (name, text) = COMPILED_IN;
+        let name = name.parse().map_err(|error| format!("{name}: {error}"))?;
+        let none = |_: &str| Err("there are no files".into());
+        let zone = zone::load("compiled in", text, &origin.unwrap_or(name), none);
+        zones.insert(zone.map_err(|error| error.to_string())?);
     }
     if let Some(word) = parameters.unknown() {
         return Err(format!("boot parameter `{word}`: nobody knows this word"));
     }
+    let report = |apex: Name<'_>, event: Event| log::info!("{apex}: {event}");
+    let replication = Replication::new(targets, Bounds::default(), platform.timer(), &report);
     let count = zones.len();
     let config = Config {
         nsid,
@@ -105,11 +111,38 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         keys: &keys,
         cookies,
         rate_limit,
+        notified: Some(&replication),
         ..Config::default()
     };
     let server = RefCell::new(Server::new(zones, config));
     let listener = platform.tcp().listen(port).await.map_err(|error| format!("TCP port {port}: {error}"))?;
     log::info!("serving {count} zones on port {port}");
+    let names: Vec<NameBuf> =
+        server.borrow().zones().iter().map(|zone| NameBuf::from_name(zone.apex().name())).collect();
+    for name in names {
+        replication.changed(name.as_name());
+    }
+    for zone in kept {
+        replication.add(&server, zone.apex.as_name(), zone.primaries.into(), zone.catalog);
+    }
+    let (tcp, udp) = (platform.tcp(), platform.udp());
+    let replicating = replication.run(&server, tcp, udp, platform.wall_clock(), platform.entropy());
+    let reloading = async {
+        #[cfg(unix)]
+        if let Some(seconds) = reload.filter(|seconds| *seconds > 0) {
+            files::watch(
+                platform.timer(),
+                Duration::from_secs(seconds),
+                &files,
+                origin,
+                &server,
+                &replication,
+            )
+            .await;
+        }
+        core::future::pending::<()>().await;
+    };
+    let _ = (reload, &files);
     let limits = Limits::default();
     let streams = for_each_connection::<CONNECTIONS, _>(&listener, platform.timer(), async |stream| {
         let served = serve_stream(stream, &server, platform.timer(), platform.wall_clock(), &limits).await;
@@ -124,7 +157,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         }
     };
     let datagrams = serve_udp(platform.udp(), port, &server, platform.timer(), platform.wall_clock());
-    match select(datagrams, join(streams, rotation)).await {
+    match select(datagrams, join(streams, join(rotation, join(replicating, reloading)))).await {
         Either::Left(Ok(never)) => match never {},
         Either::Left(Err(error)) => Err(format!("UDP port {port}: {error}")),
         Either::Right((never, _)) => match never {},
@@ -138,23 +171,7 @@ fn list<T: FromStr<Err: Display>>(key: &str, list: Option<&str>) -> Result<Vec<T
 }
 
 #[cfg(unix)]
-fn read(file: &str, origin: Option<NameBuf>) -> Result<zone::Zone, String> {
-    use std::path::Path;
-
-    let path = Path::new(file);
-    let text = std::fs::read(path).map_err(|error| format!("{file}: {error}"))?;
-    let origin = match origin {
-        Some(origin) => origin,
-        None => {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(file);
-            let name = name.strip_suffix(".zone").unwrap_or(name);
-            name.parse().map_err(|_| format!("{file}: say the zone's name with origin=NAME"))?
-        }
-    };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let include = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
-    zone::load(file, &text, &origin, include).map_err(|error| error.to_string())
-}
+use files::read;
 
 #[cfg(not(unix))]
 fn read(file: &str, _: Option<NameBuf>) -> Result<zone::Zone, String> {

@@ -19,6 +19,9 @@ const PACKAGES: &[&str] = &[
     "openssl",
     "openvswitch-switch",
     "openvswitch-testcontroller",
+    "pdns-backend-sqlite3",
+    "pdns-server",
+    "python3",
 ];
 
 /// A browser shows the site; other name servers answer as ours does.

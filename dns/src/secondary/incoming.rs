@@ -62,8 +62,10 @@ impl core::error::Error for TransferError {}
 pub enum Received {
     /// The version that is here is the primary's too.
     Current,
-    /// Another version.
-    Zone(Zone),
+    /// Another version, which came whole.
+    Whole(Zone),
+    /// Another version, made of the one that is here and the changes that came.
+    Changed(Zone),
 }
 
 /// A transfer that is coming in.
@@ -252,7 +254,7 @@ impl Incoming {
                 if let Some(have) = &self.have {
                     zone.succeed(have, self.bounds.history);
                 }
-                Stage::Done { outcome: Some(Received::Zone(zone)) }
+                Stage::Done { outcome: Some(Received::Whole(zone)) }
             }
             (Stage::Deleting { changes, mut change, last }, Some(_)) => {
                 change.added.push(owner, rtype, ttl, data);
@@ -271,7 +273,7 @@ impl Incoming {
                 if serial == last {
                     let have = self.have.as_ref().ok_or(TransferError::Order)?;
                     let zone = have.apply(changes, self.bounds.history).map_err(TransferError::Zone)?;
-                    Stage::Done { outcome: Some(Received::Zone(zone)) }
+                    Stage::Done { outcome: Some(Received::Changed(zone)) }
                 } else {
                     let mut change = Change::default();
                     change.deleted.push(owner, rtype, ttl, data);

@@ -181,7 +181,7 @@ fn receive(messages: &[Vec<u8>], have: Option<&Arc<Zone>>) -> Result<Option<Rece
 
 fn text(received: Result<Option<Received>, TransferError>) -> String {
     match received {
-        Ok(Some(Received::Zone(zone))) => zone.to_string(),
+        Ok(Some(Received::Whole(zone) | Received::Changed(zone))) => zone.to_string(),
         Ok(Some(Received::Current)) => "current".into(),
         Ok(None) => "unfinished".into(),
         Err(error) => format!("{error:?}"),
@@ -231,7 +231,7 @@ fn what_is_sent_comes_in_whole_or_not_at_all() {
     let mut forgotten = zone(&now.to_string());
     forgotten.succeed(&old, 0);
     let forgotten = Arc::new(forgotten);
-    let Ok(Some(Received::Zone(received))) = receive(&messages(&forgotten, Some(&old), 4096), Some(&old))
+    let Ok(Some(Received::Whole(received))) = receive(&messages(&forgotten, Some(&old), 4096), Some(&old))
     else {
         panic!("a zone")
     };

@@ -46,7 +46,11 @@ impl Zones {
         let bucket = self.zones.get_mut(&apex.case_hash())?;
         let index = bucket.iter().position(|zone| zone.apex().name() == apex)?;
         self.count -= 1;
-        Some(bucket.swap_remove(index))
+        let zone = bucket.swap_remove(index);
+        if bucket.is_empty() {
+            self.zones.remove(&apex.case_hash());
+        }
+        Some(zone)
     }
 
     /// The zone of exactly this name.
@@ -56,6 +60,11 @@ impl Zones {
 
     fn get_hashed(&self, hash: u64, apex: Name<'_>) -> Option<&Arc<Zone>> {
         self.zones.get(&hash)?.iter().find(|zone| zone.apex().name() == apex)
+    }
+
+    /// Every zone, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
+        self.zones.values().flatten()
     }
 
     /// Number of zones.

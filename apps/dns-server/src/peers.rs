@@ -1,0 +1,51 @@
+//! The boot parameters that name other servers: `secondary=`, `catalog=`, `notify=`.
+use airglow_dns::{secondary::Peer, server::Key, wire::NameBuf};
+use alloc::{format, string::String, vec::Vec};
+
+/// A zone that is kept from elsewhere.
+pub(crate) struct Kept {
+    pub(crate) apex: NameBuf,
+    pub(crate) primaries: Vec<Peer>,
+    pub(crate) catalog: bool,
+}
+
+/// `ZONE@ADDRESS[@KEY]`, with commas.
+pub(crate) fn kept(zones: Option<&str>, catalogs: Option<&str>, keys: &[Key]) -> Result<Vec<Kept>, String> {
+    let mut all: Vec<Kept> = Vec::new();
+    for (parameter, words, catalog) in [("secondary", zones, false), ("catalog", catalogs, true)] {
+        for word in words.into_iter().flat_map(|words| words.split(',')) {
+            let parts = word.split_once('@');
+            let (name, rest) =
+                parts.ok_or_else(|| format!("boot parameter `{parameter}`: `{word}` is not ZONE@ADDRESS"))?;
+            let apex: NameBuf =
+                name.parse().map_err(|error| format!("boot parameter `{parameter}`: `{name}`: {error}"))?;
+            let primary = peer(parameter, rest, keys)?;
+            match all.iter_mut().find(|kept| kept.apex == apex && kept.catalog == catalog) {
+                Some(kept) => kept.primaries.push(primary),
+                None => all.push(Kept { apex, primaries: [primary].into(), catalog }),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// `ADDRESS[@KEY]`, with commas.
+pub(crate) fn targets(words: Option<&str>, keys: &[Key]) -> Result<Vec<Peer>, String> {
+    words.into_iter().flat_map(|words| words.split(',')).map(|word| peer("notify", word, keys)).collect()
+}
+
+fn peer(parameter: &str, text: &str, keys: &[Key]) -> Result<Peer, String> {
+    let (address, key) = match text.split_once('@') {
+        Some((address, key)) => (address, Some(key)),
+        None => (text, None),
+    };
+    let mut peer: Peer =
+        address.parse().map_err(|error| format!("boot parameter `{parameter}`: `{address}`: {error}"))?;
+    if let Some(name) = key {
+        let named = name.parse::<NameBuf>().ok();
+        let found = keys.iter().find(|key| Some(*key.name()) == named).cloned();
+        peer.key =
+            Some(found.ok_or_else(|| format!("boot parameter `{parameter}`: no `key` is called `{name}`"))?);
+    }
+    Ok(peer)
+}
