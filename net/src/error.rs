@@ -30,6 +30,8 @@ pub enum Error {
     NotConnected,
     /// The peer did not answer in time.
     TimedOut,
+    /// A router, or our own neighbour cache, says that the destination cannot be reached now.
+    Unreachable,
 }
 
 impl fmt::Display for Error {
@@ -47,6 +49,7 @@ impl fmt::Display for Error {
             Self::ConnectionAborted => "the connection was aborted",
             Self::NotConnected => "the connection is closed",
             Self::TimedOut => "the peer did not answer in time",
+            Self::Unreachable => "the destination cannot be reached now",
         })
     }
 }
@@ -57,7 +60,7 @@ impl embedded_io_async::Error for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::AddrInUse => ErrorKind::AddrInUse,
-            Self::AddrNotAvailable | Self::NoRoute => ErrorKind::AddrNotAvailable,
+            Self::AddrNotAvailable | Self::NoRoute | Self::Unreachable => ErrorKind::AddrNotAvailable,
             Self::MessageTooLong | Self::InvalidInput | Self::NoInterface => ErrorKind::InvalidInput,
             Self::TableFull => ErrorKind::OutOfMemory,
             Self::ConnectionRefused => ErrorKind::ConnectionRefused,

@@ -11,7 +11,10 @@ use crate::{
     },
 };
 use airglow_device::Instant;
-use core::{net::IpAddr, time::Duration};
+use core::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Allows a burst, then so many a second.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,37 @@ impl RateLimit {
 /// How much of the packet an ICMPv4 error quotes: all that fits 576 bytes (RFC 1812 section 4.3.2.3).
 const QUOTED_V4: usize = 576 - ipv4::HEADER_LEN - icmpv4::HEADER_LEN;
 
+/// What an ICMP error quotes of a packet of ours.
+pub(crate) struct Reported<'f> {
+    pub error: IcmpError,
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    pub protocol: u8,
+    /// Length of the whole packet.
+    pub len: usize,
+    /// From the transport's header on.
+    pub quoted: &'f [u8],
+}
+
+/// The packet that an ICMP error is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'f> {
+    pub interface: usize,
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    /// It went to one of our unicast addresses, in a frame to us alone.
+    pub unicast: bool,
+    /// From its IP header on.
+    pub packet: &'f [u8],
+}
+
+impl<'f> Received<'f> {
+    pub(crate) fn about(&self) -> About<'f> {
+        let Self { interface, src, dst, unicast, packet, .. } = *self;
+        About { interface, src, dst, unicast, packet }
+    }
+}
+
 impl Core<'_> {
     /// Sends an answer to a received packet and counts why it could not.
     pub(crate) fn answer(
@@ -62,9 +96,25 @@ impl Core<'_> {
         }
     }
 
+    /// Sends an answer that may need fragments, and counts why it could not.
+    pub(crate) fn answer_parts(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        packet: &Outgoing,
+        head: [u8; 8],
+        body: &[u8],
+    ) {
+        match self.send_parts(now, link, packet, head, body) {
+            Ok(()) => {}
+            Err(SendError::Full) => self.stats.transmit_full += 1,
+            Err(SendError::NoRoute | SendError::TooLong) => self.stats.no_route += 1,
+        }
+    }
+
     /// The address to answer from: the one that was asked, or one of ours if that was a group.
-    pub(crate) fn answer_source(&self, now: Instant, received: &Received<'_>) -> Option<IpAddr> {
-        if received.unicast { Some(received.dst) } else { self.source(now, received.interface, received.src) }
+    pub(crate) fn answer_source(&self, now: Instant, about: &About<'_>) -> Option<IpAddr> {
+        if about.unicast { Some(about.dst) } else { self.source(now, about.interface, about.src) }
     }
 
     pub(crate) fn receive_icmpv4<'f>(
@@ -82,8 +132,8 @@ impl Core<'_> {
                 // RFC 1122 section 3.2.2.6 lets a host ignore echo requests to broadcast addresses; that stops smurf attacks.
                 if received.unicast && !received.src.is_unspecified() {
                     let reply = Repr::EchoReply { identifier, sequence, data };
-                    let packet = Outgoing::new(received.dst, received.src, protocol::ICMP, reply.len());
-                    self.answer(now, link, &packet, &mut |room| reply.emit(room).map_or(0, |()| reply.len()));
+                    let packet = Outgoing::new(received.dst, received.src, protocol::ICMP, 0);
+                    self.answer_parts(now, link, &packet, reply.header(), data);
                 }
                 None
             }
@@ -113,18 +163,48 @@ impl Core<'_> {
             self.stats.malformed += 1;
             return None;
         };
-        let src = IpAddr::V4(packet.src());
-        let about_us = received.unicast && self.is_own(received.interface, src);
-        if !about_us || packet.fragment_offset() != 0 || packet.protocol() != protocol::TCP {
+        // Only the first fragment has the ports.
+        if packet.fragment_offset() != 0 {
             return None;
         }
-        let quoted = packet.payload();
-        (quoted.len() >= 8).then_some(Delivery::Error { error, src, dst: packet.dst().into(), quoted })
+        let (src, dst) = (packet.src().into(), packet.dst().into());
+        let len = packet.total_len();
+        self.report(
+            received,
+            &Reported { error, src, dst, protocol: packet.protocol(), len, quoted: packet.payload() },
+        )
+    }
+
+    /// Tells whom an error concerns: TCP is given it, a UDP socket notes it, the path's MTU is kept.
+    pub(crate) fn report<'f>(
+        &mut self,
+        received: &Received<'_>,
+        reported: &Reported<'f>,
+    ) -> Option<Delivery<'f>> {
+        let Reported { error, src, dst, protocol, len, quoted } = *reported;
+        if !received.unicast || self.own_interface(src).is_none() {
+            return None;
+        }
+        match protocol {
+            protocol::TCP if quoted.len() >= 8 => Some(Delivery::Error { error, src, dst, quoted }),
+            protocol::UDP => {
+                let &[a, b, c, d] = quoted.first_chunk::<4>()?;
+                let (local, remote) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                self.udp_error(received.now, src, local, SocketAddr::new(dst, remote), error, len);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// A router on the way to `dst` takes no packet of `len` bytes, only up to `mtu`; whoever sent it has made sure that it is true.
+    pub fn path_too_big(&mut self, now: Instant, dst: IpAddr, mtu: usize, len: usize) {
+        self.path_mtus.shrink(now, dst, mtu, len);
     }
 
     /// RFC 1122 section 3.2.2: no error about a packet to or from a group, an ICMP error, or a fragment that is not the first.
-    fn may_complain(&mut self, now: Instant, received: &Received<'_>) -> bool {
-        if !received.unicast || received.src.is_unspecified() {
+    fn may_complain(&mut self, now: Instant, about: &About<'_>) -> bool {
+        if !about.unicast || about.src.is_unspecified() {
             return false;
         }
         let allowed = self.icmp_errors.allow(now);
@@ -142,7 +222,7 @@ impl Core<'_> {
             self.send_unreachable_v4(now, received, unreachable::PORT, link);
         } else if crate::IPV6 {
             let error = |quoted| icmpv6::Repr::Unreachable { code: icmpv6::unreachable::PORT, quoted };
-            self.send_icmpv6_error(now, received, &error, link);
+            self.send_icmpv6_error(now, &received.about(), &error, link);
         }
     }
 
@@ -159,12 +239,27 @@ impl Core<'_> {
     }
 
     fn send_unreachable_v4(&mut self, now: Instant, received: &Received<'_>, code: u8, link: &mut dyn Link) {
-        if !self.may_complain(now, received) {
+        self.send_icmpv4_error(
+            now,
+            &received.about(),
+            &|quoted| Repr::Unreachable { code, mtu: 0, quoted },
+            link,
+        );
+    }
+
+    /// Sends an ICMPv4 error with as much of the packet as fits 576 bytes.
+    pub(crate) fn send_icmpv4_error<'f>(
+        &mut self,
+        now: Instant,
+        about: &About<'f>,
+        error: &dyn Fn(&'f [u8]) -> Repr<'f>,
+        link: &mut dyn Link,
+    ) {
+        if !self.may_complain(now, about) {
             return;
         }
-        let quoted = received.packet.get(..QUOTED_V4).unwrap_or(received.packet);
-        let message = Repr::Unreachable { code, mtu: 0, quoted };
-        let packet = Outgoing::new(received.dst, received.src, protocol::ICMP, message.len());
+        let message = error(about.packet.get(..QUOTED_V4).unwrap_or(about.packet));
+        let packet = Outgoing::new(about.dst, about.src, protocol::ICMP, message.len());
         self.answer(now, link, &packet, &mut |room| message.emit(room).map_or(0, |()| message.len()));
     }
 
@@ -172,22 +267,21 @@ impl Core<'_> {
     pub(crate) fn send_icmpv6_error<'f>(
         &mut self,
         now: Instant,
-        received: &Received<'f>,
+        about: &About<'f>,
         error: &dyn Fn(&'f [u8]) -> icmpv6::Repr<'f>,
         link: &mut dyn Link,
     ) {
         const QUOTED_V6: usize = 1280 - 40 - 8;
-        if received.src.is_unspecified() || received.src.is_multicast() {
+        if about.src.is_unspecified() || about.src.is_multicast() {
             return;
         }
         if !self.icmp_errors.allow(now) {
             self.stats.icmp_limited += 1;
             return;
         }
-        let Some(source) = self.answer_source(now, received) else { return };
-        let message = error(received.packet.get(..QUOTED_V6).unwrap_or(received.packet));
-        let packet =
-            Outgoing::new(source, received.src, protocol::ICMPV6, message.len()).on(received.interface);
+        let Some(source) = self.answer_source(now, about) else { return };
+        let message = error(about.packet.get(..QUOTED_V6).unwrap_or(about.packet));
+        let packet = Outgoing::new(source, about.src, protocol::ICMPV6, message.len()).on(about.interface);
         self.answer(now, link, &packet, &mut |room| message.emit(room).map_or(0, |()| message.len()));
     }
 }

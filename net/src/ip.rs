@@ -6,10 +6,13 @@ use crate::{
     icmp::RateLimit,
     interface::Interface,
     link::Link,
+    loopback::Loopback,
     memory::{Memory, Slice, UdpWakers},
     neighbor::{Due, NeighborCache},
     output::{Path, PendingPacket},
+    path_mtu::PathMtus,
     random::Random,
+    reassembly::Reassembly,
     route::{self, RouteEntry},
     tcp::IcmpError,
     udp::{Responder, UdpSlot},
@@ -37,8 +40,16 @@ pub struct IpStats {
     pub bad_checksum: u64,
     /// Packets for an address that is not ours, or with a source no host may have.
     pub bad_address: u64,
-    /// Fragments: reassembly is not done.
+    /// Fragments received.
     pub fragments: u64,
+    /// Packets put together of them.
+    pub reassembled: u64,
+    /// Packets whose fragments did not all come in time, or that made room for newer ones.
+    pub reassembly_failed: u64,
+    /// Fragments dropped: they overlapped or contradicted others, or there was no room for them.
+    pub fragments_refused: u64,
+    /// Fragments sent.
+    pub fragments_sent: u64,
     /// Packets of a protocol nobody speaks here.
     pub unknown_protocol: u64,
     /// Datagrams for a port nobody listens on.
@@ -57,6 +68,17 @@ pub struct IpStats {
     pub bad_neighbor: u64,
     /// Addresses of ours that another host was seen to use.
     pub conflicts: u64,
+}
+
+/// How a packet came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub interface: usize,
+    pub meta: RxMeta,
+    /// In a frame to a group or to all.
+    pub group_frame: bool,
+    /// It never left this stack.
+    pub looped: bool,
 }
 
 /// What the IP layer has for TCP.
@@ -101,6 +123,9 @@ pub struct Core<'m> {
     pub(crate) sockets: Slice<'m, UdpSlot>,
     pub(crate) datagrams: Slice<'m, u8>,
     pub(crate) datagrams_len: usize,
+    pub(crate) reassembly: Reassembly<'m>,
+    pub(crate) loopback: Loopback<'m>,
+    pub(crate) path_mtus: PathMtus<'m>,
     pub(crate) random: Random,
     pub(crate) stats: IpStats,
     pub(crate) identification: u16,
@@ -129,6 +154,9 @@ impl<'m> Core<'m> {
             sockets: memory.sockets,
             datagrams: memory.datagrams,
             datagrams_len: memory.datagrams_len,
+            reassembly: memory.reassembly,
+            loopback: memory.loopback,
+            path_mtus: PathMtus(memory.path_mtus),
             identification: random.next() as u16,
             random,
             stats: IpStats::default(),
@@ -340,12 +368,11 @@ impl<'m> Core<'m> {
             self.stats.other += 1;
             return None;
         }
+        let arrival = Arrival { interface, meta, group_frame: dst.is_multicast(), looped: false };
         match frame.ethertype() {
-            EtherType::IPV4 => {
-                self.receive_ipv4(now, interface, frame.payload(), meta, dst.is_multicast(), link, responder)
-            }
+            EtherType::IPV4 => self.receive_ipv4(now, &arrival, frame.payload(), link, responder),
             EtherType::IPV6 if crate::IPV6 => {
-                self.receive_ipv6(now, interface, frame.payload(), meta, dst.is_multicast(), link, responder)
+                self.receive_ipv6(now, &arrival, frame.payload(), link, responder)
             }
             EtherType::ARP => {
                 match arp::Repr::parse(frame.payload()) {
@@ -358,6 +385,61 @@ impl<'m> Core<'m> {
                 self.stats.other += 1;
                 None
             }
+        }
+    }
+
+    /// Packets were put together of fragments, or sent to ourselves, and wait for [`receive_held`](Self::receive_held).
+    #[must_use]
+    pub fn has_held(&self) -> bool {
+        (crate::FRAGMENTS && self.reassembly.has_whole) || (crate::LOOPBACK && self.loopback.has_packets())
+    }
+
+    /// Receives the packets of [`has_held`](Self::has_held), and gives `tcp` what is for TCP. What is sent to ourselves meanwhile waits
+    /// for the next call.
+    pub fn receive_held(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        mut responder: Option<&mut Responder<'_>>,
+        tcp: &mut dyn FnMut(&mut Self, &mut dyn Link, Delivery<'_>),
+    ) {
+        while crate::FRAGMENTS
+            && let Some(taken) = self.reassembly.take_whole()
+        {
+            let group_frame = !taken.unicast;
+            let arrival =
+                Arrival { interface: taken.interface, meta: RxMeta::default(), group_frame, looped: false };
+            self.receive_again(now, &arrival, taken.packet(), link, responder.as_deref_mut(), tcp);
+            self.reassembly.put_back(taken);
+        }
+        if crate::LOOPBACK && self.loopback.has_packets() {
+            let looped = self.loopback.take();
+            for (interface, packet) in looped.packets() {
+                self.stats.received += 1;
+                let arrival =
+                    Arrival { interface, meta: RxMeta::new(true, 0), group_frame: false, looped: true };
+                self.receive_again(now, &arrival, packet, link, responder.as_deref_mut(), tcp);
+            }
+            self.loopback.put_back(looped);
+        }
+    }
+
+    fn receive_again(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        packet: &[u8],
+        link: &mut dyn Link,
+        responder: Option<&mut Responder<'_>>,
+        tcp: &mut dyn FnMut(&mut Self, &mut dyn Link, Delivery<'_>),
+    ) {
+        let delivery = match packet.first().map(|first| first >> 4) {
+            Some(4) => self.receive_ipv4(now, arrival, packet, link, responder),
+            _ if crate::IPV6 => self.receive_ipv6(now, arrival, packet, link, responder),
+            _ => None,
+        };
+        if let Some(delivery) = delivery {
+            tcp(self, link, delivery);
         }
     }
 
@@ -380,6 +462,7 @@ impl<'m> Core<'m> {
             }
         }
         self.poll_dhcp(now, link);
+        self.poll_reassembly(now, link);
         self.neighbors.sweep(now);
     }
 
@@ -390,7 +473,7 @@ impl<'m> Core<'m> {
             match due {
                 Due::Solicit { interface, addr, mac } => self.solicit(now, link, interface, addr, mac),
                 Due::Failed { interface, addr, was_router } => {
-                    self.drop_pending(interface, addr);
+                    self.drop_pending(now, interface, addr);
                     if was_router {
                         self.last_path = None;
                     }
@@ -402,7 +485,11 @@ impl<'m> Core<'m> {
     /// When [`poll`](Self::poll) must be called at the latest; `None`: not before the next event.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let next = self.next.min(self.neighbors.poll_timeout()).min(self.dhcp_timeout());
+        let next = self
+            .next
+            .min(self.neighbors.poll_timeout())
+            .min(self.dhcp_timeout())
+            .min(self.reassembly.poll_timeout());
         (next != Instant::MAX).then_some(next)
     }
 }

@@ -1,7 +1,7 @@
 //! What to do with a received IPv4 packet.
 use crate::{
     checksum::Sum,
-    ip::{Core, Delivery},
+    ip::{Arrival, Core, Delivery},
     link::Link,
     output::checksum_offset,
     udp::Responder,
@@ -13,6 +13,7 @@ use core::net::{IpAddr, Ipv4Addr};
 /// A received packet, as far as the layers above care.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received<'f> {
+    pub now: Instant,
     pub interface: usize,
     pub src: IpAddr,
     pub dst: IpAddr,
@@ -26,14 +27,11 @@ pub(crate) struct Received<'f> {
 }
 
 impl Core<'_> {
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn receive_ipv4<'f>(
         &mut self,
         now: Instant,
-        interface: usize,
+        arrival: &Arrival,
         bytes: &'f [u8],
-        meta: RxMeta,
-        group_frame: bool,
         link: &mut dyn Link,
         responder: Option<&mut Responder<'_>>,
     ) -> Option<Delivery<'f>> {
@@ -48,8 +46,9 @@ impl Core<'_> {
                 return None;
             }
         };
+        let Arrival { interface, meta, group_frame, looped } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
-        let own = self.is_own(interface, dst.into());
+        let own = looped || self.is_own(interface, dst.into());
         let broadcast = dst.is_broadcast() || self.is_directed_broadcast(interface, dst);
         let group = dst == Ipv4Addr::new(224, 0, 0, 1);
         // A DHCP server sends to the address it is about to give, which we do not have yet (RFC 2131 section 4.1).
@@ -60,9 +59,8 @@ impl Core<'_> {
         //# section.
         let bad_source = src.is_multicast()
             || src.is_broadcast()
-            || src.is_loopback()
             || self.is_directed_broadcast(interface, src)
-            || self.is_own(interface, src.into());
+            || (!looped && (src.is_loopback() || self.is_own(interface, src.into())));
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.6
         //# A host SHOULD silently discard a datagram that is received via
         //# a link-layer broadcast (see Section 2.4) but does not specify
@@ -74,9 +72,11 @@ impl Core<'_> {
         }
         if packet.is_fragment() {
             self.stats.fragments += 1;
+            self.receive_fragment_v4(now, arrival, &packet);
             return None;
         }
         let received = Received {
+            now,
             interface,
             src: src.into(),
             dst: dst.into(),

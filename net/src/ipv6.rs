@@ -1,6 +1,6 @@
 //! What to do with a received IPv6 packet.
 use crate::{
-    ip::{Core, Delivery},
+    ip::{Arrival, Core, Delivery},
     ipv4::Received,
     link::Link,
     udp::Responder,
@@ -10,18 +10,15 @@ use crate::{
         protocol,
     },
 };
-use airglow_device::{Instant, RxMeta};
+use airglow_device::Instant;
 use core::net::IpAddr;
 
 impl Core<'_> {
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn receive_ipv6<'f>(
         &mut self,
         now: Instant,
-        interface: usize,
+        arrival: &Arrival,
         bytes: &'f [u8],
-        meta: RxMeta,
-        group_frame: bool,
         link: &mut dyn Link,
         responder: Option<&mut Responder<'_>>,
     ) -> Option<Delivery<'f>> {
@@ -29,18 +26,21 @@ impl Core<'_> {
             self.stats.malformed += 1;
             return None;
         };
+        let Arrival { interface, meta, group_frame, looped } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
-        let own = self.is_own(interface, dst.into());
+        let own = looped || self.is_own(interface, dst.into());
         let group = dst.is_multicast() && self.is_member(interface, dst);
         //= https://www.rfc-editor.org/rfc/rfc4291#section-2.7
         //# Multicast addresses must not be used as source addresses in IPv6
         //# packets or appear in any Routing header.
-        let bad_source = src.is_multicast() || src.is_loopback() || self.is_own(interface, src.into());
+        let bad_source =
+            src.is_multicast() || (!looped && (src.is_loopback() || self.is_own(interface, src.into())));
         if bad_source || !(own || group) {
             self.stats.bad_address += 1;
             return None;
         }
         let mut received = Received {
+            now,
             interface,
             src: src.into(),
             dst: dst.into(),
@@ -56,22 +56,23 @@ impl Core<'_> {
                     self.stats.unknown_protocol += 1;
                     let error = |quoted| icmpv6::Repr::ParameterProblem { code: 1, pointer, quoted };
                     if received.unicast {
-                        self.send_icmpv6_error(now, &received, &error, link);
+                        self.send_icmpv6_error(now, &received.about(), &error, link);
                     }
                     return None;
                 }
                 received.payload = payload;
                 self.deliver(now, next, &received, meta, link, responder)
             }
-            Upper::Fragment => {
+            Upper::Fragment { at, named_at } => {
                 self.stats.fragments += 1;
+                self.receive_fragment_v6(now, arrival, &packet, at, named_at, link);
                 None
             }
             Upper::Problem { code, pointer, multicast } => {
                 self.stats.malformed += 1;
                 let error = |quoted| icmpv6::Repr::ParameterProblem { code, pointer, quoted };
                 if received.unicast || multicast {
-                    self.send_icmpv6_error(now, &received, &error, link);
+                    self.send_icmpv6_error(now, &received.about(), &error, link);
                 }
                 None
             }

@@ -75,6 +75,8 @@
 //! | `std` | yes | implies `alloc` |
 //! | `alloc` | yes | [`Limits`], [`tcp::Heap`] |
 //! | `dhcp` | yes | [`InterfaceConfig::dhcp`]; without it such a configuration is refused |
+//! | `fragments` | yes | packets larger than the way takes, both ways; without it fragments are dropped |
+//! | `loopback` | yes | packets to one's own addresses |
 //! | `ipv6` | yes | IPv6; without it `InterfaceConfig::default` has it off, and a configuration with it is refused |
 //!
 //! Protocols that can be left out are constants inside the crate, not `cfg`s: all code is compiled and checked always, and what the
@@ -90,6 +92,10 @@ extern crate alloc;
 const IPV6: bool = cfg!(feature = "ipv6");
 /// The DHCP client is linked.
 const DHCP: bool = cfg!(feature = "dhcp");
+/// Fragmentation and reassembly are linked.
+const FRAGMENTS: bool = cfg!(feature = "fragments");
+/// The way to ourselves is linked.
+const LOOPBACK: bool = cfg!(feature = "loopback");
 
 mod address;
 mod arp;
@@ -97,17 +103,21 @@ pub mod checksum;
 mod config;
 mod dhcpv4;
 mod error;
+mod fragment;
 mod icmp;
 mod interface;
 mod ip;
 mod ipv4;
 mod ipv6;
 mod link;
+mod loopback;
 mod memory;
 mod ndp;
 mod neighbor;
 mod output;
+mod path_mtu;
 mod random;
+mod reassembly;
 mod route;
 mod slaac;
 pub mod socket;
@@ -123,9 +133,11 @@ pub use config::{Cidr, InterfaceConfig, IpCidr, Ipv4Cidr, Ipv4Config, Ipv6Cidr, 
 pub use error::Error;
 pub use ip::{Core, Delivery, IpStats};
 pub use link::Link;
+pub use loopback::LoopbackMemory;
 #[cfg(feature = "alloc")]
 pub use memory::Limits;
 pub use memory::{Memory, StackMemory};
+pub use reassembly::ReassemblyMemory;
 pub use route::RouteEntry;
 pub use socket::udp::UdpSocket;
 pub use stack::{Output, Stack};

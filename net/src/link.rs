@@ -13,6 +13,11 @@ pub trait Link {
         len: usize,
         fill: &mut dyn FnMut(&mut TxFrame<'_>),
     ) -> Result<(), Full>;
+
+    /// As [`NetTx::flush`], in the middle of a turn, to make room in a ring that is shorter than a packet's fragments.
+    fn flush(&mut self, interface: usize) {
+        let _ = interface;
+    }
 }
 
 /// The devices of a stack, one of which may just be lending a received frame and so is there only by its transmit half.
@@ -53,5 +58,11 @@ impl<D: NetDevice> Link for Ports<'_, D> {
             Err(Full) => *self.full |= bit,
         }
         sent
+    }
+
+    fn flush(&mut self, interface: usize) {
+        if let Some(tx) = self.tx(interface) {
+            tx.flush();
+        }
     }
 }

@@ -1,8 +1,16 @@
 //! Where a stack's tables live: in memory the caller owns, or on the heap within limits.
 use crate::{
-    address::Address, interface::Interface, neighbor::Neighbor, output::PendingPacket, route::RouteEntry,
+    address::Address,
+    interface::Interface,
+    loopback::{Loopback, LoopbackMemory},
+    neighbor::Neighbor,
+    output::PendingPacket,
+    path_mtu::PathMtu,
+    reassembly::{Reassembly, ReassemblyMemory, Slot},
+    route::RouteEntry,
     udp::UdpSlot,
 };
+
 use core::{
     ops::{Deref, DerefMut},
     task::Waker,
@@ -56,19 +64,42 @@ pub struct Memory<'m> {
     pub(crate) datagrams: Slice<'m, u8>,
     pub(crate) datagrams_len: usize,
     pub(crate) wakers: Slice<'m, UdpWakers>,
+    pub(crate) reassembly: Reassembly<'m>,
+    pub(crate) loopback: Loopback<'m>,
+    pub(crate) path_mtus: Slice<'m, Option<PathMtu>>,
+}
+
+impl<'m> Memory<'m> {
+    /// Puts fragments together in these buffers. Without any, fragments are dropped.
+    pub fn with_reassembly<const PACKETS: usize, const BYTES: usize>(
+        mut self,
+        memory: &'m mut ReassemblyMemory<PACKETS, BYTES>,
+    ) -> Self {
+        let ReassemblyMemory { slots, bytes } = memory;
+        let bytes = Slice::Borrowed(bytes.as_flattened_mut());
+        self.reassembly = Reassembly::new(slots.make(|| Slot::FREE), bytes, BYTES);
+        self
+    }
+
+    /// Lets the stack talk to itself through these buffers, in packets of at most a quarter of one. Without any, there is no way to
+    /// one's own addresses.
+    pub fn with_loopback<const BYTES: usize>(mut self, memory: &'m mut LoopbackMemory<BYTES>) -> Self {
+        self.loopback = Loopback::borrowed(&mut memory.filling, &mut memory.draining);
+        self
+    }
 }
 
 /// A table that is made when a stack takes its memory. Until then it is all zeros whatever `T` is, so that a `static` takes no
 /// room in an image.
 #[repr(u8)]
-enum Later<T> {
+pub(crate) enum Later<T> {
     Unused = 0,
     Made(T),
 }
 
 impl<T, const N: usize> Later<[T; N]> {
     /// Makes the table of empty rows, in its place.
-    fn make(&mut self, row: impl Fn() -> T) -> Slice<'_, T> {
+    pub fn make(&mut self, row: impl Fn() -> T) -> Slice<'_, T> {
         *self = Self::Made(core::array::from_fn(|_| row()));
         match self {
             Self::Unused => Slice::default(),
@@ -85,7 +116,7 @@ impl<T, const N: usize> Later<[T; N]> {
 /// | `ADDRESSES` | addresses, all interfaces together; IPv6 takes one for the link-local address | 72 |
 /// | `NEIGHBORS` | entries of the ARP and neighbour cache | 56 |
 /// | `ROUTES` | routes; each address's own network takes one, so does each gateway | 56 |
-/// | `SOCKETS` | UDP sockets and responders | 88 + `DATAGRAMS` |
+/// | `SOCKETS` | UDP sockets and responders | 160 + `DATAGRAMS` |
 /// | `DATAGRAMS` | bytes of queue of each UDP socket, 24 of which go to each datagram's header | |
 /// | `PENDING` | packets that wait for a neighbour's address | 1,568 |
 pub struct StackMemory<
@@ -172,6 +203,9 @@ impl<
             datagrams: Slice::Borrowed(memory.datagrams.as_flattened_mut()),
             datagrams_len: DATAGRAMS,
             wakers: memory.wakers.make(UdpWakers::default),
+            reassembly: Reassembly::default(),
+            loopback: Loopback::default(),
+            path_mtus: Slice::default(),
         }
     }
 }
@@ -193,13 +227,30 @@ pub struct Limits {
     pub sockets: usize,
     /// Bytes of queue of each UDP socket.
     pub datagrams: usize,
+    /// Packets that are put together of fragments at a time; each takes as much as its fragments need, at most 64 KiB.
+    pub reassembly: usize,
+    /// Bytes of packets to ourselves that wait, twice; taken from the heap when the first one is sent.
+    pub loopback: usize,
+    /// Destinations whose path is known to be narrower than our link.
+    pub path_mtus: usize,
 }
 
 #[cfg(feature = "alloc")]
 impl Default for Limits {
-    /// 16 addresses, 512 neighbours, 64 routes, 32 packets that wait, 64 sockets with up to 256 KiB each.
+    /// 16 addresses, 512 neighbours, 64 routes, 32 packets that wait, 64 sockets with up to 256 KiB each, 32 packets in
+    /// fragments, 256 KiB to ourselves, 64 narrow paths.
     fn default() -> Self {
-        Self { addresses: 16, neighbors: 512, routes: 64, pending: 32, sockets: 64, datagrams: 256 * 1024 }
+        Self {
+            addresses: 16,
+            neighbors: 512,
+            routes: 64,
+            pending: 32,
+            sockets: 64,
+            datagrams: 256 * 1024,
+            reassembly: 32,
+            loopback: 256 * 1024,
+            path_mtus: 64,
+        }
     }
 }
 
@@ -219,6 +270,9 @@ impl From<Limits> for Memory<'_> {
             datagrams: table(0, || 0),
             datagrams_len: limits.datagrams,
             wakers: table(limits.sockets, UdpWakers::default),
+            reassembly: Reassembly::new(table(limits.reassembly, || Slot::FREE), table(0, || 0), 0),
+            loopback: Loopback::owned(limits.loopback),
+            path_mtus: table(limits.path_mtus, || None),
         }
     }
 }
@@ -236,7 +290,7 @@ mod tests {
     #[test]
     fn a_board_has_room_for_the_default_tables() {
         // On 64 bits; pointers and so the tables are smaller on a board.
-        assert!(size_of::<StackMemory>() <= 6_400, "{}", size_of::<StackMemory>());
+        assert!(size_of::<StackMemory>() <= 6_500, "{}", size_of::<StackMemory>());
         assert!(size_of::<Interface>() <= 320);
         assert!(size_of::<Option<Address>>() <= 72 && size_of::<Option<RouteEntry>>() <= 56);
         assert!(size_of::<Option<Neighbor>>() <= 56);

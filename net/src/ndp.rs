@@ -2,6 +2,7 @@
 use crate::{
     address::{AddressState, solicited_node},
     config::IpCidr,
+    icmp::Reported,
     ip::{Core, Delivery},
     ipv4::Received,
     link::Link,
@@ -69,11 +70,11 @@ impl Core<'_> {
                     self.stats.icmp_limited += 1;
                     return None;
                 }
-                let source = self.answer_source(now, received).filter(|_| !received.src.is_unspecified())?;
+                let source =
+                    self.answer_source(now, &received.about()).filter(|_| !received.src.is_unspecified())?;
                 let reply = icmpv6::Repr::EchoReply { identifier, sequence, data };
-                let packet =
-                    Outgoing::new(source, received.src, protocol::ICMPV6, reply.len()).on(received.interface);
-                self.answer(now, link, &packet, &mut |room| reply.emit(room).map_or(0, |()| reply.len()));
+                let packet = Outgoing::new(source, received.src, protocol::ICMPV6, 0).on(received.interface);
+                self.answer_parts(now, link, &packet, reply.header(), data);
                 None
             }
             icmpv6::Repr::EchoReply { .. } => None,
@@ -103,16 +104,18 @@ impl Core<'_> {
             self.stats.malformed += 1;
             return None;
         };
-        let src = IpAddr::V6(packet.src());
-        if !received.unicast || !self.is_own(received.interface, src) {
-            return None;
-        }
-        match upper_layer(&packet) {
-            Upper::Protocol(protocol::TCP, quoted, _) if quoted.len() >= 8 => {
-                Some(Delivery::Error { error, src, dst: packet.dst().into(), quoted })
-            }
-            _ => None,
-        }
+        let (src, dst) = (packet.src().into(), packet.dst().into());
+        let len = packet.total_len();
+        let (protocol, quoted) = match upper_layer(&packet) {
+            Upper::Protocol(protocol, quoted, _) => (protocol, quoted),
+            // The first fragment of a packet of ours, which has no other extension header.
+            Upper::Fragment { at, .. } => match packet.bytes().get(at..)?.split_first_chunk::<8>()? {
+                (&[next, _, 0, 0..8, ..], quoted) => (next, quoted),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        self.report(received, &Reported { error, src, dst, protocol, len, quoted })
     }
 
     fn receive_ndp(

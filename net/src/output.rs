@@ -8,20 +8,27 @@ use crate::{
     memory::PENDING_FRAME,
     neighbor::Resolution,
     route,
+    tcp::IcmpError,
     wire::{
         ethernet::{self, EtherType},
         ipv4, ipv6, protocol,
     },
 };
-use airglow_device::{Caps, Full, Instant, MacAddr, TxFrame, TxMeta};
-use core::net::{IpAddr, Ipv4Addr};
+use airglow_device::{Full, Instant, MacAddr, TxFrame, TxMeta};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Where a packet goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
     pub interface: usize,
     pub next_hop: IpAddr,
+    /// To ourselves, without a device.
+    pub local: bool,
 }
+
+/// Writes an IP packet into the room for it, says what the device must still do (counted from the IP header on), and returns the
+/// packet's length, 0 for none.
+pub(crate) type Write<'a> = dyn FnMut(&mut [u8], &mut TxMeta) -> usize + 'a;
 
 /// What a packet's IP header says.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +110,17 @@ pub(crate) fn group_mac(addr: IpAddr) -> Option<MacAddr> {
     }
 }
 
+/// Source, destination, protocol and payload of a packet of ours without extension headers.
+fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr, u8, &[u8])> {
+    if packet.first()? >> 4 == 4 {
+        let packet = ipv4::Packet::new_checked(packet).ok().filter(|p| p.fragment_offset() == 0)?;
+        Some((packet.src().into(), packet.dst().into(), packet.protocol(), packet.payload()))
+    } else {
+        let packet = ipv6::Packet::new_checked(packet).ok()?;
+        Some((packet.src().into(), packet.dst().into(), packet.next_header(), packet.payload()))
+    }
+}
+
 /// Length of the IP header in front of a payload to `addr`.
 pub(crate) const fn ip_header_len(addr: IpAddr) -> usize {
     if addr.is_ipv4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN }
@@ -118,79 +136,89 @@ pub(crate) const fn checksum_offset(protocol: u8) -> Option<usize> {
     }
 }
 
-/// Writes one whole frame: `fill` the payload (it returns how many bytes, 0 for nothing to send), then the headers and checksums.
+/// Writes one IP packet: `fill` the payload (it returns how many bytes, 0 for nothing to send), then header and checksum.
 fn compose(
-    frame: &mut TxFrame<'_>,
-    ethernet: ethernet::Repr,
+    room: &mut [u8],
+    meta: &mut TxMeta,
     packet: &Outgoing,
-    hop_limit: u8,
-    identification: u16,
-    caps: &Caps,
+    header: &HeaderFields,
     fill: &mut dyn FnMut(&mut [u8]) -> usize,
-) {
-    let ip_len = ip_header_len(packet.dst);
-    let start = ethernet::HEADER_LEN + ip_len;
-    let Some((headers, room)) = frame.bytes.split_at_mut_checked(start) else {
-        frame.len = 0;
-        return;
-    };
+) -> usize {
+    let start = ip_header_len(packet.dst);
+    let Some((ip, room)) = room.split_at_mut_checked(start) else { return 0 };
     let payload_len = fill(room).min(room.len());
-    let (payload, _) = room.split_at_mut(payload_len);
-    frame.len = if payload_len == 0 { 0 } else { start + payload_len };
     if payload_len == 0 {
-        return;
+        return 0;
     }
-    let written = ethernet.emit(headers).and_then(|ip| match (packet.src, packet.dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            // TCP discovers the path's MTU (RFC 1191); other packets may be fragmented on the way.
-            let dont_fragment = packet.protocol == protocol::TCP;
-            ipv4::Repr {
-                src,
-                dst,
-                protocol: packet.protocol,
-                ttl: hop_limit,
-                traffic_class: packet.traffic_class,
-                identification: if dont_fragment { 0 } else { identification },
-                dont_fragment,
-                payload_len,
-            }
-            .emit(ip)
-            .map(|_| ())
-        }
-        (IpAddr::V6(src), IpAddr::V6(dst)) if crate::IPV6 => ipv6::Repr {
-            src,
-            dst,
-            next_header: packet.protocol,
-            hop_limit,
-            traffic_class: packet.traffic_class,
-            flow_label: 0,
-            payload_len,
-        }
-        .emit(ip)
-        .map(|_| ()),
-        _ => Err(crate::wire::WireError::Malformed),
-    });
-    if written.is_err() {
-        frame.len = 0;
-        return;
+    let (payload, _) = room.split_at_mut(payload_len);
+    if header.emit(ip, packet, payload_len).is_none() {
+        return 0;
     }
-    let Some(offset) = checksum_offset(packet.protocol) else { return };
+    let Some(offset) = checksum_offset(packet.protocol) else { return start + payload_len };
     let pseudo = Sum::pseudo_header(packet.src, packet.dst, packet.protocol, payload_len);
-    let offload = caps.checksums.tx && packet.protocol != protocol::ICMPV6;
-    let checksum = if offload {
-        frame.meta = TxMeta::checksum(start as u16, offset as u16).segments(packet.tso_segment);
+    let checksum = if header.offload && packet.protocol != protocol::ICMPV6 {
+        *meta = TxMeta::checksum(start as u16, offset as u16).segments(packet.tso_segment);
         pseudo.fold()
     } else {
-        match pseudo.bytes(payload).finish() {
-            //= https://www.rfc-editor.org/rfc/rfc768
-            //# If the computed  checksum  is zero,  it is transmitted  as all ones (the
-            //# equivalent  in one's complement  arithmetic).
-            0 if packet.protocol == protocol::UDP => 0xffff,
-            checksum => checksum,
-        }
+        transport_checksum(packet.protocol, pseudo.bytes(payload))
     };
     if let Some(field) = payload.get_mut(offset..offset + 2) {
         field.copy_from_slice(&checksum.to_be_bytes());
+    }
+    start + payload_len
+}
+
+/// The checksum of a transport whose bytes and pseudo-header sum to `sum`.
+pub(crate) const fn transport_checksum(protocol: u8, sum: Sum) -> u16 {
+    match sum.finish() {
+        //= https://www.rfc-editor.org/rfc/rfc768
+        //# If the computed  checksum  is zero,  it is transmitted  as all ones (the
+        //# equivalent  in one's complement  arithmetic).
+        0 if protocol == protocol::UDP => 0xffff,
+        checksum => checksum,
+    }
+}
+
+/// What the IP header says that is not in [`Outgoing`], and whether the transport's checksum is left to the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderFields {
+    pub hop_limit: u8,
+    pub identification: u16,
+    pub offload: bool,
+}
+
+impl HeaderFields {
+    fn emit(&self, ip: &mut [u8], packet: &Outgoing, payload_len: usize) -> Option<()> {
+        match (packet.src, packet.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                // TCP discovers the path's MTU (RFC 1191); other packets may be fragmented on the way.
+                let dont_fragment = packet.protocol == protocol::TCP;
+                let repr = ipv4::Repr {
+                    src,
+                    dst,
+                    protocol: packet.protocol,
+                    ttl: self.hop_limit,
+                    traffic_class: packet.traffic_class,
+                    identification: if dont_fragment { 0 } else { self.identification },
+                    dont_fragment,
+                    payload_len,
+                };
+                repr.emit(ip).ok().map(|_| ())
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) if crate::IPV6 => {
+                let repr = ipv6::Repr {
+                    src,
+                    dst,
+                    next_header: packet.protocol,
+                    hop_limit: self.hop_limit,
+                    traffic_class: packet.traffic_class,
+                    flow_label: 0,
+                    payload_len,
+                };
+                repr.emit(ip).ok().map(|_| ())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -203,6 +231,11 @@ impl Core<'_> {
         {
             return Some(path);
         }
+        if crate::LOOPBACK
+            && let Some(own) = self.own_interface(dst)
+        {
+            return self.loopback.is_there().then_some(Path { interface: own, next_hop: dst, local: true });
+        }
         let link_scope = match dst {
             IpAddr::V4(dst) => dst.is_broadcast() || dst.is_multicast(),
             IpAddr::V6(dst) => dst.is_unicast_link_local() || dst.is_multicast(),
@@ -211,7 +244,7 @@ impl Core<'_> {
             let interface = interface
                 .or_else(|| self.neighbors.interface_of(dst))
                 .or_else(|| self.interface_with(dst.is_ipv4()))?;
-            return Some(Path { interface, next_hop: dst });
+            return Some(Path { interface, next_hop: dst, local: false });
         }
         let interfaces = &self.interfaces;
         let usable = |route: &route::RouteEntry| {
@@ -219,9 +252,18 @@ impl Core<'_> {
                 && interfaces.get(route.interface).is_some_and(|i| i.active && i.up)
         };
         let route = route::find(&self.routes, dst, now, usable)?;
-        let path = Path { interface: route.interface, next_hop: route.gateway.unwrap_or(dst) };
+        let path = Path { interface: route.interface, next_hop: route.gateway.unwrap_or(dst), local: false };
         self.last_path = Some((dst, interface, path, route.expires));
         Some(path)
+    }
+
+    /// The interface whose address `dst` is; the first for a loopback address. Packets to it stay here.
+    pub(crate) fn own_interface(&self, dst: IpAddr) -> Option<usize> {
+        if dst.is_loopback() {
+            return Some(0);
+        }
+        let own = |a: &&crate::address::Address| a.cidr.addr == dst && a.is_usable();
+        self.addresses.iter().flatten().find(own).map(|a| a.interface)
     }
 
     fn interface_with(&self, ipv4: bool) -> Option<usize> {
@@ -234,7 +276,19 @@ impl Core<'_> {
 
     /// The address to send from to `dst`.
     pub(crate) fn source(&self, now: Instant, interface: usize, dst: IpAddr) -> Option<IpAddr> {
+        if dst.is_loopback() {
+            return Some(dst);
+        }
         choose_source(&self.addresses, interface, dst, now)
+    }
+
+    /// The largest IP packet that goes to `dst` whole.
+    pub(crate) fn path_mtu(&self, now: Instant, path: Path, dst: IpAddr) -> usize {
+        if path.local {
+            return self.loopback.mtu();
+        }
+        let mtu = self.interfaces.get(path.interface).map_or(0, |i| i.mtu(dst.is_ipv4()));
+        self.path_mtus.get(now, dst).map_or(mtu, |path| path.min(mtu))
     }
 
     /// `addr` is the broadcast address of one of the interface's networks (RFC 1122 section 3.2.1.3 (d)).
@@ -261,11 +315,11 @@ impl Core<'_> {
         let path = self.path(now, packet.dst, packet.interface).ok_or(SendError::NoRoute)?;
         let interface = self.interfaces.get(path.interface).ok_or(SendError::NoRoute)?;
         let ipv4 = packet.dst.is_ipv4();
-        let (caps, own_mac, hop_limit) =
-            (interface.caps, interface.mac, packet.hop_limit.unwrap_or(interface.hop_limit));
-        let retransmit = interface.retransmit;
+        let caps = interface.caps;
+        let hop_limit = packet.hop_limit.unwrap_or(interface.hop_limit);
         let ip_len = ip_header_len(packet.dst) + packet.len;
         let limit = match packet.tso_segment {
+            _ if path.local => self.loopback.mtu(),
             0 => interface.mtu(ipv4),
             _ if ipv4 => caps.tso_v4,
             _ => caps.tso_v6,
@@ -274,11 +328,47 @@ impl Core<'_> {
             return Err(SendError::TooLong);
         }
         self.identification = self.identification.wrapping_add(1);
-        let identification = self.identification;
-        let ethertype = if ipv4 { EtherType::IPV4 } else { EtherType::IPV6 };
-        let frame_len = ethernet::HEADER_LEN + ip_len;
-        let mut header = ethernet::Repr { src: own_mac, dst: MacAddr::UNSPECIFIED, ethertype };
+        let offload = caps.checksums.tx || path.local;
+        let header = HeaderFields { hop_limit, identification: self.identification, offload };
+        self.send_to(now, link, path, ip_len, false, &mut |room, meta| {
+            compose(room, meta, packet, &header, fill)
+        })?;
+        Ok(())
+    }
 
+    /// Sends an IP packet of up to `len` bytes on `path`. `alongside`: should it have to wait for the next hop's address, it waits
+    /// beside others that do, and takes the place of none to the same neighbour.
+    pub(crate) fn send_to(
+        &mut self,
+        now: Instant,
+        link: &mut dyn Link,
+        path: Path,
+        len: usize,
+        alongside: bool,
+        write: &mut Write<'_>,
+    ) -> Result<(), Full> {
+        if crate::LOOPBACK && path.local {
+            self.loopback.push(path.interface, len, write)?;
+            self.stats.sent += 1;
+            return Ok(());
+        }
+        let Some(interface) = self.interfaces.get(path.interface) else { return Err(Full) };
+        let (own_mac, retransmit) = (interface.mac, interface.retransmit);
+        let ethertype = if path.next_hop.is_ipv4() { EtherType::IPV4 } else { EtherType::IPV6 };
+        let frame_len = ethernet::HEADER_LEN + len;
+        let mut put = |frame: &mut TxFrame<'_>, dst: MacAddr| {
+            let header = ethernet::Repr { src: own_mac, dst, ethertype };
+            let Ok(room) = header.emit(frame.bytes) else {
+                frame.len = 0;
+                return;
+            };
+            let start = frame.len - room.len();
+            let written = write(room, &mut frame.meta);
+            frame.len = if written == 0 { 0 } else { start + written };
+            if frame.meta.checksum_offset != 0 {
+                frame.meta.checksum_start += start as u16;
+            }
+        };
         let group = group_mac(path.next_hop).or(match path.next_hop {
             IpAddr::V4(addr) if self.is_directed_broadcast(path.interface, addr) => Some(MacAddr::BROADCAST),
             _ => None,
@@ -288,18 +378,14 @@ impl Core<'_> {
             None => self.neighbors.resolve(now, path.interface, path.next_hop, retransmit),
         };
         if let Resolution::Known(mac) = resolution {
-            header.dst = mac;
-            link.transmit(path.interface, frame_len, &mut |frame| {
-                compose(frame, header, packet, hop_limit, identification, &caps, fill);
-            })?;
+            link.transmit(path.interface, frame_len, &mut |frame| put(frame, mac))?;
             self.stats.sent += 1;
             return Ok(());
         }
-
-        match self.pending_slot(path) {
+        match self.pending_slot(path, alongside) {
             Some(pending) if frame_len <= pending.bytes.len() => {
                 let mut frame = TxFrame::new(&mut pending.bytes[..frame_len]);
-                compose(&mut frame, header, packet, hop_limit, identification, &caps, fill);
+                put(&mut frame, MacAddr::UNSPECIFIED);
                 (pending.len, pending.meta) = (frame.len, frame.meta);
                 pending.since = now;
                 pending.interface = path.interface;
@@ -313,9 +399,10 @@ impl Core<'_> {
         Ok(())
     }
 
-    /// The place for a packet to `path`: the one its predecessor has, a free one, the oldest.
-    fn pending_slot(&mut self, path: Path) -> Option<&mut PendingPacket> {
-        let mine = |p: &PendingPacket| p.next_hop == path.next_hop && p.interface == path.interface;
+    /// The place for a packet to `path`: the one its predecessor has (unless `alongside`), a free one, the oldest.
+    fn pending_slot(&mut self, path: Path, alongside: bool) -> Option<&mut PendingPacket> {
+        let mine =
+            |p: &PendingPacket| !alongside && p.next_hop == path.next_hop && p.interface == path.interface;
         let index = match self.pending.iter().position(mine) {
             Some(index) => index,
             None => {
@@ -363,11 +450,20 @@ impl Core<'_> {
     }
 
     /// The next hop does not answer: what waited for it is dropped.
-    pub(crate) fn drop_pending(&mut self, interface: usize, next_hop: IpAddr) {
-        for pending in self.pending.iter_mut() {
-            if pending.next_hop == next_hop && pending.interface == interface {
-                pending.next_hop = PendingPacket::FREE;
-                self.stats.unresolved += 1;
+    pub(crate) fn drop_pending(&mut self, now: Instant, interface: usize, next_hop: IpAddr) {
+        for index in 0..self.pending.len() {
+            let Some(pending) = self.pending.get_mut(index) else { return };
+            if pending.next_hop != next_hop || pending.interface != interface {
+                continue;
+            }
+            pending.next_hop = PendingPacket::FREE;
+            self.stats.unresolved += 1;
+            let packet = pending.bytes.get(..pending.len).and_then(|frame| frame.get(ethernet::HEADER_LEN..));
+            let Some((src, dst, protocol, payload)) = packet.and_then(ends) else { continue };
+            if let (protocol::UDP, Some(&[a, b, c, d])) = (protocol, payload.first_chunk::<4>()) {
+                let (local, remote) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                let remote = SocketAddr::new(dst, remote);
+                self.udp_error(now, src, local, remote, IcmpError::Soft, 0);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     output::{Outgoing, SendError},
     route::RouteEntry,
     socket::tcp::{ListenerWakers, StreamWakers},
-    tcp::{self, IpOutput, Storage, Tcp, TcpStats},
+    tcp::{self, IcmpError, IpOutput, Storage, Tcp, TcpStats},
     udp::{Answer, Responder},
     wire::protocol,
 };
@@ -71,10 +71,15 @@ impl IpOutput for Output<'_, '_> {
         let source = self.core.source(self.now, path.interface, dst)?;
         let interface = self.core.interfaces.get(path.interface)?;
         let header = crate::output::ip_header_len(dst);
-        let tso = if dst.is_ipv4() { interface.caps.tso_v4 } else { interface.caps.tso_v6 };
+        let tso = match dst {
+            _ if path.local => 0,
+            IpAddr::V4(_) => interface.caps.tso_v4,
+            IpAddr::V6(_) => interface.caps.tso_v6,
+        };
         // The IP length field ends at 65,535.
         let tso = tso.min(65_535).saturating_sub(header);
-        Some(tcp::Route { source, mtu: interface.mtu(dst.is_ipv4()).saturating_sub(header), tso })
+        let mtu = self.core.path_mtu(self.now, path, dst);
+        Some(tcp::Route { source, mtu: mtu.saturating_sub(header), tso })
     }
 
     fn send(
@@ -310,21 +315,19 @@ where
             let (rx, tx) = device.split();
             let mut ports = Ports::<D> { before, lending: Some(tx), after, unflushed, full };
             let taken = rx.receive(BUDGET, |frame, meta| {
-                match core.receive(now, index, frame, meta, &mut ports, responder.as_mut()) {
-                    None => {}
-                    Some(Delivery::Segment { src, dst, ecn, segment, gro_segment }) => {
-                        let mut output = Output { core, link: &mut ports, now };
-                        tcp.input(now, src, dst, ecn, segment, gro_segment, &mut output);
-                    }
-                    Some(Delivery::Error { error, src, dst, quoted }) => {
-                        tcp.unreachable(now, error, src, dst, quoted);
-                    }
+                if let Some(delivery) = core.receive(now, index, frame, meta, &mut ports, responder.as_mut())
+                {
+                    deliver(now, core, tcp, &mut ports, delivery);
+                }
+                if core.has_held() {
+                    receive_held(now, core, tcp, &mut ports, responder.as_mut());
                 }
             });
             more |= taken >= BUDGET;
         }
 
         let mut ports = Ports::<D> { before: devices, lending: None, after: &mut [], unflushed, full };
+        receive_held(now, core, tcp, &mut ports, responder.as_mut());
         if let Some(responder) = responder.as_mut() {
             core.udp_respond_queued(now, &mut ports, responder);
         }
@@ -348,6 +351,9 @@ where
             }
         }
         *unflushed = 0;
+        // What was sent to ourselves in this turn is received in the next.
+        more |= core.has_held();
+        room |= core.loopback.take_full();
         wake_udp(inner, room);
 
         for (index, device) in inner.devices.iter_mut().enumerate() {
@@ -404,6 +410,41 @@ where
             }
         }
     }
+}
+
+/// Hands TCP what IP has for it.
+fn deliver<S: Storage>(
+    now: Instant,
+    core: &mut Core<'_>,
+    tcp: &mut Tcp<S>,
+    link: &mut dyn Link,
+    delivery: Delivery<'_>,
+) {
+    match delivery {
+        Delivery::Segment { src, dst, ecn, segment, gro_segment } => {
+            let mut output = Output { core, link, now };
+            tcp.input(now, src, dst, ecn, segment, gro_segment, &mut output);
+        }
+        Delivery::Error { error, src, dst, quoted } => {
+            let believed = tcp.unreachable(now, error, src, dst, quoted);
+            if let (true, IcmpError::TooBig(mtu)) = (believed, error) {
+                core.path_too_big(now, dst, mtu, usize::MAX);
+            }
+        }
+    }
+}
+
+/// Receives what was put together of fragments or sent to ourselves.
+fn receive_held<S: Storage>(
+    now: Instant,
+    core: &mut Core<'_>,
+    tcp: &mut Tcp<S>,
+    link: &mut dyn Link,
+    responder: Option<&mut Responder<'_>>,
+) {
+    core.receive_held(now, link, responder, &mut |core, link, delivery| {
+        deliver(now, core, tcp, link, delivery);
+    });
 }
 
 /// Keeps the task's waker unless it is kept already.

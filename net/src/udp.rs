@@ -5,6 +5,7 @@ use crate::{
     ipv4::Received,
     link::Link,
     output::{Outgoing, SendError, ip_header_len},
+    tcp::IcmpError,
     wire::{protocol, udp},
 };
 use airglow_device::{Endpoint, Instant};
@@ -15,7 +16,11 @@ pub(crate) struct UdpSlot {
     pub open: bool,
     pub addr: Option<IpAddr>,
     pub port: u16,
-    /// A datagram came since the shell last looked.
+    /// The only peer, when the socket is connected.
+    pub peer: Option<SocketAddr>,
+    /// The last ICMP error about a datagram of this socket, and to whom that went.
+    pub error: Option<(SocketAddr, Error)>,
+    /// A datagram or an error came since the shell last looked.
     pub ready: bool,
     queue: Queue,
     #[cfg(feature = "alloc")]
@@ -27,6 +32,8 @@ impl UdpSlot {
         open: false,
         addr: None,
         port: 0,
+        peer: None,
+        error: None,
         ready: false,
         queue: Queue::EMPTY,
         #[cfg(feature = "alloc")]
@@ -159,6 +166,7 @@ impl Core<'_> {
     /// Opens a port; the socket's number.
     pub(crate) fn udp_bind(&mut self, on: Endpoint) -> Result<usize, Error> {
         if let Some(addr) = on.addr
+            && !addr.is_loopback()
             && !self.addresses.iter().flatten().any(|a| a.cidr.addr == addr)
         {
             return Err(Error::AddrNotAvailable);
@@ -195,6 +203,59 @@ impl Core<'_> {
         }
     }
 
+    /// Talks to `peer` alone from now on, and hears of errors on the way to it; `None`: to all again.
+    pub(crate) fn udp_connect(&mut self, socket: usize, peer: Option<SocketAddr>) -> Result<(), Error> {
+        if peer.is_some_and(|p| p.port() == 0 || p.ip().is_unspecified() || p.ip().is_multicast()) {
+            return Err(Error::InvalidInput);
+        }
+        let slot = self.sockets.get_mut(socket).ok_or(Error::NotConnected)?;
+        (slot.peer, slot.error) = (peer, None);
+        Ok(())
+    }
+
+    /// The last error about a datagram to anyone, once.
+    pub(crate) fn udp_take_error(&mut self, socket: usize) -> Option<(SocketAddr, Error)> {
+        self.sockets.get_mut(socket)?.error.take()
+    }
+
+    /// The error that a connected socket's next call returns, once.
+    pub(crate) fn udp_pending_error(&mut self, socket: usize) -> Option<Error> {
+        let slot = self.sockets.get_mut(socket)?;
+        slot.peer?;
+        slot.error.take().map(|(_, error)| error)
+    }
+
+    /// An ICMP error came about a datagram of `len` bytes, IP header included, from one of our ports to `remote`.
+    pub(crate) fn udp_error(
+        &mut self,
+        now: Instant,
+        local: IpAddr,
+        port: u16,
+        remote: SocketAddr,
+        error: IcmpError,
+        len: usize,
+    ) {
+        // RFC 8085 section 5.2 asks to check that the quoted packet is one of ours as far as that can be seen.
+        let ours = |s: &&mut UdpSlot| {
+            let peer = s.peer.is_none_or(|p| p.ip() == remote.ip() && p.port() == remote.port());
+            s.open && s.port == port && s.addr.is_none_or(|addr| addr == local) && peer
+        };
+        let Some(slot) = self.sockets.iter_mut().find(ours) else { return };
+        let error = match error {
+            IcmpError::Hard => Error::ConnectionRefused,
+            IcmpError::Soft => Error::Unreachable,
+            IcmpError::TooBig(mtu) => {
+                // What is sent from now on is cut to the new size; only a caller who counts on one packet need know.
+                if !self.path_mtus.shrink(now, remote.ip(), mtu, len) {
+                    return;
+                }
+                Error::MessageTooLong
+            }
+        };
+        (slot.error, slot.ready) = (Some((remote, error)), true);
+        self.any_ready = true;
+    }
+
     /// Takes the oldest datagram: its length and sender. What does not fit `buf` is cut off.
     pub(crate) fn udp_receive(&mut self, socket: usize, buf: &mut [u8]) -> Option<(usize, SocketAddr)> {
         let (queue, buffer) = self.queue_buffer(socket)?;
@@ -228,14 +289,12 @@ impl Core<'_> {
             return Err(no_route);
         }
         let header = udp::Repr { src_port, dst_port: to.port(), payload_len: payload.len() };
-        let packet =
-            Outgoing::new(source, to.ip(), protocol::UDP, udp::HEADER_LEN + payload.len()).on(path.interface);
-        let sent = self.send_packet(now, link, &packet, &mut |room| {
-            let Ok(body) = header.emit(room) else { return 0 };
-            let Some(body) = body.get_mut(..payload.len()) else { return 0 };
-            body.copy_from_slice(payload);
-            udp::HEADER_LEN + payload.len()
-        });
+        let packet = Outgoing::new(source, to.ip(), protocol::UDP, 0).on(path.interface);
+        let mut head = [0; udp::HEADER_LEN];
+        let sent = match header.emit(&mut head) {
+            Ok(_) => self.send_parts(now, link, &packet, head, payload),
+            Err(_) => Err(SendError::TooLong),
+        };
         sent.map_err(|error| match error {
             SendError::Full => UdpSendError::Full,
             SendError::NoRoute => no_route,
@@ -261,7 +320,9 @@ impl Core<'_> {
             .iter()
             .position(|s| s.open && s.port == port && s.addr == Some(dst))
             .or_else(|| self.sockets.iter().position(|s| s.open && s.port == port && s.addr.is_none()));
-        let Some(index) = index else {
+        let connected =
+            |s: &UdpSlot| s.peer.is_none_or(|p| p.ip() == received.src && p.port() == datagram.src_port());
+        let Some(index) = index.filter(|i| self.sockets.get(*i).is_some_and(connected)) else {
             self.stats.no_port += 1;
             //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.1
             //# If a datagram arrives addressed to a UDP port for which
@@ -323,7 +384,7 @@ impl Core<'_> {
             self.stats.no_route += 1;
             return;
         };
-        let Some(mtu) = self.interfaces.get(path.interface).map(|i| i.mtu(peer.is_ipv4())) else { return };
+        let mtu = self.path_mtu(now, path, peer.ip());
         let room = mtu.saturating_sub(ip_header_len(peer.ip()));
         let packet = Outgoing::new(source, peer.ip(), protocol::UDP, room).on(path.interface);
         let answer = &mut responder.answer;

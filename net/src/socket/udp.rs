@@ -73,6 +73,29 @@ where
     }
 }
 
+impl<D, T, S, const N: usize> UdpSocket<'_, '_, D, T, S, N>
+where
+    D: NetDevice,
+    T: Timer,
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    /// Talks to `peer` alone from now on: datagrams from others are refused, and ICMP errors about datagrams to it (port
+    /// unreachable: [`Error::ConnectionRefused`]; host or network: [`Error::Unreachable`]; a narrower path, which later
+    /// datagrams are cut to: [`Error::MessageTooLong`]) are returned by the next `recv_from`. `None`: all peers again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for port 0, a group, or the unspecified address.
+    pub fn connect(&self, peer: Option<SocketAddr>) -> Result<(), Error> {
+        self.stack.inner.borrow_mut().core.udp_connect(self.socket, peer)
+    }
+
+    /// The last ICMP error about a datagram of this socket and to whom that went, once. For sockets that are not connected,
+    /// whose `recv_from` returns no such errors, since one peer could then disturb the others'.
+    pub fn take_error(&self) -> Option<(SocketAddr, Error)> {
+        self.stack.inner.borrow_mut().core.udp_take_error(self.socket)
+    }
+}
+
 impl<D, T, S, const N: usize> airglow_device::UdpSocket for UdpSocket<'_, '_, D, T, S, N>
 where
     D: NetDevice,
@@ -86,6 +109,9 @@ where
             let mut inner = self.stack.inner.borrow_mut();
             if let Some(received) = inner.core.udp_receive(self.socket, buf) {
                 return Poll::Ready(Ok(received));
+            }
+            if let Some(error) = inner.core.udp_pending_error(self.socket) {
+                return Poll::Ready(Err(error));
             }
             if let Some(wakers) = inner.wakers.get_mut(self.socket) {
                 set_waker(&mut wakers.receive, cx);

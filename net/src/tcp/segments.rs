@@ -402,8 +402,17 @@ impl<S: Storage> Tcp<S> {
 
     /// An ICMP error that quotes a segment from `src` (ours) to `dst`; `quoted` is what it quotes of the TCP header,
     /// at least the first 8 bytes. Checked as RFC 5927 says: the sequence number must be in flight.
-    pub fn unreachable(&mut self, now: Instant, error: IcmpError, src: IpAddr, dst: IpAddr, quoted: &[u8]) {
-        let Some(&[a, b, c, d, e, f, g, h]) = quoted.first_chunk::<8>() else { return };
+    ///
+    /// `true`: the segment is one of a connection's that are in flight, so the error is to be believed (RFC 5927 section 4.1).
+    pub fn unreachable(
+        &mut self,
+        now: Instant,
+        error: IcmpError,
+        src: IpAddr,
+        dst: IpAddr,
+        quoted: &[u8],
+    ) -> bool {
+        let Some(&[a, b, c, d, e, f, g, h]) = quoted.first_chunk::<8>() else { return false };
         let tuple = Tuple {
             local: src,
             remote: dst,
@@ -414,12 +423,12 @@ impl<S: Storage> Tcp<S> {
         let hash = self.secret.hash(&tuple);
         let parts = self.storage.parts();
         let Some(index) = parts.connections.find(hash, |record| record.connection.tuple == tuple) else {
-            return;
+            return false;
         };
-        let Some(record) = parts.connections.get_mut(index) else { return };
+        let Some(record) = parts.connections.get_mut(index) else { return false };
         let connection = &mut record.connection;
         if seq.before(connection.send.unacknowledged) || !seq.before(connection.send.next) {
-            return;
+            return false;
         }
         let header = if dst.is_ipv4() { 20 } else { 40 };
         match error {
@@ -439,6 +448,7 @@ impl<S: Storage> Tcp<S> {
             }
         }
         self.settle(now, index);
+        true
     }
 }
 

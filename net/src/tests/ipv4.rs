@@ -286,7 +286,7 @@ fn what_cannot_be_sent_is_said() {
         |payload: &[u8], to: SocketAddr| host.core.udp_send(host.now, socket, payload, to, &mut host.sent);
     use crate::{Error, udp::UdpSendError::Failed};
     assert_eq!(send(&[0; 1472], (PEER_IP, 9).into()), Ok(()));
-    assert_eq!(send(&[0; 1473], (PEER_IP, 9).into()), Err(Failed(Error::MessageTooLong)));
+    assert_eq!(send(&[0; 65_508], (PEER_IP, 9).into()), Err(Failed(Error::MessageTooLong)));
     assert_eq!(send(&[0; 70_000], (PEER_IP, 9).into()), Err(Failed(Error::MessageTooLong)));
     assert_eq!(send(b"", (PEER_IP, 0).into()), Err(Failed(Error::InvalidInput)));
     assert_eq!(send(b"", "[2001:db8::1]:9".parse().unwrap()), Err(Failed(Error::NoRoute)));

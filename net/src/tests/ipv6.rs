@@ -13,8 +13,8 @@ use core::net::Ipv6Addr;
 const NOBODY: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-const THEIRS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+pub(super) const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+pub(super) const THEIRS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 1);
 const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfe);
 const PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0);
@@ -26,7 +26,7 @@ fn config() -> InterfaceConfig {
 }
 
 /// 2001:db8::1/64 and the link-local address, both in use.
-fn host() -> Host {
+pub(super) fn host() -> Host {
     let mut host = Host::with(Caps::new(1500), &config());
     host.run_for(Duration::from_secs(10));
     host.sent.frames.clear();
@@ -40,7 +40,7 @@ fn autoconfigured() -> Host {
     host
 }
 
-fn icmp_frame(src: Ipv6Addr, dst: Ipv6Addr, hop_limit: u8, bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn icmp_frame(src: Ipv6Addr, dst: Ipv6Addr, hop_limit: u8, bytes: Vec<u8>) -> Vec<u8> {
     let bytes = with_checksum(src.into(), dst.into(), 58, 2, bytes);
     ip_frame(src.into(), dst.into(), 58, hop_limit, &bytes)
 }
@@ -71,7 +71,7 @@ fn advertisement(target: Ipv6Addr, solicited: bool, options: &[u8]) -> ndp::Repr
 
 /// Source, destination, hop limit, next header, payload.
 #[track_caller]
-fn open(frame: &[u8], mac: MacAddr) -> (Ipv6Addr, Ipv6Addr, u8, u8, Vec<u8>) {
+pub(super) fn open(frame: &[u8], mac: MacAddr) -> (Ipv6Addr, Ipv6Addr, u8, u8, Vec<u8>) {
     let frame = Frame::new_checked(frame).unwrap();
     assert_eq!((frame.src(), frame.dst(), frame.ethertype()), (US, mac, EtherType::IPV6));
     let packet = ipv6::Packet::new_checked(frame.payload()).unwrap();
@@ -99,7 +99,7 @@ fn states(host: &Host) -> Vec<(IpAddr, AddressState)> {
 }
 
 /// The peer asks for our address, so that it is in the cache.
-fn meet(host: &mut Host, peer: Ipv6Addr) {
+pub(super) fn meet(host: &mut Host, peer: Ipv6Addr) {
     let from = option(NdpOption::SourceLinkLayer(PEER));
     host.receive(&ndp_frame(peer, solicited_node(OURS), &solicitation(OURS, &from)));
     host.next();
@@ -307,8 +307,8 @@ fn errors_quote_what_fits_the_minimum_mtu() {
         Ok(icmpv6::Repr::ParameterProblem { code: 1, pointer: 6, .. })
     ));
     host.nothing_else();
-    // A fragment header of a real fragment: counted, not answered.
-    host.receive(&ip_frame(THEIRS.into(), OURS.into(), 44, 64, &[17, 0, 0, 1, 0, 0, 0, 1, 0, 0]));
+    // A fragment: counted, not answered.
+    host.receive(&ip_frame(THEIRS.into(), OURS.into(), 44, 64, &[17, 0, 0, 8, 0, 0, 0, 1, 0, 0]));
     assert_eq!(host.core.stats().fragments, 1);
     host.nothing_else();
 }
@@ -371,8 +371,10 @@ fn a_router_gives_an_address_a_way_out_and_a_name_server() {
     host.core.udp_send(host.now, socket, b"x", far, &mut host.sent).unwrap();
     let (src, dst, hop_limit, ..) = open(&host.next(), PEER);
     assert_eq!((src, IpAddr::V6(dst), hop_limit), (MADE, far.ip(), 61));
-    let too_long = host.core.udp_send(host.now, socket, &[0; 1400 - 47], far, &mut host.sent);
-    assert_eq!(too_long, Err(crate::udp::UdpSendError::Failed(crate::Error::MessageTooLong)));
+    // The router's MTU is heeded.
+    host.core.udp_send(host.now, socket, &[0; 1400 - 47], far, &mut host.sent).unwrap();
+    assert_eq!(host.next().len(), 14 + 40 + 8 + (1400 - 48) / 8 * 8);
+    assert_eq!(host.next()[20], 44);
     // Hosts of the prefix are asked for themselves.
     let near = "2001:db8:1::9".parse().unwrap();
     host.core.udp_send(host.now, socket, b"x", SocketAddr::new(near, 9), &mut host.sent).unwrap();

@@ -3,8 +3,11 @@ mod any_bytes;
 mod arp;
 mod codecs;
 mod dhcp;
+mod errors;
+mod fragments;
 mod ipv4;
 mod ipv6;
+mod loopback;
 
 use crate::{
     Core, Delivery, InterfaceConfig, Ipv4Config, Limits, Link,
@@ -109,7 +112,21 @@ impl Host {
     }
 
     pub fn receive<'f>(&mut self, frame: &'f [u8]) -> Option<Delivery<'f>> {
-        self.core.receive(self.now, 0, frame, RxMeta::default(), &mut self.sent, None)
+        let delivery = self.core.receive(self.now, 0, frame, RxMeta::default(), &mut self.sent, None);
+        self.receive_held();
+        delivery
+    }
+
+    /// Receives what was put together of fragments or sent to ourselves; TCP's segments.
+    pub fn receive_held(&mut self) -> Vec<Vec<u8>> {
+        let mut segments = Vec::new();
+        while self.core.has_held() {
+            self.core.receive_held(self.now, &mut self.sent, None, &mut |_, _, delivery| match delivery {
+                Delivery::Segment { segment, .. } => segments.push(segment.to_vec()),
+                Delivery::Error { .. } => {}
+            });
+        }
+        segments
     }
 
     pub fn respond(&mut self, frame: &[u8], responder: &mut Responder<'_>) {
@@ -140,7 +157,7 @@ impl Host {
 
     #[track_caller]
     pub fn received(&mut self, socket: usize) -> (Vec<u8>, SocketAddr) {
-        let mut buf = [0; 2000];
+        let mut buf = vec![0; 70_000];
         let (len, from) = self.core.udp_receive(socket, &mut buf).expect("a datagram");
         (buf[..len].to_vec(), from)
     }

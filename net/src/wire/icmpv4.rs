@@ -115,18 +115,25 @@ impl<'a> Repr<'a> {
         HEADER_LEN + self.parts().3.len()
     }
 
+    /// The message's first 8 bytes; what it quotes or carries follows them. The checksum is over both.
+    pub fn header(&self) -> [u8; HEADER_LEN] {
+        let (kind, code, rest, data) = self.parts();
+        let [a, b, c, d] = rest;
+        let mut header = [kind, code, 0, 0, a, b, c, d];
+        let [x, y] = Sum::ZERO.bytes(&header).bytes(data).finish().to_be_bytes();
+        [header[2], header[3]] = [x, y];
+        header
+    }
+
     /// Writes the message with its checksum.
     ///
     /// # Errors
     /// [`WireError::Truncated`] when `bytes` is shorter than [`len`](Self::len).
     pub fn emit(&self, bytes: &mut [u8]) -> Result<(), WireError> {
-        let (kind, code, rest, data) = self.parts();
+        let data = self.parts().3;
         let (header, body) = split_mut::<HEADER_LEN>(bytes)?;
         body.get_mut(..data.len()).ok_or(WireError::Truncated)?.copy_from_slice(data);
-        let [a, b, c, d] = rest;
-        *header = [kind, code, 0, 0, a, b, c, d];
-        let checksum = Sum::ZERO.bytes(header).bytes(data).finish();
-        header[2..4].copy_from_slice(&checksum.to_be_bytes());
+        *header = self.header();
         Ok(())
     }
 }

@@ -110,16 +110,22 @@ impl<'a> Repr<'a> {
         HEADER_LEN + self.parts().3.len()
     }
 
+    /// The message's first 8 bytes; what it quotes or carries follows them. The checksum field is zero.
+    pub fn header(&self) -> [u8; HEADER_LEN] {
+        let (kind, code, word, _) = self.parts();
+        let [a, b, c, d] = word.to_be_bytes();
+        [kind, code, 0, 0, a, b, c, d]
+    }
+
     /// Writes the message, its checksum field zero.
     ///
     /// # Errors
     /// [`WireError::Truncated`] when `bytes` is shorter than [`len`](Self::len).
     pub fn emit(&self, bytes: &mut [u8]) -> Result<(), WireError> {
-        let (kind, code, word, data) = self.parts();
+        let data = self.parts().3;
         let (header, body) = split_mut::<HEADER_LEN>(bytes)?;
         body.get_mut(..data.len()).ok_or(WireError::Truncated)?.copy_from_slice(data);
-        let [a, b, c, d] = word.to_be_bytes();
-        *header = [kind, code, 0, 0, a, b, c, d];
+        *header = self.header();
         Ok(())
     }
 }

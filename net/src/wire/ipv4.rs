@@ -58,6 +58,10 @@ impl<'a> Packet<'a> {
     pub fn traffic_class(&self) -> u8 {
         self.header[1]
     }
+    /// Length of the packet as its header says it.
+    pub fn total_len(&self) -> usize {
+        u16::from_be_bytes([self.header[2], self.header[3]]).into()
+    }
     /// Identification of the fragments of one packet.
     pub fn identification(&self) -> u16 {
         u16::from_be_bytes([self.header[4], self.header[5]])
@@ -108,6 +112,17 @@ impl<'a> Packet<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.whole
     }
+}
+
+/// Makes the header of [`Repr::emit`] that of a fragment whose payload belongs at `offset`, a multiple of 8 below 65,536.
+pub(crate) fn set_fragment(header: &mut [u8], offset: usize, more: bool) -> Option<()> {
+    let field = u16::try_from(offset / 8).ok()? | u16::from(more) << 13;
+    let flags = u16::from_be_bytes(*header.get(6..8)?.first_chunk()?) & 0x4000;
+    header.get_mut(6..8)?.copy_from_slice(&(flags | field).to_be_bytes());
+    header.get_mut(10..12)?.fill(0);
+    let checksum = Sum::ZERO.bytes(header).finish();
+    header.get_mut(10..12)?.copy_from_slice(&checksum.to_be_bytes());
+    Some(())
 }
 
 /// A header without options of a packet that is not a fragment.

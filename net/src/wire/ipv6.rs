@@ -5,6 +5,9 @@ use core::net::Ipv6Addr;
 /// Length of the header.
 pub const HEADER_LEN: usize = 40;
 
+/// Length of the fragment header.
+pub const FRAGMENT_LEN: usize = 8;
+
 /// A packet whose length is consistent.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
@@ -44,6 +47,10 @@ impl<'a> Packet<'a> {
     /// Flow label, 20 bits (RFC 6437).
     pub fn flow_label(&self) -> u32 {
         u32::from_be_bytes([0, self.header[1] & 0x0f, self.header[2], self.header[3]])
+    }
+    /// Length of the packet as its header says it.
+    pub fn total_len(&self) -> usize {
+        HEADER_LEN + usize::from(u16::from_be_bytes([self.header[4], self.header[5]]))
     }
     /// What follows the header, as in [`protocol`].
     pub fn next_header(&self) -> u8 {
@@ -136,7 +143,12 @@ pub enum Upper<'a> {
     /// A transport protocol, its bytes, and the offset of the octet that names the protocol.
     Protocol(u8, &'a [u8], u32),
     /// A fragment of a larger packet.
-    Fragment,
+    Fragment {
+        /// Where the fragment header is, from the first octet of the IPv6 header on.
+        at: usize,
+        /// Where the octet is that names it.
+        named_at: usize,
+    },
     /// A header that makes no sense: the ICMPv6 parameter-problem code (RFC 4443 section 3.4) and the offset of the octet, from the
     /// first octet of the IPv6 header on. `multicast`: report it even if the packet went to a group.
     Problem {
@@ -181,10 +193,10 @@ pub fn upper_layer<'a>(packet: &Packet<'a>) -> Upper<'a> {
         };
         let Some((header, after)) = rest.split_at_checked(len) else { return Upper::Drop };
         match (next, header) {
-            (protocol::FRAGMENT, [_, _, offset, flags, ..]) => {
+            (protocol::FRAGMENT, [_, _, high, flags, ..]) => {
                 // A packet that is its only fragment is taken as a whole (RFC 6946 section 4).
-                if *offset != 0 || flags & 0xf9 != 0 {
-                    return Upper::Fragment;
+                if *high != 0 || flags & 0xf9 != 0 {
+                    return Upper::Fragment { at: offset, named_at: named_at as usize };
                 }
             }
             //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
@@ -209,6 +221,26 @@ pub fn upper_layer<'a>(packet: &Packet<'a>) -> Upper<'a> {
         rest = after;
     }
     Upper::Drop
+}
+
+/// The headers of a first fragment, of which the first is `next`, reach to one that is no extension header and is there with the
+/// length its protocol needs at least (RFC 7112).
+pub(crate) fn reaches_upper_layer(mut next: u8, mut rest: &[u8]) -> bool {
+    for _ in 0..=MAX_EXTENSIONS {
+        let least = match next {
+            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
+                let Some(&[following, len, ..]) = rest.first_chunk::<8>() else { return false };
+                let Some(after) = rest.get(usize::from(len) * 8 + 8..) else { return false };
+                (next, rest) = (following, after);
+                continue;
+            }
+            protocol::TCP => 20,
+            protocol::UDP | protocol::ICMPV6 => 8,
+            _ => 0,
+        };
+        return rest.len() >= least;
+    }
+    false
 }
 
 /// Walks options (RFC 8200 section 4.2); what to do when one is unknown and must not be passed over.
@@ -263,7 +295,7 @@ mod tests {
             let bytes = packet(next, payload);
             match upper_layer(&Packet::new_checked(&bytes).unwrap()) {
                 Upper::Protocol(protocol, rest, _) => Ok((protocol, rest.to_vec())),
-                Upper::Fragment => Err(Upper::Fragment),
+                Upper::Fragment { at, named_at } => Err(Upper::Fragment { at, named_at }),
                 Upper::Drop => Err(Upper::Drop),
                 Upper::Problem { code, pointer, multicast } => {
                     Err(Upper::Problem { code, pointer, multicast })
@@ -293,7 +325,7 @@ mod tests {
             Err(Upper::Problem { code: 0, pointer: 42, multicast: false })
         );
         assert_eq!(upper(43, &[17, 0, 0, 0, 0, 0, 0, 0, 7]), Ok((17, vec![7])));
-        assert_eq!(upper(44, &[17, 0, 0, 1, 0, 0, 0, 0, 7]), Err(Upper::Fragment));
+        assert_eq!(upper(44, &[17, 0, 0, 1, 0, 0, 0, 0, 7]), Err(Upper::Fragment { at: 40, named_at: 6 }));
         assert_eq!(upper(44, &[17, 0, 0, 0, 0, 0, 0, 0, 7]), Ok((17, vec![7])), "an atomic fragment");
         assert_eq!(upper(59, &[]), Err(Upper::Drop));
         assert_eq!(upper(0, &[17]), Err(Upper::Drop));
