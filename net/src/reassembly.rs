@@ -342,7 +342,7 @@ impl<'m> Reassembly<'m> {
 
     /// Gives back what [`take_whole`](Self::take_whole) lent.
     pub fn put_back(&mut self, taken: Taken<'m>) {
-        if let Slice::Borrowed(_) = taken.bytes {
+        if matches!(taken.bytes, Slice::Borrowed(_)) {
             self.bytes = taken.bytes;
         }
     }
