@@ -1,8 +1,9 @@
-//! `cargo airglow bench`: runs a benchmark of `benches/` against its peer.
+//! `cargo airglow bench`: runs a benchmark of `benches/` against its peer, or that of Xen.
 use crate::{
     failure::{Context, Failure, Result},
     packages,
     workspace::{Workspace, cargo},
+    xen,
 };
 use std::process::ExitCode;
 
@@ -27,7 +28,11 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
 /// Runs it as a process of its own and passes its exit status on.
 pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
-    let known = || BENCHMARKS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    if arguments.name == "xen" {
+        xen::bench(&workspace, &arguments.words)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let known = || BENCHMARKS.iter().map(|(name, _)| *name).chain(["xen"]).collect::<Vec<_>>().join(", ");
     let Some((_, needs)) = BENCHMARKS.iter().find(|(name, _)| *name == arguments.name) else {
         return Err(Failure::new(format!(
             "there is no benchmark `{}`; there are: {}",

@@ -3,6 +3,7 @@
 //! | port | parameter | what it does |
 //! |---|---|---|
 //! | 80 | `port=` | HTTP: `GET /page` gives 4 KiB, `GET /bytes/N` gives N bytes of [`fill`], `POST /sha256` answers with the digest of what comes |
+//! | 7 | `echo=` | UDP: sends datagrams back (RFC 862) |
 //! | 9 | `discard=` | reads and drops (RFC 863) |
 //! | 19 | `source=` | sends without end (RFC 864, with one byte over and over) |
 #![no_std]
@@ -14,8 +15,8 @@ mod service;
 pub use bytes::fill;
 
 use airglow::{
-    device::{Listener, Parameters, Platform, Stream, Tcp, Timer},
-    runtime::{for_each_connection, join},
+    device::{Listener, Parameters, Platform, Stream, Tcp, Timer, Udp},
+    runtime::{Either, for_each_connection, join, select},
 };
 use airglow_http::{Limits, Server};
 use core::{fmt, time::Duration};
@@ -40,7 +41,7 @@ impl fmt::Display for Failed<'_> {
         match self {
             Self::Parameter(error) => error.fmt(f),
             Self::Port(port) => {
-                write!(f, "TCP port {port} cannot be opened: it is taken, or this needs rights")
+                write!(f, "port {port} cannot be opened: it is taken, or this needs rights")
             }
         }
     }
@@ -57,6 +58,9 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), Failed<'_>> {
     let http = platform.tcp().listen(http_port).await.map_err(|_| Failed::Port(http_port))?;
     let discard = platform.tcp().listen(discard_port).await.map_err(|_| Failed::Port(discard_port))?;
     let source = platform.tcp().listen(source_port).await.map_err(|_| Failed::Port(source_port))?;
+    // On a host's sockets nobody may need it, and the port takes rights: only what is asked for.
+    let default_echo = if cfg!(unix) { 0 } else { 7 };
+    let echo_port = port(parameters, "echo", default_echo)?;
     log::info!("listening: HTTP on port {http_port}, discard on {discard_port}, source on {source_port}");
     let mut limits = Limits::DEFAULT;
     limits.content = u64::MAX;
@@ -65,8 +69,21 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), Failed<'_>> {
     let server = Server::<1024, 4608>::sized(limits);
     let timer = platform.timer();
     let pumps = join(take(&discard, timer), give(&source, timer));
-    join(server.serve::<CLIENTS, _, _>(&http, &service::answer, timer), pumps).await;
-    Ok(())
+    let streams = join(server.serve::<CLIENTS, _, _>(&http, &service::answer, timer), pumps);
+    if echo_port == 0 {
+        streams.await;
+        return Ok(());
+    }
+    let echo = platform.udp().respond(echo_port, |_, datagram, reply| {
+        let length = datagram.len().min(reply.len());
+        reply.get_mut(..length)?.copy_from_slice(datagram.get(..length)?);
+        Some(length)
+    });
+    match select(echo, streams).await {
+        Either::Left(Ok(never)) => match never {},
+        Either::Left(Err(_)) => Err(Failed::Port(echo_port)),
+        Either::Right(_) => Ok(()),
+    }
 }
 
 fn port<'p>(parameters: &Parameters<'p>, key: &str, default: u16) -> Result<u16, Failed<'p>> {

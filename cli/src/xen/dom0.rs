@@ -83,6 +83,8 @@ pub struct Dom0 {
     pub initrd: PathBuf,
     /// Changes whenever one of them does.
     pub stamp: String,
+    /// Where Debian's packages lie unpacked.
+    pub root: PathBuf,
 }
 
 /// `$AIRGLOW_CACHE`, else `airglow` in the user's cache folder.
@@ -104,7 +106,8 @@ fn stamp(text: &str) -> String {
     format!("{hash:016x}")
 }
 
-fn run(command: &mut Command) -> Result<Vec<u8>> {
+/// What `command` prints; it must succeed.
+pub fn run(command: &mut Command) -> Result<Vec<u8>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().context(&program)?;
     if !output.status.success() {
@@ -133,7 +136,22 @@ pub fn prepare() -> Result<Dom0> {
         fs::rename(&fresh, &initrd).context(initrd.display())?;
         step.end("made");
     }
-    Ok(Dom0 { xen: parts.join("xen"), kernel: parts.join("vmlinux"), initrd, stamp })
+    Ok(Dom0 { xen: parts.join("xen"), kernel: parts.join("vmlinux"), initrd, stamp, root })
+}
+
+/// The headers and static libraries of Xen's tools: the folder that they were unpacked into.
+pub fn development() -> Result<PathBuf> {
+    const PACKAGE: &str = "libxen-dev";
+    let folder = cache()?.join(format!("{PACKAGE}-{XEN}"));
+    if !folder.is_dir() {
+        let work = cache()?.join(format!("{PACKAGE}-{}.new", std::process::id()));
+        let _ = fs::remove_dir_all(&work);
+        let step = Step::new(format!("Debian's {PACKAGE}"));
+        unpack_packages(&[PACKAGE], &work, &work, &step)?;
+        fs::rename(&work, &folder).context(folder.display())?;
+        step.end("fetched");
+    }
+    Ok(folder)
 }
 
 fn fetch(cache: &Path, parts: &Path) -> Result {
@@ -157,12 +175,25 @@ fn fetch(cache: &Path, parts: &Path) -> Result {
             )?;
     let work = cache.join(format!("parts-{}.new", std::process::id()));
     let _ = fs::remove_dir_all(&work);
-    let (debs, root) = (work.join("debs"), work.join("root"));
-    fs::create_dir_all(&debs).context(debs.display())?;
-    fs::create_dir_all(&root).context(root.display())?;
-
+    let root = work.join("root");
     let names: Vec<&str> = PACKAGES.iter().copied().chain([kernel.as_str()]).collect();
     let step = Step::of(format!("{} Debian packages for Xen and dom0", names.len()), names.len() as u64 * 2);
+    unpack_packages(&names, &work, &root, &step)?;
+
+    let xen = run(Command::new("zcat").arg(root.join(format!("boot/xen-{XEN}-amd64.gz"))))?;
+    fs::write(work.join("xen"), xen).context("xen")?;
+    fs::write(work.join("vmlinux"), unpack_kernel(&root)?).context("vmlinux")?;
+    strip_modules(&root);
+    fs::rename(&work, parts).context(parts.display())?;
+    step.end("fetched");
+    Ok(())
+}
+
+/// Fetches Debian packages into `work` and unpacks them into `root`.
+fn unpack_packages(names: &[&str], work: &Path, root: &Path, step: &Step) -> Result {
+    let debs = work.join("debs");
+    fs::create_dir_all(&debs).context(debs.display())?;
+    fs::create_dir_all(root).context(root.display())?;
     let log = work.join("log");
     let limit = Duration::from_secs(900);
     for (i, name) in names.iter().enumerate() {
@@ -170,12 +201,12 @@ fn fetch(cache: &Path, parts: &Path) -> Result {
         let download = || {
             let mut command = Command::new("apt-get");
             command.current_dir(&debs).args(["-q", "-o", "APT::Sandbox::User=root", "download", name]);
-            process::logged(&mut command, &log, limit, &step, |_| {})
+            process::logged(&mut command, &log, limit, step, |_| {})
         };
         if !download()?.success() {
             // Old package lists name files that are gone.
             if packages::root() {
-                process::logged(Command::new("apt-get").args(["-q", "update"]), &log, limit, &step, |_| {})?;
+                process::logged(Command::new("apt-get").args(["-q", "update"]), &log, limit, step, |_| {})?;
             }
             if !download()?.success() {
                 let text = fs::read_to_string(&log).unwrap_or_default();
@@ -186,17 +217,10 @@ fn fetch(cache: &Path, parts: &Path) -> Result {
     }
     let list: Vec<_> = fs::read_dir(&debs).context(debs.display())?.flatten().map(|e| e.path()).collect();
     for (i, deb) in list.iter().enumerate() {
-        run(Command::new("dpkg").arg("-x").arg(deb).arg(&root))?;
+        run(Command::new("dpkg").arg("-x").arg(deb).arg(root))?;
         step.at((names.len() + i + 1) as u64);
     }
     fs::remove_dir_all(&debs).context(debs.display())?;
-
-    let xen = run(Command::new("zcat").arg(root.join(format!("boot/xen-{XEN}-amd64.gz"))))?;
-    fs::write(work.join("xen"), xen).context("xen")?;
-    fs::write(work.join("vmlinux"), unpack_kernel(&root)?).context("vmlinux")?;
-    strip_modules(&root);
-    fs::rename(&work, parts).context(parts.display())?;
-    step.end("fetched");
     Ok(())
 }
 
@@ -234,7 +258,8 @@ fn unpack_kernel(root: &Path) -> Result<Vec<u8>> {
     }
 }
 
-fn module(root: &Path, name: &str) -> Option<PathBuf> {
+/// The file of one of the modules of Debian's kernel.
+pub fn module(root: &Path, name: &str) -> Option<PathBuf> {
     let mut folders = vec![root.join("lib/modules")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).ok()?.flatten() {

@@ -1,7 +1,9 @@
 //! Xen: building kernels, and booting them in the real hypervisor under emulation.
 mod archive;
+mod bench;
 mod dom0;
 mod kernel;
+mod linux;
 mod machine;
 mod run;
 mod symbols;
@@ -14,6 +16,7 @@ use crate::{
 };
 use std::{fs, path::PathBuf};
 
+pub use bench::bench;
 pub use test::test;
 
 /// Builds `app` as a kernel and returns its path.

@@ -30,6 +30,7 @@ unsafe extern "C" {
 
 /// The first Rust function: `info` is Xen's page, `free` the end of what the domain builder put into memory.
 extern "C" fn start(info: *const StartInfo, free: u64) -> ! {
+    time::entered();
     // SAFETY: the builder's page, which stays where it is.
     let info = unsafe { &*info };
     if info.flags & StartInfo::INITIAL_DOMAIN != 0 {

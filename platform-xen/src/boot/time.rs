@@ -13,6 +13,18 @@ pub fn ticks() -> u64 {
     unsafe { _rdtsc() }
 }
 
+static ENTRY: AtomicU64 = AtomicU64::new(0);
+
+/// Notes that the kernel has begun.
+pub fn entered() {
+    ENTRY.store(ticks(), Ordering::Relaxed);
+}
+
+/// Ticks of the time stamp counter since the kernel has begun.
+pub fn since_entry() -> u64 {
+    ticks().wrapping_sub(ENTRY.load(Ordering::Relaxed))
+}
+
 /// Nanoseconds since the hypervisor booted.
 pub fn system_time() -> u64 {
     shared::shared_info().map_or(0, |info| info.vcpu_info[0].time.system_time(ticks))

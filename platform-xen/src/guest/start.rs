@@ -7,7 +7,7 @@ use super::{
     xenstore::Xenstore,
 };
 use crate::{
-    boot::{self, entropy, events::EventChannel, report::Out, suspend::Woken},
+    boot::{self, entropy, events::EventChannel, report::Out, suspend::Woken, time},
     interface::ShutdownReason,
 };
 use airglow_device::Parameters;
@@ -18,6 +18,7 @@ use core::{
     fmt::{Display, Write},
     future::{pending, poll_fn},
     pin::pin,
+    sync::atomic::{AtomicU64, Ordering},
     task::Poll,
 };
 
@@ -126,9 +127,13 @@ async fn suspended(store: &Xenstore, link: &network::Link) -> Result<(), String>
     Ok(())
 }
 
+/// Ticks of the time stamp counter from the kernel's first instruction to the application's first wait.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
 /// `xl sysrq`: prints counters.
 fn statistics(key: char, _store: &Xenstore, stack: &NetStack<'_>) {
     log::info!("sysrq `{key}`");
+    log::info!("ticks from entry to the application's first wait: {}", STARTED.load(Ordering::Relaxed));
     log::info!("network card: {:?}", stack.device_stats(0).unwrap_or_default());
     log::info!("IP: {:?}", stack.ip_stats());
     log::info!("TCP: {:?}", stack.tcp_stats());
@@ -143,6 +148,10 @@ async fn refuse_unknown(
     let mut checked = false;
     poll_fn(|cx| {
         let polled = app.as_mut().poll(cx);
+        if !checked {
+            // An application that serves has opened its ports by now.
+            STARTED.store(time::since_entry(), Ordering::Relaxed);
+        }
         if !core::mem::replace(&mut checked, true)
             && !matches!(polled, Poll::Ready(Err(_)))
             && let Some(word) = parameters.unknown()

@@ -313,7 +313,7 @@ fn request(connection: &mut TcpStream) -> Result<Vec<u8>> {
 }
 
 /// The files of the site, by their paths.
-fn pages(site: &Path) -> Result<Vec<String>> {
+pub fn pages(site: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut folders = vec![site.to_owned()];
     while let Some(folder) = folders.pop() {
