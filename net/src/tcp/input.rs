@@ -2,6 +2,7 @@
 use super::{
     Config, Error, TcpStats,
     connection::{Connection, State},
+    sender::{Acknowledged, Acknowledgment},
     sequence::Seq,
 };
 use crate::wire::tcp::{Flags, Options, Segment};
@@ -251,16 +252,7 @@ impl Connection {
             && arrived.data.is_empty()
             && !arrived.flags.has(Flags::FIN)
             && window == self.send.window;
-        let echoed = match arrived.options.timestamps {
-            Some((_, echo)) if self.timestamps => {
-                let elapsed = self.timestamp(now).wrapping_sub(echo);
-                (elapsed < 1 << 26).then(|| Duration::from_millis(elapsed.into()))
-            }
-            _ => None,
-        };
-        let sack = arrived.options.sack;
-        let floor = cx.config.least_timeout;
-        let result = self.send.acknowledge(now, ack, duplicate, sack.as_slice(), echoed, floor, cx.send);
+        let result = self.acknowledge(cx, arrived, duplicate);
         cx.stats.fast_retransmits += u64::from(result.lost);
         let (from_seq, from_ack) = self.send.window_from;
         if from_seq.before(arrived.seq) || (from_seq == arrived.seq && from_ack.up_to(ack)) {
@@ -283,6 +275,21 @@ impl Connection {
             }
         }
         true
+    }
+
+    /// Hands the acknowledgment to the sender.
+    fn acknowledge(&mut self, cx: &Context<'_>, arrived: &Arrived<'_>, duplicate: bool) -> Acknowledged {
+        let echo = arrived.options.timestamps.filter(|_| self.timestamps);
+        self.send.acknowledge(&Acknowledgment {
+            now: cx.now,
+            ack: arrived.ack,
+            duplicate,
+            sack: arrived.options.sack.as_slice(),
+            echo: echo.map(|(_, echo)| echo.wrapping_sub(self.timestamp_offset)),
+            floor: cx.config.least_timeout,
+            memory: cx.send,
+            congestion_experienced: arrived.flags.has(Flags::ECE),
+        })
     }
 
     fn fin_acknowledged(&mut self, cx: &mut Context<'_>) {
@@ -363,8 +370,7 @@ impl Connection {
             self.send.syn_due = true;
             return Reply::None;
         }
-        let floor = cx.config.least_timeout;
-        self.send.acknowledge(cx.now, arrived.ack, false, &[], None, floor, cx.send);
+        self.acknowledge(cx, arrived, false);
         self.state = State::Established;
         self.ready = true;
         cx.stats.established += 1;

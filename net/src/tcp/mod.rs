@@ -27,11 +27,15 @@
 mod buffer;
 pub mod congestion;
 mod connection;
+mod flight;
 mod input;
 mod isn;
 mod listener;
+#[cfg(feature = "rack")]
+mod rack;
 mod reassembly;
 mod receiver;
+mod recovery;
 mod rtt;
 mod segments;
 mod sender;
@@ -210,6 +214,8 @@ pub struct TcpStats {
     pub fast_retransmits: u64,
     /// Segments with data sent again.
     pub retransmitted: u64,
+    /// Probes of the end of a flight that got no answer (RFC 8985 section 7).
+    pub tail_probes: u64,
     /// Probes of a closed window.
     pub window_probes: u64,
     /// Keep-alive probes.

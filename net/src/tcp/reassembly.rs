@@ -1,4 +1,4 @@
-//! Ranges of sequence numbers: what has arrived out of order (receiver), what the peer holds (sender's scoreboard).
+//! Ranges of sequence numbers: what has arrived out of order.
 use super::sequence::Seq;
 
 /// How many separate ranges are remembered; a segment that would make one more is dropped and will come again.
@@ -74,22 +74,6 @@ impl Ranges {
     pub fn containing(&self, at: Seq) -> Option<(Seq, Seq)> {
         self.as_slice().iter().copied().find(|r| r.0.up_to(at) && at.before(r.1))
     }
-    /// Where the first range after `at` starts.
-    pub fn next_start(&self, at: Seq) -> Option<Seq> {
-        self.as_slice().iter().map(|r| r.0).find(|start| start.after(at))
-    }
-    /// The end of the last range.
-    pub fn highest(&self) -> Option<Seq> {
-        self.as_slice().last().map(|r| r.1)
-    }
-    /// Bytes in all ranges.
-    pub fn bytes(&self) -> u32 {
-        self.as_slice().iter().map(|r| r.1.since(r.0)).sum()
-    }
-    /// Bytes of the ranges that lie in `start..end`.
-    pub fn bytes_within(&self, start: Seq, end: Seq) -> u32 {
-        self.as_slice().iter().map(|r| r.1.min(end).since(r.0.max(start))).sum()
-    }
 }
 
 #[cfg(test)]
@@ -125,9 +109,6 @@ mod tests {
                 for i in 0..256u32 {
                     prop_assert_eq!(ranges.containing(Seq(base) + i).is_some(), model[i as usize]);
                 }
-                prop_assert_eq!(ranges.bytes() as usize, model.iter().filter(|b| **b).count());
-                let within = model[30..90].iter().filter(|b| **b).count();
-                prop_assert_eq!(ranges.bytes_within(Seq(base) + 30, Seq(base) + 90) as usize, within);
                 for pair in ranges.as_slice().windows(2) {
                     prop_assert!(pair[0].1.before(pair[1].0), "disjoint, not even touching");
                 }

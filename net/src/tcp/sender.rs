@@ -1,12 +1,14 @@
 //! The sending half of a connection: what was written, what is in flight, what is lost, what may go now.
 //!
-//! SND.NXT never goes back. What is taken for lost lies below `lost`, what of it was sent again below `resent`; the rest in
-//! flight is the RFC 6675 "pipe", computed from these, the scoreboard or the count of duplicate acknowledgments. NewReno,
-//! SACK recovery and recovery after a timeout are so one piece of code that differs in how `lost` moves.
+//! SND.NXT never goes back. What is in flight, held by the peer or lost is the [`Flight`]'s to know; NewReno, SACK recovery,
+//! RACK and recovery after a timeout are one piece of code that differs in who takes what for lost.
+#[cfg(feature = "rack")]
+use super::rack::{Rack, RoundTrips};
 use super::{
     buffer::SendQueue,
     congestion::{Ack, Algorithm, Congestion, CongestionControl},
-    reassembly::Ranges,
+    flight::{Flight, micros},
+    recovery::{Before, Reduction},
     rtt::RoundTrip,
     sequence::Seq,
 };
@@ -53,17 +55,25 @@ pub(crate) struct Sender {
     fin_sent: bool,
     pub fin_acknowledged: bool,
     pub sack: bool,
-    sacked: Ranges,
-    sacked_bytes: u32,
+    flight: Flight,
     duplicates: u32,
     phase: Phase,
     recover: Seq,
-    lost: Seq,
-    resent: Seq,
     /// The next retransmission goes out even if the window is full.
     force: bool,
-    /// SND.NXT when the first hole was last sent again: what was sent later and arrives proves a second loss.
-    resent_mark: Seq,
+    reduction: Reduction,
+    /// When the window was last reduced.
+    reduced_at: u32,
+    before: Option<Before>,
+    #[cfg(feature = "rack")]
+    rack: Rack,
+    /// The timer is for a tail loss probe.
+    tail: bool,
+    tail_due: bool,
+    /// ECN is agreed on (RFC 3168); the window was reduced for it and the peer is to be told; until when that counts.
+    pub ecn: bool,
+    pub window_reduced_due: bool,
+    ecn_recover: Seq,
     probe: bool,
     probed: bool,
     /// The most that was in flight since the last loss or pause.
@@ -76,6 +86,12 @@ pub(crate) struct Sender {
     /// When the peer last acknowledged something new, or the first byte in flight was sent.
     pub progress: Instant,
     last_sent: Instant,
+    /// When the window was last used (RFC 7661).
+    validated_at: Instant,
+    /// Segments with data sent again in the life of the connection; bytes taken for lost; losses that were none.
+    pub retransmitted: u32,
+    pub losses: u32,
+    pub undone: u32,
 }
 
 /// A segment that may go now.
@@ -90,6 +106,32 @@ pub(crate) struct Plan {
     pub push: bool,
     pub again: bool,
 }
+
+/// An acknowledgment that arrived, at most up to SND.NXT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledgment<'a> {
+    pub now: Instant,
+    pub ack: Seq,
+    /// It meets RFC 5681's definition of a duplicate.
+    pub duplicate: bool,
+    pub sack: &'a [(u32, u32)],
+    /// The clock of our timestamps when what it echoes was sent, in milliseconds.
+    pub echo: Option<u32>,
+    /// The least retransmission timeout.
+    pub floor: Duration,
+    /// Length of the queue's memory.
+    pub memory: usize,
+    /// The peer has seen congestion (ECE).
+    pub congestion_experienced: bool,
+}
+
+/// The clock of timestamps without a connection's offset.
+pub(crate) fn millis(at: Instant) -> u32 {
+    at.as_millis() as u32
+}
+
+/// RFC 7661's non-validated period.
+const NON_VALIDATED: Duration = Duration::from_secs(300);
 
 /// What an acknowledgment brought.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,6 +150,10 @@ pub(crate) enum Fired {
     Retransmission,
     /// The window is closed or too small: a probe goes out.
     Probe,
+    /// The end of a flight has no answer: a probe goes out.
+    Tail,
+    /// Reordering took too long: a recovery begins.
+    Recovery,
 }
 
 /// How many segments beyond a missing one prove it lost.
@@ -134,15 +180,21 @@ impl Sender {
             fin_sent: false,
             fin_acknowledged: false,
             sack: false,
-            sacked: Ranges::new(),
-            sacked_bytes: 0,
+            flight: Flight::new(initial),
             duplicates: 0,
             phase: Phase::Open,
             recover: initial,
-            lost: initial,
-            resent: initial,
             force: false,
-            resent_mark: initial,
+            reduction: Reduction::default(),
+            reduced_at: 0,
+            before: None,
+            #[cfg(feature = "rack")]
+            rack: Rack::new(),
+            tail: false,
+            tail_due: false,
+            ecn: false,
+            window_reduced_due: false,
+            ecn_recover: initial,
             probe: false,
             probed: false,
             peak: 0,
@@ -152,6 +204,10 @@ impl Sender {
             timer: Instant::MAX,
             progress: Instant::ZERO,
             last_sent: Instant::ZERO,
+            validated_at: Instant::ZERO,
+            retransmitted: 0,
+            losses: 0,
+            undone: 0,
         }
     }
 
@@ -160,8 +216,9 @@ impl Sender {
         self.unacknowledged = self.initial + 1;
         self.next = self.unacknowledged;
         self.syn_acknowledged = true;
-        (self.lost, self.resent, self.resent_mark) = (self.next, self.next, self.next);
+        self.flight.restart(self.next);
         self.recover = self.initial;
+        self.ecn_recover = self.next;
         (self.progress, self.last_sent) = (now, now);
         match round_trip {
             Some(sample) => self.round_trip.measured(sample, floor),
@@ -193,36 +250,51 @@ impl Sender {
     pub fn is_idle(&self) -> bool {
         self.in_flight() == 0 && self.unsent() == 0 && !self.fin_unsent()
     }
+    #[cfg(test)]
+    pub fn phase_name(&self) -> String {
+        format!("{:?}", self.phase)
+    }
     /// In fast recovery or after a timeout.
     pub fn is_recovering(&self) -> bool {
         self.phase != Phase::Open
     }
 
     /// RFC 6675's pipe: what is believed to be in the network.
-    fn pipe(&self) -> u32 {
-        let from = self.resent.max(self.unacknowledged);
-        let waiting = self.lost.since(from);
-        let waiting = waiting - self.sacked.bytes_within(from, self.lost).min(waiting);
-        let left = if self.sack { self.sacked_bytes } else { self.duplicates.saturating_mul(self.mss) };
-        self.in_flight().saturating_sub(left).saturating_sub(waiting)
+    pub fn pipe(&self) -> u32 {
+        let left = if self.sack { self.flight.sacked() } else { self.duplicates.saturating_mul(self.mss) };
+        self.in_flight().saturating_sub(left).saturating_sub(self.flight.lost())
+    }
+    /// Bytes that congestion control lets go now.
+    fn allowance(&self) -> u32 {
+        match self.phase {
+            Phase::Recovery => self.reduction.quota(),
+            _ => self.congestion.window().saturating_sub(self.pipe()),
+        }
+    }
+    /// Stretches sent so many microseconds apart count as one.
+    fn near(&self) -> u32 {
+        let smoothed = self.round_trip.smoothed().unwrap_or(Duration::from_millis(64));
+        (smoothed.as_micros() as u32 / 64).clamp(20, 1000)
     }
 
     /// There may be something to send; [`plan`](Self::plan) decides.
     pub fn wants_output(&self) -> bool {
         self.syn_due
             || self.probe
-            || (self.syn_acknowledged
-                && (self.unsent() > 0 || self.fin_unsent() || self.resent.before(self.lost)))
+            || self.tail_due
+            || (self.syn_acknowledged && (self.unsent() > 0 || self.fin_unsent() || self.flight.lost() > 0))
     }
 
     /// The path takes smaller packets than were sent: what is in flight is lost, and not because of congestion.
     pub fn path_shrunk(&mut self) {
         if self.syn_acknowledged && self.in_flight() > 0 {
-            self.lost = self.next;
-            self.resent = self.unacknowledged;
-            self.force = true;
-            self.timed = None;
+            self.lose_all();
         }
+    }
+    fn lose_all(&mut self) {
+        self.flight.lose(|_, _| true);
+        self.force = true;
+        self.timed = None;
     }
 
     /// The segment size changed (path MTU, options).
@@ -251,20 +323,14 @@ impl Sender {
         if self.probe {
             return Some(self.plan_probe());
         }
-        let window = self.congestion.window();
-        if self.resent.before(self.unacknowledged) {
-            self.resent = self.unacknowledged;
-        }
-        while self.resent.before(self.lost) {
-            if let Some((_, end)) = self.sacked.containing(self.resent) {
-                self.resent = end;
-                continue;
-            }
-            let pipe = self.pipe();
-            if !self.force && pipe > 0 && pipe + self.mss > window {
+        if let Some((start, end)) = self.flight.first_lost() {
+            if !self.force && self.pipe() > 0 && self.allowance() < self.mss.min(end.since(start)) {
                 return None;
             }
-            return self.plan_again();
+            return self.plan_again(start, end);
+        }
+        if self.tail_due {
+            return self.plan_tail();
         }
         if self.unsent() == 0 && !self.fin_unsent() {
             return None;
@@ -274,10 +340,8 @@ impl Sender {
             self.congestion.idle();
             self.peak = 0;
         }
-        let pipe = self.pipe();
-        let window = self.congestion.window();
         let room = (self.unacknowledged + self.window).since(self.next);
-        let plan = self.plan_new(room, window.saturating_sub(pipe), most.max(self.mss));
+        let plan = self.plan_new(room, self.allowance(), most.max(self.mss));
         if plan.is_none() && in_flight == 0 && self.timer == Instant::MAX {
             // Nothing in flight and nothing may go: only a probe will tell when the window opens.
             self.timer = now + self.round_trip.timeout();
@@ -285,19 +349,42 @@ impl Sender {
         plan
     }
 
-    fn plan_again(&self) -> Option<Plan> {
-        let seq = self.resent;
-        let end = self.sacked.next_start(seq).unwrap_or(self.next).min(self.next);
-        let len = end.since(seq).min(self.mss);
+    /// What of `seq..end`, sent before, goes again in one segment.
+    fn plan_again(&self, seq: Seq, end: Seq) -> Option<Plan> {
         let room = (self.unacknowledged + self.window).since(seq);
         if room == 0 && seq != self.unacknowledged {
             return None;
         }
-        let data = len.min(self.queue_end().since(seq));
+        let data = end.min(self.queue_end()).since(seq).min(self.mss);
         let data = if room > 0 { data.min(room) } else { data };
-        let fin = self.fin_sent && seq + data == self.queue_end() && data < self.mss;
-        let push = seq + data == self.queue_end();
-        Some(Plan { seq, len: data as usize, syn: false, fin, push, again: true })
+        let whole = seq + data == self.queue_end();
+        let fin = self.fin_sent && whole && end.after(self.queue_end()) && data < self.mss;
+        Some(Plan { seq, len: data as usize, syn: false, fin, push: whole, again: true })
+    }
+
+    /// RFC 8985 section 7.3: a new segment if there is one, else the last one again.
+    fn plan_tail(&mut self) -> Option<Plan> {
+        let room = (self.unacknowledged + self.window).since(self.next);
+        let len = self.unsent().min(self.mss);
+        if len > 0 && len <= room {
+            return Some(Plan {
+                seq: self.next,
+                len: len as usize,
+                syn: false,
+                fin: false,
+                push: true,
+                again: false,
+            });
+        }
+        let Some((start, end)) = self.flight.last_unsacked() else {
+            self.tail_due = false;
+            return None;
+        };
+        let plan = self.plan_again(start.max(end - self.mss), end);
+        if plan.is_none() {
+            self.tail_due = false;
+        }
+        plan
     }
 
     fn plan_new(&self, room: u32, congestion_room: u32, most: u32) -> Option<Plan> {
@@ -365,10 +452,11 @@ impl Sender {
         if plan.again {
             self.syn_lost |= plan.syn;
             self.force = false;
-            if plan.seq == self.unacknowledged {
-                self.resent_mark = self.next;
+            self.retransmitted = self.retransmitted.saturating_add(1);
+            if let Some(before) = &mut self.before {
+                before.resent_at.get_or_insert(millis(now));
+                before.resent = before.resent.saturating_add(end.since(plan.seq));
             }
-            self.resent = self.resent.max(end);
             // Karn: a segment that was sent twice is not timed.
             if self.timed.is_some_and(|(timed, _)| timed.after(plan.seq)) {
                 self.timed = None;
@@ -379,11 +467,43 @@ impl Sender {
         if self.in_flight() == 0 {
             self.progress = now;
         }
+        self.flight.sent(plan.seq, end, micros(now), self.near());
+        self.reduction.sent(end.since(plan.seq));
         self.next = self.next.max(end);
         self.peak = self.peak.max(self.in_flight());
         self.last_sent = now;
-        if self.timer == Instant::MAX {
+        #[cfg(feature = "rack")]
+        if core::mem::take(&mut self.tail_due) {
+            self.rack.probed(self.next, plan.again);
             self.timer = now + self.round_trip.timeout();
+            return;
+        }
+        if self.timer == Instant::MAX || (self.tail && !plan.again) {
+            self.arm(now);
+        }
+    }
+
+    /// Starts the timer for what is in flight: the retransmission timeout, or a tail loss probe before it.
+    fn arm(&mut self, now: Instant) {
+        self.tail = false;
+        if self.in_flight() == 0 {
+            self.timer = Instant::MAX;
+            return;
+        }
+        self.timer = now + self.round_trip.timeout();
+        #[cfg(feature = "rack")]
+        if self.sack
+            && self.syn_acknowledged
+            && self.phase == Phase::Open
+            && self.flight.sacked() == 0
+            && self.window > 0
+            && self.round_trip.backoff() == 0
+            && !self.rack.is_probing()
+        {
+            let one = self.in_flight() <= self.mss;
+            // Section 7.2: never later than the retransmission timeout would come.
+            self.timer = self.timer.min(now + self.rack.probe_timeout(self.round_trip.smoothed(), one));
+            self.tail = true;
         }
     }
 
@@ -397,9 +517,7 @@ impl Sender {
             self.probed = false;
             self.round_trip.restart();
             if self.in_flight() > 0 {
-                self.lost = self.next;
-                self.resent = self.unacknowledged;
-                self.force = true;
+                self.lose_all();
             }
         }
         if self.in_flight() == 0 {
@@ -407,29 +525,35 @@ impl Sender {
         }
     }
 
-    /// An acknowledgment up to `ack`, at most SND.NXT. `duplicate`: it meets RFC 5681's definition of one. `echoed`: a
-    /// measurement by timestamps. `memory`: length of the queue's memory.
-    #[allow(clippy::too_many_arguments)]
-    pub fn acknowledge(
-        &mut self,
-        now: Instant,
-        ack: Seq,
-        duplicate: bool,
-        sack: &[(u32, u32)],
-        echoed: Option<Duration>,
-        floor: Duration,
-        memory: usize,
-    ) -> Acknowledged {
-        let before = self.unacknowledged + self.sacked_bytes;
-        let news = self.sack && !sack.is_empty() && self.update_scoreboard(ack, sack);
+    /// What has reached the peer, as a number that only differences of are meaningful.
+    fn delivered(&self) -> u32 {
+        let beyond = if self.sack { self.flight.sacked() } else { self.duplicates.saturating_mul(self.mss) };
+        self.unacknowledged.0.wrapping_add(beyond)
+    }
+
+    /// An acknowledgment arrived.
+    pub fn acknowledge(&mut self, a: &Acknowledgment<'_>) -> Acknowledged {
+        let now = a.now;
+        let (before, una) = (self.delivered(), self.unacknowledged);
+        let known = self.unacknowledged + self.flight.sacked();
         let mut result = Acknowledged::default();
-        if ack.after(self.unacknowledged) {
+        let mut sample = None;
+        let report = if self.sack { duplicate_report(a.ack, a.sack) } else { None };
+        let news = self.sack && !a.sack.is_empty() && self.update_scoreboard(a, &mut sample);
+        let in_flight = self.in_flight();
+        if a.ack.after(una) {
             result.progress = true;
-            self.advance(now, ack, echoed, floor, memory);
-        } else if duplicate && self.window > 0 && (!self.sack || news) {
+            self.advance(a, &mut sample);
+        } else if a.duplicate && self.window > 0 && (!self.sack || news) {
             self.duplicates = self.duplicates.saturating_add(1);
         }
-        let delivered = (self.unacknowledged + self.sacked_bytes).since(before);
+        self.take_back(a, report, result.progress);
+        #[cfg(feature = "rack")]
+        self.answer_probe(a, report);
+        if result.progress {
+            self.grow(a, una, in_flight, sample);
+        }
+        let delivered = (self.unacknowledged + self.flight.sacked()).since(known);
         if delivered > 0 {
             let (smoothed, least) = (self.round_trip.smoothed(), self.round_trip.least());
             self.congestion.delivered(now, delivered, smoothed, least);
@@ -437,44 +561,63 @@ impl Sender {
                 self.congestion.delivered_in_recovery(delivered);
             }
         }
+        if a.congestion_experienced {
+            self.congestion_experienced(now);
+        }
         if self.in_flight() > 0 {
             result.lost = self.detect_loss(now);
+        }
+        if self.phase == Phase::Recovery {
+            let bytes = (self.delivered().wrapping_sub(before) as i32).max(0) as u32;
+            let (pipe, threshold) = (self.pipe(), self.congestion.slow_start_threshold());
+            self.reduction.delivered(bytes, pipe, threshold, self.mss);
+        }
+        if result.progress || result.lost {
+            self.arm(now);
         }
         result
     }
 
-    fn update_scoreboard(&mut self, ack: Seq, sack: &[(u32, u32)]) -> bool {
+    fn update_scoreboard(&mut self, a: &Acknowledgment<'_>, sample: &mut Option<Duration>) -> bool {
         let mut news = false;
-        let floor = ack.max(self.unacknowledged);
-        for &(left, right) in sack {
+        let floor = a.ack.max(self.unacknowledged);
+        for &(left, right) in a.sack {
             let (left, right) = (Seq(left), Seq(right));
             // Blocks below SND.UNA are D-SACKs or old; blocks beyond SND.NXT are nonsense.
             if left.before(right) && floor.before(left) && right.up_to(self.next) {
-                news |= self.sacked.insert(left, right).unwrap_or(false);
+                #[cfg(feature = "rack")]
+                let (rack, least) = (&mut self.rack, self.round_trip.least());
+                news |= self.flight.sack(left, right, |stretch| {
+                    take_sample(a.now, stretch, sample);
+                    #[cfg(feature = "rack")]
+                    rack.delivered(a.now, stretch, least, age(a));
+                });
             }
         }
-        self.sacked_bytes = self.sacked.bytes();
         news
     }
 
-    fn advance(&mut self, now: Instant, ack: Seq, echoed: Option<Duration>, floor: Duration, memory: usize) {
-        let in_flight = self.in_flight();
+    /// SND.UNA moves.
+    fn advance(&mut self, a: &Acknowledgment<'_>, sample: &mut Option<Duration>) {
+        let (now, ack) = (a.now, a.ack);
         let mut bytes = ack.since(self.unacknowledged);
-        let acknowledged = bytes;
         match self.timed {
             Some((end, at)) if end.up_to(ack) => {
-                self.round_trip.measured(now.since(at), floor);
+                self.round_trip.measured(now.since(at), a.floor);
                 self.timed = None;
             }
             // With timestamps a segment that was sent twice can be measured too.
-            None if echoed.is_some_and(|sample| !sample.is_zero()) => {
-                self.round_trip.measured(echoed.unwrap_or_default(), floor);
+            None => {
+                if let Some(age) = age(a).filter(|age| !age.is_zero()) {
+                    self.round_trip.measured(age, a.floor);
+                }
             }
             _ => {}
         }
         self.round_trip.restart();
         if !self.syn_acknowledged {
             self.syn_acknowledged = true;
+            self.ecn_recover = ack;
             self.round_trip.established(self.syn_lost);
             bytes -= 1;
         }
@@ -482,24 +625,52 @@ impl Sender {
         if bytes > data && self.fin_sent {
             self.fin_acknowledged = true;
         }
-        self.queue.acknowledged(memory, data as usize);
+        self.queue.acknowledged(a.memory, data as usize);
         self.unacknowledged = ack;
-        self.resent = self.resent.max(ack);
-        self.lost = self.lost.max(ack);
-        self.resent_mark = self.next;
-        self.sacked.advance(ack);
-        self.sacked_bytes = self.sacked.bytes();
+        #[cfg(feature = "rack")]
+        let (rack, least, sack) = (&mut self.rack, self.round_trip.least(), self.sack);
+        self.flight.acknowledged(ack, |stretch| {
+            take_sample(now, stretch, sample);
+            #[cfg(feature = "rack")]
+            if sack {
+                rack.delivered(now, stretch, least, age(a));
+            }
+        });
         self.progress = now;
         self.probed = false;
-        let report = Ack { now, bytes: acknowledged, in_flight };
+    }
+
+    /// What an acknowledgment of new data means for the phase and the window. `una`, `in_flight`: before it.
+    fn grow(&mut self, a: &Acknowledgment<'_>, una: Seq, in_flight: u32, sample: Option<Duration>) {
+        let acknowledged = a.ack.since(una);
+        let window = self.congestion.window();
+        let limited = in_flight.saturating_add(2 * self.mss) >= window / 2;
+        if limited {
+            self.validated_at = a.now;
+        } else if a.now.since(self.validated_at) >= NON_VALIDATED {
+            self.validated_at = a.now;
+            self.congestion.not_validated();
+        }
+        let report = Ack {
+            now: a.now,
+            bytes: acknowledged,
+            in_flight,
+            limited,
+            smoothed: self.round_trip.smoothed(),
+            sample,
+            acknowledged: a.ack,
+            next: self.next,
+        };
         match self.phase {
             Phase::Open => {
                 self.duplicates = 0;
                 self.congestion.acknowledged(&report);
             }
-            Phase::Recovery if self.recover.up_to(ack) => {
+            Phase::Recovery if self.recover.up_to(a.ack) => {
                 self.phase = Phase::Open;
                 self.duplicates = 0;
+                #[cfg(feature = "rack")]
+                self.rack.recovered();
                 let left = self.in_flight();
                 self.congestion.recovered(left);
             }
@@ -512,76 +683,197 @@ impl Sender {
                     //# retransmit the first unacknowledged segment.
                     let segments = acknowledged.div_ceil(self.mss.max(1));
                     self.duplicates = self.duplicates.saturating_sub(segments.saturating_sub(1));
-                    self.lost = (ack + self.mss).min(self.next);
-                    self.resent = ack;
+                    self.flight.lose_range(a.ack, (a.ack + self.mss).min(self.next));
                     self.force = true;
                 }
             }
             Phase::Loss => {
                 self.duplicates = 0;
                 self.congestion.acknowledged(&report);
-                if self.recover.up_to(ack) {
+                if self.recover.up_to(a.ack) {
                     self.phase = Phase::Open;
                 }
             }
         }
-        self.timer = if self.in_flight() > 0 { now + self.round_trip.timeout() } else { Instant::MAX };
     }
 
-    /// Moves `lost` by the rules of RFC 6675 or RFC 5681; returns whether fast recovery starts.
+    /// Takes the answer to a loss back when it was none: what was sent again had arrived the first time.
+    fn take_back(&mut self, a: &Acknowledgment<'_>, report: Option<(Seq, Seq)>, progress: bool) {
+        #[cfg(feature = "rack")]
+        if report.is_some() {
+            self.rack.duplicate_reported(self.unacknowledged, self.next);
+        }
+        let Some(before) = &mut self.before else { return };
+        let mut spurious = false;
+        if let Some((left, right)) = report {
+            before.resent = before.resent.saturating_sub(right.since(left));
+            before.reported = true;
+            // RFC 3708: every retransmission was for something that had arrived.
+            spurious = before.resent == 0 && before.resent_at.is_some();
+        }
+        if progress && let Some(resent_at) = before.resent_at {
+            //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+            //# If the value of the Timestamp Echo Reply field
+            //# of the acceptable ACK's Timestamps option is smaller than the value of RetransmitTS
+            spurious |= core::mem::take(&mut before.first)
+                && a.echo.is_some_and(|echo| (echo.wrapping_sub(resent_at) as i32) < 0);
+        }
+        if spurious {
+            self.undone = self.undone.saturating_add(1);
+            // RFC 4015 section 3.2, with the window as it was: what is in flight counts against it.
+            if before.congestion.window() > self.congestion.window() {
+                self.congestion = before.congestion;
+            }
+            self.before = None;
+            if self.phase != Phase::Open {
+                self.phase = Phase::Open;
+                self.duplicates = 0;
+                self.flight.find_again();
+                self.force = false;
+            }
+        }
+    }
+
+    #[cfg(feature = "rack")]
+    fn answer_probe(&mut self, a: &Acknowledgment<'_>, report: Option<(Seq, Seq)>) {
+        let plain = a.duplicate && a.sack.is_empty();
+        if self.rack.probe_answered(a.ack, report.is_some(), plain) && self.phase == Phase::Open {
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2
+            //# the TLP sender MUST invoke
+            self.congestion.lost(a.now, self.congestion.window());
+            self.congestion.recovered(self.in_flight());
+        }
+    }
+
+    /// RFC 3168 section 6.1.2: an ECN echo is a sign of congestion once per window.
+    fn congestion_experienced(&mut self, now: Instant) {
+        if !self.ecn || self.phase != Phase::Open || self.unacknowledged.before(self.ecn_recover) {
+            return;
+        }
+        let in_flight = self.flight_size();
+        self.congestion.lost(now, in_flight);
+        self.congestion.recovered(in_flight);
+        self.ecn_recover = self.next;
+        self.window_reduced_due = true;
+    }
+
+    /// A recovery begins.
+    fn recover(&mut self, now: Instant) {
+        self.before = Some(Before {
+            congestion: self.congestion,
+            resent_at: None,
+            resent: 0,
+            reported: false,
+            first: true,
+        });
+        self.phase = Phase::Recovery;
+        self.reduce(now);
+        self.force = true;
+        #[cfg(feature = "rack")]
+        self.rack.forget_probe();
+        self.tail_due = false;
+    }
+    fn reduce(&mut self, now: Instant) {
+        self.recover = self.next;
+        let in_flight = self.flight_size();
+        self.reduction = Reduction::begin(in_flight);
+        self.reduced_at = micros(now);
+        self.congestion.lost(now, in_flight);
+        // ECN has nothing to add to that.
+        self.ecn_recover = self.next;
+        self.window_reduced_due = self.ecn;
+    }
+
+    /// The loss detection of RFC 6675 section 4 or RFC 8985: bytes newly lost, and whether a retransmission is among them.
+    fn detect_by_sack(&mut self, now: Instant) -> (u32, bool) {
+        #[cfg(feature = "rack")]
+        {
+            let proof = self.is_recovering()
+                || self.duplicates >= DUPLICATE_THRESHOLD
+                || self.flight.sacked() > (DUPLICATE_THRESHOLD - 1) * self.mss;
+            let times = self.round_trips();
+            self.rack.detect(now, &mut self.flight, proof, times, self.reduced_at)
+        }
+        #[cfg(not(feature = "rack"))]
+        {
+            let _ = now;
+            let (mut ranges, mut bytes, mut limit) = (0, 0, self.unacknowledged);
+            for (start, stretch) in self.flight.stretches().rev() {
+                if stretch.fate == super::flight::Fate::Sacked {
+                    ranges += 1;
+                    bytes += stretch.end.since(start);
+                    if ranges >= DUPLICATE_THRESHOLD || bytes > (DUPLICATE_THRESHOLD - 1) * self.mss {
+                        limit = start;
+                        break;
+                    }
+                }
+            }
+            (self.flight.lose(|start, stretch| start.before(limit) && !stretch.again), false)
+        }
+    }
+
+    #[cfg(feature = "rack")]
+    fn round_trips(&self) -> RoundTrips {
+        RoundTrips { least: self.round_trip.least(), smoothed: self.round_trip.smoothed() }
+    }
+
+    /// Finds losses; returns whether fast recovery starts.
     fn detect_loss(&mut self, now: Instant) -> bool {
-        let mut lost = self.lost;
-        if self.sack {
-            let (mut ranges, mut bytes) = (0, 0);
-            for range in self.sacked.as_slice().iter().rev() {
-                ranges += 1;
-                bytes += range.1.since(range.0);
-                if ranges >= DUPLICATE_THRESHOLD || bytes > (DUPLICATE_THRESHOLD - 1) * self.mss {
-                    lost = lost.max(range.0);
-                    break;
-                }
-            }
-        }
-        let evidence = lost.after(self.lost) || self.duplicates >= DUPLICATE_THRESHOLD;
+        let (lost, twice) = if self.sack { self.detect_by_sack(now) } else { (0, false) };
+        self.losses = self.losses.saturating_add(lost.div_ceil(self.mss.max(1)));
         match self.phase {
-            Phase::Open if evidence && (self.sack || self.unacknowledged.after(self.recover)) => {
-                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-                //# When the third duplicate ACK is received, the TCP sender first
-                //# checks the value of recover to see if the Cumulative
-                //# Acknowledgment field covers more than recover.
-                self.phase = Phase::Recovery;
-                self.recover = self.next;
-                let in_flight = self.flight_size();
-                self.congestion.lost(now, in_flight);
-                self.lost = lost.max((self.unacknowledged + self.mss).min(self.next));
-                self.resent = self.unacknowledged;
+            Phase::Open if lost > 0 => {
+                self.recover(now);
+                true
+            }
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# When the third duplicate ACK is received, the TCP sender first
+            //# checks the value of recover to see if the Cumulative
+            //# Acknowledgment field covers more than recover.
+            Phase::Open
+                if !self.sack
+                    && self.duplicates >= DUPLICATE_THRESHOLD
+                    && self.unacknowledged.after(self.recover) =>
+            {
+                self.losses = self.losses.saturating_add(1);
+                self.recover(now);
+                let end = (self.unacknowledged + self.mss).min(self.next);
+                self.flight.lose_range(self.unacknowledged, end);
+                true
+            }
+            Phase::Recovery if twice => {
+                //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+                //# the loss of a retransmission, should be taken as two indications of congestion
+                self.reduce(now);
                 self.force = true;
-                return true;
+                false
             }
-            Phase::Open => {}
-            Phase::Recovery | Phase::Loss => {
-                self.lost = lost;
-                // The first hole was sent again, and what was sent three segments after that has arrived: lost again.
-                let first_resent = self.resent.after(self.unacknowledged);
-                let proof = self.resent_mark + DUPLICATE_THRESHOLD * self.mss;
-                if first_resent && self.sacked.highest().is_some_and(|highest| highest.after(proof)) {
-                    self.lost = self.lost.max((self.unacknowledged + self.mss).min(self.next));
-                    self.resent = self.unacknowledged;
-                    self.force = true;
-                    self.resent_mark = self.next;
-                }
-            }
+            _ => false,
         }
-        false
     }
 
     /// When [`on_timer`](Self::on_timer) has something to do.
     pub fn deadline(&self) -> Instant {
+        #[cfg(feature = "rack")]
+        return self.timer.min(self.rack.timer);
+        #[cfg(not(feature = "rack"))]
         self.timer
     }
 
-    /// Runs the retransmission or persist timer.
+    /// Runs the retransmission, persist or probe timer, and RACK's.
     pub fn on_timer(&mut self, now: Instant) -> Fired {
+        #[cfg(feature = "rack")]
+        if self.rack.timer <= now {
+            self.rack.timer = Instant::MAX;
+            if self.in_flight() > 0 {
+                if self.detect_loss(now) {
+                    self.arm(now);
+                    return Fired::Recovery;
+                }
+                // Nothing may come back any more to let this go.
+                self.force |= self.phase == Phase::Recovery;
+            }
+        }
         if now < self.timer {
             return Fired::Nothing;
         }
@@ -607,22 +899,72 @@ impl Sender {
             self.timer = now + self.round_trip.timeout();
             return Fired::Probe;
         }
+        #[cfg(feature = "rack")]
+        if core::mem::take(&mut self.tail) {
+            self.tail_due = true;
+            return Fired::Tail;
+        }
         if self.phase != Phase::Loss || self.round_trip.backoff() == 0 {
+            let congestion = self.congestion;
+            self.before = (self.phase == Phase::Open).then_some(Before {
+                congestion,
+                resent_at: None,
+                resent: 0,
+                reported: false,
+                first: true,
+            });
             let in_flight = self.flight_size();
             self.congestion.timed_out(now, in_flight);
         }
         self.round_trip.back_off();
         self.phase = Phase::Loss;
         self.recover = self.next;
+        self.ecn_recover = self.next;
         self.duplicates = 0;
-        // A peer may forget what it selectively acknowledged (RFC 2018 section 8).
-        self.sacked.clear();
-        self.sacked_bytes = 0;
-        self.lost = self.next;
-        self.resent = self.unacknowledged;
-        self.resent_mark = self.next;
+        let lost = self.flight.lost();
+        self.lose_on_timeout(now);
+        self.losses = self.losses.saturating_add((self.flight.lost() - lost).div_ceil(self.mss.max(1)));
         self.force = true;
         self.timer = now + self.round_trip.timeout();
         Fired::Retransmission
     }
+
+    fn lose_on_timeout(&mut self, now: Instant) {
+        // A peer may forget what it selectively acknowledged (RFC 2018 section 8).
+        #[cfg(feature = "rack")]
+        {
+            self.rack.timer = Instant::MAX;
+            self.rack.forget_probe();
+            if self.sack && !self.flight.reneged() {
+                let times = self.round_trips();
+                return self.rack.lose_on_timeout(now, &mut self.flight, self.unacknowledged, times);
+            }
+        }
+        let _ = now;
+        self.flight.forget_sacked();
+        self.flight.lose(|_, _| true);
+    }
+}
+
+/// How long ago what an acknowledgment echoes was sent.
+fn age(a: &Acknowledgment<'_>) -> Option<Duration> {
+    let elapsed = millis(a.now).wrapping_sub(a.echo?);
+    (elapsed < 1 << 26).then(|| Duration::from_millis(elapsed.into()))
+}
+
+/// The latest sent of what was delivered and sent once gives the round-trip time.
+fn take_sample(now: Instant, stretch: &super::flight::Stretch, sample: &mut Option<Duration>) {
+    if !stretch.again {
+        let rtt = Duration::from_micros(micros(now).wrapping_sub(stretch.at).into());
+        *sample = Some(sample.map_or(rtt, |least| least.min(rtt)));
+    }
+}
+
+/// RFC 2883 section 4: the first block reports something that arrived twice when it lies below the acknowledgment or within
+/// the second block.
+fn duplicate_report(ack: Seq, sack: &[(u32, u32)]) -> Option<(Seq, Seq)> {
+    let &(left, right) = sack.first()?;
+    let (left, right) = (Seq(left), Seq(right));
+    let within = sack.get(1).is_some_and(|second| Seq(second.0).up_to(left) && right.up_to(Seq(second.1)));
+    (left.before(right) && (right.up_to(ack) || within)).then_some((left, right))
 }

@@ -86,6 +86,8 @@ impl<S: Storage> Tcp<S> {
                     }
                 }
                 Fired::Probe => self.stats.window_probes += 1,
+                Fired::Tail => self.stats.tail_probes += 1,
+                Fired::Recovery => self.stats.fast_retransmits += 1,
             }
             self.settle(now, index);
         }

@@ -463,3 +463,24 @@ impl State {
         )
     }
 }
+
+#[cfg(test)]
+impl<S: Storage> Tcp<S> {
+    pub(crate) fn debug_sender(&mut self, handle: Handle) -> String {
+        use super::congestion::CongestionControl;
+        let s = &self.connection(handle).unwrap().send;
+        format!(
+            "cwnd {} ssthresh {} pipe {} flight {} losses {} rtx {} undone {} rtt {:?} least {:?} phase {}",
+            s.congestion.window(),
+            s.congestion.slow_start_threshold(),
+            s.pipe(),
+            s.in_flight(),
+            s.losses,
+            s.retransmitted,
+            s.undone,
+            s.round_trip.smoothed(),
+            s.round_trip.least(),
+            s.phase_name()
+        )
+    }
+}

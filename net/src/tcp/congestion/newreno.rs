@@ -1,5 +1,9 @@
-//! Slow start, congestion avoidance and the window of NewReno (RFC 5681, RFC 6582, RFC 6928, RFC 3465).
-use super::{Ack, CongestionControl};
+//! Slow start, congestion avoidance and the window of NewReno (RFC 5681, RFC 6582, RFC 6928), with growth counted in
+//! bytes (RFC 3465) and HyStart++ (RFC 9406).
+use super::{
+    Ack, CongestionControl,
+    hystart::{Growth, HyStart},
+};
 use airglow_device::Instant;
 
 /// NewReno.
@@ -10,7 +14,13 @@ pub struct NewReno {
     pub(super) mss: u32,
     /// Bytes acknowledged towards the next segment's worth of window in congestion avoidance.
     counted: u32,
+    hystart: HyStart,
+    /// Slow start follows a timeout.
+    pub(super) from_timeout: bool,
 }
+
+/// RFC 9406 section 4.2: how many segments one acknowledgment may add to the window in slow start, where nothing is paced (RFC 3465's L).
+const SLOW_START_SEGMENTS: u32 = 8;
 
 /// RFC 6928: ten segments, at most 14600 bytes unless two segments are more.
 pub(super) fn initial_window(mss: u32) -> u32 {
@@ -20,7 +30,14 @@ pub(super) fn initial_window(mss: u32) -> u32 {
 impl NewReno {
     /// A connection with this segment size, in slow start.
     pub fn new(mss: u32) -> Self {
-        Self { window: initial_window(mss), threshold: u32::MAX, mss, counted: 0 }
+        Self {
+            window: initial_window(mss),
+            threshold: u32::MAX,
+            mss,
+            counted: 0,
+            hystart: HyStart::new(),
+            from_timeout: false,
+        }
     }
 
     /// Congestion avoidance: a segment per window acknowledged (RFC 5681 equation 3, counted in bytes).
@@ -30,6 +47,22 @@ impl NewReno {
             self.counted -= self.window;
             self.window = self.window.saturating_add(self.mss);
         }
+    }
+
+    fn slow_start(&mut self, ack: &Ack) {
+        // RFC 3465 section 2.3: after a timeout an acknowledgment may cover what arrived before it.
+        let most = if self.from_timeout { self.mss } else { SLOW_START_SEGMENTS * self.mss };
+        let mut grown = ack.bytes.min(most);
+        if self.threshold == u32::MAX {
+            match self.hystart.acknowledged(ack) {
+                Growth::Divided(by) => grown /= by,
+                Growth::Over => {
+                    self.threshold = self.window;
+                    return;
+                }
+            }
+        }
+        self.window = self.window.saturating_add(grown.min(self.threshold - self.window));
     }
 
     //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
@@ -48,16 +81,13 @@ impl CongestionControl for NewReno {
         self.threshold
     }
     fn acknowledged(&mut self, ack: &Ack) {
-        // RFC 7661's concern in its simplest form: a window that was not used does not grow.
-        if ack.in_flight.saturating_add(2 * self.mss) < self.window / 2 {
+        if !ack.limited {
             return;
         }
-        if self.window < self.threshold {
-            // RFC 3465 with L = 2, and what a stretched acknowledgment covers beyond that counts too when it is one of a batch.
-            let room = self.threshold - self.window;
-            self.window = self.window.saturating_add(ack.bytes.min(room).min(ack.in_flight));
-        } else {
+        if self.window >= self.threshold {
             self.avoid(ack.bytes);
+        } else {
+            self.slow_start(ack);
         }
         self.window = self.window.min(1 << 30);
     }
@@ -65,9 +95,9 @@ impl CongestionControl for NewReno {
         self.halve(in_flight);
         self.window = self.threshold;
     }
-    fn recovered(&mut self, in_flight: u32) {
+    fn recovered(&mut self, _in_flight: u32) {
         // RFC 6582 section 3.2, step 3, option (2).
-        let _ = in_flight;
+        self.from_timeout = false;
         self.window = self.threshold;
     }
     fn timed_out(&mut self, _now: Instant, in_flight: u32) {
@@ -77,9 +107,15 @@ impl CongestionControl for NewReno {
         //# set to no more than the loss window, LW, which equals 1 full-sized
         //# segment (regardless of the value of IW).
         self.window = self.mss;
+        self.from_timeout = true;
     }
     fn idle(&mut self) {
+        self.from_timeout = false;
         self.window = self.window.min(initial_window(self.mss));
+    }
+    fn not_validated(&mut self) {
+        self.threshold = self.threshold.max(self.window / 4 * 3);
+        self.window = (self.window / 2).max(initial_window(self.mss)).min(self.window);
     }
     fn set_segment(&mut self, mss: u32) {
         if self.window == initial_window(self.mss) {
@@ -95,7 +131,7 @@ mod tests {
     use super::*;
 
     fn ack(bytes: u32, in_flight: u32) -> Ack {
-        Ack { now: Instant::ZERO, bytes, in_flight }
+        Ack::at(Instant::ZERO, bytes, in_flight)
     }
 
     #[test]
@@ -120,8 +156,20 @@ mod tests {
     fn a_window_that_is_not_used_does_not_grow() {
         let mut reno = NewReno::new(1000);
         for _ in 0..100 {
-            reno.acknowledged(&ack(100, 100));
+            reno.acknowledged(&Ack { limited: false, ..ack(100, 100) });
         }
         assert_eq!(reno.window(), 10_000);
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc3465#section-2.3
+    //= type=test
+    #[test]
+    fn one_acknowledgment_adds_eight_segments_and_after_a_timeout_one() {
+        let mut reno = NewReno::new(1000);
+        reno.acknowledged(&ack(100_000, 100_000));
+        assert_eq!(reno.window(), 18_000);
+        reno.timed_out(Instant::ZERO, 100_000);
+        reno.acknowledged(&ack(5000, 5000));
+        assert_eq!(reno.window(), 2000);
     }
 }

@@ -101,6 +101,9 @@ impl CongestionControl for Westwood {
     fn idle(&mut self) {
         self.reno.idle();
     }
+    fn not_validated(&mut self) {
+        self.reno.not_validated();
+    }
     fn set_segment(&mut self, mss: u32) {
         self.reno.set_segment(mss);
     }

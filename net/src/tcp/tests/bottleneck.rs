@@ -1,0 +1,227 @@
+//! Hosts that send to one through one link with a rate, a queue and losses: goodput and fairness in virtual time.
+use super::link::{Packet, Random, Ring, heap};
+use crate::tcp::{
+    Config, Handle, Tcp,
+    congestion::Congestion,
+    tests::link::{Host, Link},
+};
+use airglow_device::{Endpoint, Impairments, Instant, LinkModel};
+use core::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// Ethernet and IPv4 headers, which the link's rate counts too.
+const HEADERS: usize = 34;
+const RECEIVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
+fn sender(number: usize) -> IpAddr {
+    Ipv4Addr::new(10, 0, 1, number as u8).into()
+}
+
+/// One flow: who sends, and how many bytes have been read at the other end.
+pub struct Flow {
+    pub host: usize,
+    pub handle: Handle,
+    pub accepted: Option<Handle>,
+    pub read: u64,
+}
+
+/// Host 0 receives, the others send; one link each way.
+pub struct Bottleneck {
+    pub now: Instant,
+    pub hosts: Vec<Host>,
+    pub links: [LinkModel<usize>; 2],
+    pub flows: Vec<Flow>,
+    listener: crate::tcp::ListenerHandle,
+}
+
+static BYTES: [u8; 1 << 20] = [0x5a; 1 << 20];
+
+impl Bottleneck {
+    pub fn new(words: &str, senders: &[Config]) -> Self {
+        let link = Impairments::parse(words).unwrap();
+        let buffers = 4 << 20;
+        let mut hosts = vec![Tcp::new(heap(buffers), Config::default(), [1; 32])];
+        hosts.extend(
+            senders.iter().enumerate().map(|(i, config)| Tcp::new(heap(buffers), *config, [i as u8 + 2; 32])),
+        );
+        let listener = hosts[0].listen(Endpoint::from(80), 100).unwrap();
+        // The rate is the way there only; losses are both ways.
+        let mut back = link.reverse();
+        back.rate = None;
+        let links = [LinkModel::new(link), LinkModel::new(back)];
+        Self { now: Instant::from_secs(100), hosts, links, flows: Vec::new(), listener }
+    }
+
+    /// Host `host` begins to send without end.
+    pub fn start(&mut self, host: usize) {
+        let mut sent = Vec::new();
+        let mut ring = Ring { addr: sender(host), link: Link::default(), sent: &mut sent, left: 1 };
+        let handle = self.hosts[host].connect(self.now, SocketAddr::new(RECEIVER, 80), &mut ring).unwrap();
+        self.flows.push(Flow { host, handle, accepted: None, read: 0 });
+    }
+
+    fn address(&self, host: usize) -> IpAddr {
+        if host == 0 { RECEIVER } else { sender(host) }
+    }
+
+    fn push(&mut self, packets: Vec<Packet>) {
+        for packet in packets {
+            let mut frame = vec![0; HEADERS];
+            frame.extend_from_slice(&packet.bytes);
+            let number = |ip: IpAddr| (0..self.hosts.len()).find(|i| self.address(*i) == ip).unwrap();
+            if packet.dst == RECEIVER {
+                let meta = number(packet.src);
+                self.links[0].push(self.now, &frame, meta);
+            } else {
+                let meta = number(packet.dst);
+                self.links[1].push(self.now, &frame, meta);
+            }
+        }
+    }
+
+    fn users(&mut self) {
+        let now = self.now;
+        for flow in &mut self.flows {
+            while matches!(self.hosts[flow.host].write_static(now, flow.handle, &BYTES), Ok(1..)) {}
+        }
+        while let Some(accepted) = self.hosts[0].accept(self.listener) {
+            let (_, peer) = self.hosts[0].addresses(accepted).unwrap();
+            for flow in &mut self.flows {
+                let (local, _) = self.hosts[flow.host].addresses(flow.handle).unwrap();
+                if local == peer {
+                    flow.accepted = Some(accepted);
+                }
+            }
+        }
+        for flow in &mut self.flows {
+            let Some(accepted) = flow.accepted else { continue };
+            while let Ok(Some(n @ 1..)) =
+                self.hosts[0].read_with(now, accepted, 0, |bytes| (bytes.len(), bytes.len()))
+            {
+                flow.read += n as u64;
+            }
+        }
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.users();
+            for host in 0..self.hosts.len() {
+                let mut sent = Vec::new();
+                let addr = self.address(host);
+                let mut ring = Ring { addr, link: Link::default(), sent: &mut sent, left: usize::MAX };
+                self.hosts[host].poll_transmit(self.now, &mut ring);
+                while self.hosts[host].next_ready().is_some() || self.hosts[host].next_acceptable().is_some()
+                {
+                }
+                self.push(sent);
+            }
+            let timers = self.hosts.iter().filter_map(|host| host.poll_timeout());
+            let next = self.links.iter().filter_map(LinkModel::next_at).chain(timers).min().unwrap_or(end);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(next);
+            for way in 0..2 {
+                while let Some(frame) = self.links[way].pop(self.now) {
+                    let (host, from) = if way == 0 { (0, frame.meta) } else { (frame.meta, 0) };
+                    let (src, dst) = (self.address(from), self.address(host));
+                    let mut sent = Vec::new();
+                    let mut ring = Ring { addr: dst, link: Link::default(), sent: &mut sent, left: 8 };
+                    self.hosts[host].input(self.now, src, dst, 0, &frame.bytes[HEADERS..], 0, &mut ring);
+                    self.push(sent);
+                    self.links[way].recycle(frame.bytes);
+                }
+            }
+        }
+    }
+
+    /// Bytes per second read of each flow in `time` from now on.
+    pub fn rates(&mut self, time: Duration) -> Vec<f64> {
+        let before: Vec<u64> = self.flows.iter().map(|flow| flow.read).collect();
+        self.run(time);
+        let read = self.flows.iter().zip(before).map(|(flow, before)| flow.read - before);
+        read.map(|bytes| bytes as f64 / time.as_secs_f64()).collect()
+    }
+}
+
+pub fn with(congestion: Congestion) -> Config {
+    Config { congestion, ..Config::default() }
+}
+
+/// Jain's fairness index: 1 when all get the same, 1/n when one gets all.
+pub fn jain(rates: &[f64]) -> f64 {
+    let sum: f64 = rates.iter().sum();
+    let squares: f64 = rates.iter().map(|rate| rate * rate).sum();
+    sum * sum / (rates.len() as f64 * squares)
+}
+
+#[test]
+#[ignore = "prints a comparison"]
+fn compare() {
+    let _ = Random::new(1);
+    for algorithm in [Congestion::Cubic, Congestion::NewReno, Congestion::Westwood] {
+        for delay in [5, 25, 100] {
+            let mut line = format!("{algorithm:?} rtt {:3} ms:", 2 * delay);
+            for loss in ["0%", "0.1%", "1%", "2%", "3%", "10%"] {
+                let words = format!("delay={delay}ms loss={loss} rate=100mbit queue=200 seed=3");
+                let mut net = Bottleneck::new(&words, &[with(algorithm)]);
+                net.start(1);
+                let rate = net.rates(Duration::from_secs(20))[0];
+                let stats = net.hosts[1].stats();
+                line += &format!(
+                    " {loss} {:.2} MB/s (rto {} tlp {} rtx {})",
+                    rate / 1e6,
+                    stats.timeouts,
+                    stats.tail_probes,
+                    stats.retransmitted
+                );
+            }
+            println!("{line}");
+        }
+    }
+    for queue in [20, 100, 400] {
+        for delay in [5, 25] {
+            for pair in [
+                [Congestion::Cubic, Congestion::Cubic],
+                [Congestion::Westwood, Congestion::Westwood],
+                [Congestion::Cubic, Congestion::NewReno],
+                [Congestion::Westwood, Congestion::Cubic],
+                [Congestion::Westwood, Congestion::NewReno],
+            ] {
+                let words = format!("delay={delay}ms rate=50mbit queue={queue}");
+                let mut net = Bottleneck::new(&words, &[with(pair[0]), with(pair[1])]);
+                net.start(1);
+                net.run(Duration::from_secs(5));
+                net.start(2);
+                net.run(Duration::from_secs(10));
+                let rates = net.rates(Duration::from_secs(30));
+                println!(
+                    "queue {queue} rtt {} ms {pair:?}: {:.2} {:.2} MB/s, Jain {:.3}",
+                    2 * delay,
+                    rates[0] / 1e6,
+                    rates[1] / 1e6,
+                    jain(&rates)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints a life"]
+fn life() {
+    let words = std::env::var("LINK").unwrap_or("delay=25ms rate=100mbit queue=200 seed=3".into());
+    let mut net = Bottleneck::new(&words, &[with(Congestion::Cubic)]);
+    net.start(1);
+    for step in 0..40 {
+        let rate = net.rates(Duration::from_millis(250))[0];
+        let handle = net.flows[0].handle;
+        let s = net.hosts[1].debug_sender(handle);
+        println!("{:5} ms {:.2} MB/s {s}", step * 250, rate / 1e6);
+    }
+}
