@@ -7,7 +7,10 @@ use std::{fmt::Display, future::poll_fn, io, pin::pin, process::ExitCode, task::
 use {
     crate::{CardPlatform, Packet, SystemEntropy, Tap, network::Own, turns::in_turns},
     airglow_device::NetDevice,
-    airglow_net::{Limits, Stack, tcp::Heap},
+    airglow_net::{
+        Limits, Stack,
+        tcp::{Config, Heap},
+    },
 };
 
 /// Makes `main` of an application: `airglow::main!(|platform| website::run(platform, &website::SITE));`
@@ -123,8 +126,17 @@ impl Boot {
         app: impl AsyncFnOnce(&CardPlatform<'_, D>) -> Outcome,
     ) -> Outcome {
         let mac = card.mac();
+        let mut config = Config::default();
+        if let Some(congestion) = self
+            .parameters
+            .get("congestion", "cubic, newreno or westwood")
+            .map_err(|error| error.to_string())?
+        {
+            config.congestion = congestion;
+        }
+        let (limits, storage) = (Limits::default(), Heap::default());
         let stack =
-            Stack::new([card], self.reactor.clone(), &SystemEntropy, Limits::default(), Heap::default());
+            Stack::with_tcp_config([card], self.reactor.clone(), &SystemEntropy, limits, storage, config);
         stack.configure(0, &own.addresses).map_err(|error| format!("{}: {error}", own.device))?;
         if own.addresses.ipv4.is_none() && !own.addresses.dhcp {
             log::warn!("neither `ipv4=` nor `dhcp` is given: IPv6 only");

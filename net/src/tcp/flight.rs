@@ -99,6 +99,7 @@ impl Flight {
         found.map(|(start, s)| (start, s.end))
     }
     /// The peer holds the first byte that it has not acknowledged: it has changed its mind (RFC 2018 section 8).
+    #[cfg(feature = "rack")]
     pub fn reneged(&self) -> bool {
         self.row.first().is_some_and(|first| first.fate == Fate::Sacked)
     }

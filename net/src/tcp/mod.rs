@@ -15,11 +15,11 @@
 //! |---|---|---|
 //! | RFC 9293 | all states, both opens, both closes, resets, Nagle, silly windows both ways, persist, keep-alive, R2 | urgent data is delivered in line; R1 is not reported |
 //! | RFC 5681, 6582, 6928, 6298 | slow start, fast retransmit and recovery, ten segments at first, RTO with Karn | the RTO's floor is 200 ms, not 1 s |
-//! | RFC 2018, 6675 | both ways, 32 ranges each; a lost retransmission of the first hole is found | D-SACK (2883), rescue retransmission |
+//! | RFC 2018, 6675 | both ways, bounded scoreboards | sending D-SACK (2883), rescue retransmission (RACK's probe does its work) |
 //! | RFC 7323 | window scale, timestamps, PAWS | a segment without the agreed option is taken all the same |
 //! | RFC 5961, 5927, 1337, 6191, 6528, 6056 | challenges, ICMP checks, TIME-WAIT protected and reused, keyed numbers and ports | - |
-//! | congestion | NewReno, and [Westwood+'s](congestion::Westwood) floor under it (the default) | CUBIC, HyStart++, PRR, ECN, pacing |
-//! | loss detection | duplicate acknowledgments or SACK | RACK-TLP, F-RTO |
+//! | congestion | [CUBIC](congestion::Cubic) (RFC 9438, the default), NewReno, [Westwood+'s](congestion::Westwood) floor under it; HyStart++ (RFC 9406), byte counting (RFC 3465), PRR (RFC 6937), unused windows (RFC 7661, but for idle ones: RFC 5681) | ECN, pacing |
+//! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015) | F-RTO without timestamps |
 //! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT | SYN cookies, limits per peer, autotuned buffers |
 //!
 //! User calls ([`Tcp::write`], [`Tcp::close`], ...) only change state; what they cause to be sent goes out with the next

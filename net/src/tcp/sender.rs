@@ -151,8 +151,10 @@ pub(crate) enum Fired {
     /// The window is closed or too small: a probe goes out.
     Probe,
     /// The end of a flight has no answer: a probe goes out.
+    #[cfg(feature = "rack")]
     Tail,
     /// Reordering took too long: a recovery begins.
+    #[cfg(feature = "rack")]
     Recovery,
 }
 

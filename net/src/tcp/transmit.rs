@@ -86,7 +86,9 @@ impl<S: Storage> Tcp<S> {
                     }
                 }
                 Fired::Probe => self.stats.window_probes += 1,
+                #[cfg(feature = "rack")]
                 Fired::Tail => self.stats.tail_probes += 1,
+                #[cfg(feature = "rack")]
                 Fired::Recovery => self.stats.fast_retransmits += 1,
             }
             self.settle(now, index);

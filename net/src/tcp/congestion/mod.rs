@@ -11,7 +11,7 @@ pub use westwood::Westwood;
 
 use super::Seq;
 use airglow_device::Instant;
-use core::time::Duration;
+use core::{str::FromStr, time::Duration};
 
 /// What an acknowledgment of new data says.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,20 @@ pub enum Congestion {
     /// NewReno, but a loss does not bring the window below what the path was measured to carry: for paths that lose packets
     /// without being full. Where the queue is short and shared it takes the place of those who do give way.
     Westwood,
+}
+
+impl FromStr for Congestion {
+    type Err = ();
+    /// The value of a boot parameter: `cubic`, `newreno` or `westwood`.
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            #[cfg(feature = "cubic")]
+            "cubic" => Ok(Self::Cubic),
+            "newreno" => Ok(Self::NewReno),
+            "westwood" => Ok(Self::Westwood),
+            _ => Err(()),
+        }
+    }
 }
 
 /// The algorithms there are, without dynamic dispatch.
