@@ -163,19 +163,16 @@ impl<S: Storage> Tcp<S> {
         if record.connection.state != State::TimeWait {
             return;
         }
-        let mut waiting = Inline(TimeWait::of(&mut record.connection));
-        let hash = self.secret.hash(&waiting.0.tuple);
+        let waiting = TimeWait::of(&mut record.connection);
+        let hash = self.secret.hash(&waiting.tuple);
         loop {
-            match parts.time_wait.insert(hash, waiting) {
-                Ok(row) => return parts.time_wait.schedule(row, now + self.config.time_wait),
-                Err(back) => {
-                    // The oldest gives way.
-                    let Some((oldest, _)) = parts.time_wait.earliest() else { return };
-                    parts.time_wait.remove(oldest);
-                    self.stats.time_wait_evicted += 1;
-                    waiting = back;
-                }
+            if let Some(row) = parts.time_wait.insert(hash, Inline(waiting)) {
+                return parts.time_wait.schedule(row, now + self.config.time_wait);
             }
+            // The oldest gives way.
+            let Some((oldest, _)) = parts.time_wait.earliest() else { return };
+            parts.time_wait.discard(oldest);
+            self.stats.time_wait_evicted += 1;
         }
     }
 
@@ -185,7 +182,7 @@ impl<S: Storage> Tcp<S> {
         if let Some(record) = parts.connections.get_mut(index) {
             record.receive.release(parts.pool);
             record.send.release(parts.pool);
-            parts.connections.remove(index);
+            parts.connections.discard(index);
         }
     }
 
@@ -272,7 +269,7 @@ impl<S: Storage> Tcp<S> {
             self.stats.syn_queue_full += 1;
             return None;
         }
-        let Ok(row) = parts.half_open.insert(hash, Inline(half)) else {
+        let Some(row) = parts.half_open.insert(hash, Inline(half)) else {
             self.stats.syn_queue_full += 1;
             return None;
         };
@@ -326,13 +323,7 @@ impl<S: Storage> Tcp<S> {
         }
         let mut connection = half.connection(now, limits.receive, &self.config, arrived);
         connection.listener = Some(half.listener);
-        let record = Record {
-            connection,
-            user: S::Connection::default(),
-            receive: S::Receive::default(),
-            send: S::Send::default(),
-        };
-        let Ok(row) = parts.connections.insert(hash, record.into()) else {
+        let Some(row) = parts.connections.insert_with(hash, || Record::new(connection).into()) else {
             self.stats.connections_full += 1;
             return None;
         };
@@ -380,7 +371,7 @@ impl<S: Storage> Tcp<S> {
             if record.connection.state == State::Closed && !record.connection.reset_due {
                 record.receive.release(parts.pool);
                 record.send.release(parts.pool);
-                parts.connections.remove(row);
+                parts.connections.discard(row);
             } else if let Some(last) = keep(row)
                 && let Some(last) = parts.connections.get_mut(last)
             {

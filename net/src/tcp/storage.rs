@@ -158,6 +158,12 @@ pub struct Record<U, R, W> {
     pub(crate) send: W,
 }
 
+impl<U: Default, R: Memory, W: Memory> Record<U, R, W> {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, user: U::default(), receive: R::default(), send: W::default() }
+    }
+}
+
 /// A listener and what the caller keeps beside it.
 #[derive(Debug)]
 pub struct ListenerRecord<L> {

@@ -34,7 +34,7 @@ impl<S: Storage> Tcp<S> {
         }
         let record =
             ListenerRecord { listening: Listening::new(on, backlog.max(1)), user: S::Listener::default() };
-        let index = listeners.insert(u32::from(on.port), Inline(record)).map_err(|_| Error::TableFull)?;
+        let index = listeners.insert(u32::from(on.port), Inline(record)).ok_or(Error::TableFull)?;
         Ok(ListenerHandle { index, generation: listeners.generation(index) })
     }
 
@@ -173,15 +173,9 @@ impl<S: Storage> Tcp<S> {
         connection.send.syn_due = true;
         connection.send.progress = now;
         connection.arm_slow_timer(now, &self.config);
-        let record = Record {
-            connection,
-            user: S::Connection::default(),
-            receive: S::Receive::default(),
-            send: S::Send::default(),
-        };
         let hash = self.secret.hash(&tuple);
         let connections = self.storage.parts().connections;
-        let Ok(index) = connections.insert(hash, record.into()) else {
+        let Some(index) = connections.insert_with(hash, || Record::new(connection).into()) else {
             self.stats.connections_full += 1;
             return Err(Error::TableFull);
         };
