@@ -278,7 +278,9 @@ impl<S: Storage> Tcp<S> {
         Some(half.header(now))
     }
 
-    /// A segment for an entry of the SYN queue (RFC 9293 section 3.10.7.4, SYN-RECEIVED).
+    /// A segment for an entry of the SYN queue (RFC 9293 section 3.10.7.4, SYN-RECEIVED). In a frame of its own: it makes a
+    /// connection, which is large.
+    #[inline(never)]
     fn half_open_input(
         &mut self,
         now: Instant,
