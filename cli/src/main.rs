@@ -4,6 +4,7 @@
 //! `packages.rs` installs what the tests need. What is special to a target lives in `xen/` and `arm/`.
 mod arm;
 mod bench;
+mod cert;
 mod failure;
 mod image;
 mod packages;
@@ -39,6 +40,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure against a peer in the same run, print the table and write target/bench/NAME.json
     Bench(bench::Arguments),
+    /// Make an authority for development and with it a certificate
+    Cert(cert::Arguments),
     /// Join two network interfaces by a wire that delays, loses, reorders, duplicates and corrupts
     Wire(wire::Arguments),
     /// Say where the bytes of an image are, by crate
@@ -70,6 +73,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Build(arguments) => image::build(&arguments)?,
         Command::Test(arguments) => return test::test(&arguments),
         Command::Bench(arguments) => return bench::bench(&arguments),
+        Command::Cert(arguments) => return cert::cert(&arguments),
         Command::Wire(arguments) => wire::wire(&arguments)?,
         Command::Size(arguments) => image::size(&arguments)?,
         Command::Boards => arm::boards()?,

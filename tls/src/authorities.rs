@@ -1,27 +1,29 @@
 //! Path validation: RFC 5280 through `rustls-webpki`.
 use crate::{
     Alert,
-    crypto::{SignatureScheme, verify_with_key},
-    verifier::Verifier,
+    algorithms::ALGORITHMS,
+    verifier::{ClientVerifier, Verifier},
     wire::CertificateEntries,
 };
 use airglow_device::WallClock;
 use alloc::vec::Vec;
 use core::fmt;
-use rustls_pki_types::{
-    AlgorithmIdentifier, CertificateDer, InvalidSignature, ServerName, SignatureVerificationAlgorithm,
-    TrustAnchor, UnixTime, alg_id,
+use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use webpki::{
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
+    RevocationOptionsBuilder, anchor_from_trusted_cert,
 };
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 /// Most certificates that a server may send.
 const MAX_CHAIN: usize = 10;
 
-/// Accepts servers that an authority vouches for: the chain of signatures, validity in time, name constraints,
-/// key usage, and the server's name. ECDSA over P-256 and Ed25519 only, the whole chain; no revocation.
+/// Accepts peers that an authority vouches for: the chain of signatures, validity in time, name constraints,
+/// key usage, a server's name, and revocation if there are lists. ECDSA over P-256 and Ed25519, with the features of
+/// their names P-384 and RSA.
 #[derive(Debug)]
 pub struct Authorities<'c, W> {
     roots: Vec<TrustAnchor<'static>>,
+    revoked: Vec<CertRevocationList<'static>>,
     clock: &'c W,
 }
 
@@ -33,6 +35,8 @@ pub enum AuthoritiesError {
     NoWallClock,
     /// The root certificate of this index is none.
     BadRoot(usize),
+    /// The revocation list of this index is none.
+    BadRevocationList(usize),
 }
 
 impl fmt::Display for AuthoritiesError {
@@ -42,6 +46,7 @@ impl fmt::Display for AuthoritiesError {
                 "certificates cannot be checked: this platform does not know the time of day; set it, or pin keys",
             ),
             Self::BadRoot(index) => write!(f, "root certificate {index} is no X.509 certificate in DER"),
+            Self::BadRevocationList(index) => write!(f, "revocation list {index} is no X.509 CRL in DER"),
         }
     }
 }
@@ -60,12 +65,32 @@ impl<'c, W: WallClock> Authorities<'c, W> {
             let anchor = anchor_from_trusted_cert(&root).map(|anchor| anchor.to_owned());
             anchor.map_err(|_| AuthoritiesError::BadRoot(index))
         };
-        Ok(Self { roots: roots.iter().enumerate().map(anchor).collect::<Result<_, _>>()?, clock })
+        let roots = roots.iter().enumerate().map(anchor).collect::<Result<_, _>>()?;
+        Ok(Self { roots, revoked: Vec::new(), clock })
+    }
+    /// Refuses certificates in these revocation lists (RFC 5280 section 5, DER), and from then on every certificate
+    /// whose issuer has no list in time among them.
+    ///
+    /// # Errors
+    /// One is no revocation list.
+    pub fn with_revocation_lists(mut self, lists: &[&[u8]]) -> Result<Self, AuthoritiesError> {
+        for (index, list) in lists.iter().enumerate() {
+            let list = OwnedCertRevocationList::from_der(list);
+            let list = list.map_err(|_| AuthoritiesError::BadRevocationList(index))?;
+            self.revoked.push(CertRevocationList::Owned(list));
+        }
+        Ok(self)
     }
 }
 
-impl<W: WallClock> Verifier for Authorities<'_, W> {
-    fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
+impl<W: WallClock> Authorities<'_, W> {
+    /// Checks the chain, and the name if there is one.
+    fn check(
+        &self,
+        certificates: CertificateEntries<'_>,
+        usage: KeyUsage,
+        server_name: Option<&str>,
+    ) -> Result<(), Alert> {
         let now = UnixTime::since_unix_epoch(self.clock.unix_now().ok_or(Alert::INTERNAL_ERROR)?);
         let chain: Vec<_> =
             certificates.take(MAX_CHAIN + 1).map(|(der, _)| CertificateDer::from(der)).collect();
@@ -74,19 +99,28 @@ impl<W: WallClock> Verifier for Authorities<'_, W> {
             return Err(Alert::BAD_CERTIFICATE);
         }
         let end_entity = EndEntityCert::try_from(first).map_err(alert)?;
+        let lists: Vec<_> = self.revoked.iter().collect();
+        let revocation = RevocationOptionsBuilder::new(&lists)
+            .ok()
+            .map(|options| options.with_expiration_policy(ExpirationPolicy::Enforce).build());
         end_entity
-            .verify_for_usage(
-                &[&EcdsaP256Sha256, &Ed25519],
-                &self.roots,
-                intermediates,
-                now,
-                KeyUsage::server_auth(),
-                None,
-                None,
-            )
+            .verify_for_usage(ALGORITHMS, &self.roots, intermediates, now, usage, revocation, None)
             .map_err(alert)?;
+        let Some(server_name) = server_name else { return Ok(()) };
         let name = ServerName::try_from(server_name).map_err(|_| Alert::BAD_CERTIFICATE)?;
         end_entity.verify_is_valid_for_subject_name(&name).map_err(alert)
+    }
+}
+
+impl<W: WallClock> Verifier for Authorities<'_, W> {
+    fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
+        self.check(certificates, KeyUsage::server_auth(), Some(server_name))
+    }
+}
+
+impl<W: WallClock> ClientVerifier for Authorities<'_, W> {
+    fn verify_client(&self, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
+        self.check(certificates, KeyUsage::client_auth(), None)
     }
 }
 
@@ -95,45 +129,8 @@ fn alert(error: webpki::Error) -> Alert {
     match error {
         Error::CertExpired { .. } | Error::CertNotValidYet { .. } => Alert::CERTIFICATE_EXPIRED,
         Error::UnknownIssuer => Alert::UNKNOWN_CA,
+        Error::CertRevoked => Alert::CERTIFICATE_REVOKED,
         _ => Alert::BAD_CERTIFICATE,
-    }
-}
-
-#[derive(Debug)]
-struct EcdsaP256Sha256;
-#[derive(Debug)]
-struct Ed25519;
-
-fn verify(
-    scheme: SignatureScheme,
-    key: &[u8],
-    message: &[u8],
-    signature: &[u8],
-) -> Result<(), InvalidSignature> {
-    verify_with_key(scheme, key, message, signature).ok_or(InvalidSignature)
-}
-
-impl SignatureVerificationAlgorithm for EcdsaP256Sha256 {
-    fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        verify(SignatureScheme::ECDSA_SECP256R1_SHA256, key, message, signature)
-    }
-    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
-        alg_id::ECDSA_P256
-    }
-    fn signature_alg_id(&self) -> AlgorithmIdentifier {
-        alg_id::ECDSA_SHA256
-    }
-}
-
-impl SignatureVerificationAlgorithm for Ed25519 {
-    fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        verify(SignatureScheme::ED25519, key, message, signature)
-    }
-    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
-        alg_id::ED25519
-    }
-    fn signature_alg_id(&self) -> AlgorithmIdentifier {
-        alg_id::ED25519
     }
 }
 
@@ -163,7 +160,7 @@ mod tests {
     fn check(root: &[u8], now: u64, name: &str, chain: &[&[u8]]) -> Result<(), Alert> {
         let mut out = vec![0; 20_000];
         let mut writer = Writer::new(&mut out);
-        CertificateList::emit(&mut writer, chain).unwrap();
+        CertificateList::emit(&mut writer, &[], chain, None).unwrap();
         let list = CertificateList::parse(writer.since(0)).unwrap();
         Authorities::new(&[root], &At(Some(now))).unwrap().verify(name, list.entries())
     }

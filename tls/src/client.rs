@@ -1,44 +1,28 @@
 //! The client's side of the handshake: RFC 8446 sections 2, 4 and appendix A.1.
 use crate::{
-    Alert,
-    connection::{Connection, Flight, Role, Step},
-    crypto::{
-        CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Secret, SignatureScheme, Transcript,
-        subject_public_key_info,
+    Alert, ClientConfig,
+    connection::{Connection, Exporter, Flight, Role, Step},
+    crypto::{CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Secret, SignatureScheme, Transcript},
+    exchange::{
+        emit_numbers, emit_protocols, emit_record_size_limit, from_seed, message_hash, record_size_limit,
     },
-    key_schedule::KeySchedule,
+    key_schedule::{KeySchedule, expand_label},
     outgoing::emit_message,
     protection::Protection,
-    server::{
-        Share, emit_protocols, emit_record_size_limit, key_exchange, key_share, message_hash,
-        record_size_limit,
-    },
-    signature::{SERVER_CONTEXT, signed_content},
+    sessions::{MAX_TICKET, Session},
+    signature::{CLIENT_CONTEXT, PublicKey, SERVER_CONTEXT, emit_certificate_verify},
     verifier::Verifier,
     wire::{
-        CertificateList, CertificateVerify, ExtensionType, Extensions, HELLO_RETRY_REQUEST, HandshakeType,
-        Message, ProtocolNames, Reader, ServerHello, Writer,
+        CertificateList, ExtensionType, Extensions, HELLO_RETRY_REQUEST, HandshakeType, Message,
+        NewSessionTicket, ProtocolNames, Reader, ServerHello, U16List, Writer,
     },
 };
 use airglow_device::Entropy;
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 use zeroize::Zeroizing;
 
-/// Longest SubjectPublicKeyInfo that is kept until CertificateVerify; those of P-256 take 91 bytes.
-const MAX_PUBLIC_KEY: usize = 128;
 /// RFC 8446 section 4.1.3: a server that could have done better says so at the end of its random.
 const DOWNGRADE: [[u8; 8]; 2] = [*b"DOWNGRD\x01", *b"DOWNGRD\x00"];
-
-/// What a client wants; shared by its connections.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientConfig<'c, P, V> {
-    /// The primitives; its order of suites and groups is the client's preference.
-    pub provider: P,
-    /// Says whether a server's certificates are good.
-    pub verifier: V,
-    /// Application protocols to offer (RFC 7301), best first.
-    pub protocols: &'c [&'c [u8]],
-}
 
 /// The client's side of a [`Connection`].
 pub struct Client<'c, P: Provider, V> {
@@ -50,10 +34,18 @@ pub struct Client<'c, P: Provider, V> {
     state: State<'c, P>,
     protocol: Option<&'c [u8]>,
     no_early_data: usize,
+    resumed: bool,
+    peer: Option<[u8; 32]>,
+    exporter: Option<Exporter>,
+    /// What tickets are made keys with.
+    resumption: Option<(CipherSuite, Secret)>,
 }
 
 struct AwaitServerHello<P: Provider> {
     exchange: P::KeyExchange,
+    /// Beside a share that many servers do not know yet.
+    other: Option<P::KeyExchange>,
+    session: Option<Session>,
     /// SHA-256 and SHA-384 of the first ClientHello, while the suite is open.
     hellos: [P::Transcript; 2],
     /// What a HelloRetryRequest has fixed.
@@ -67,17 +59,24 @@ struct Handshake<'c, P: Provider> {
     transcript: P::Transcript,
     client_traffic: Secret,
     server_traffic: Secret,
-    /// The server has asked for a certificate.
-    requested: bool,
-    public_key: [u8; MAX_PUBLIC_KEY],
-    public_key_len: usize,
+    requested: Requested,
 }
 
+/// Whether the server has asked for a certificate, and how we may sign.
 #[derive(Clone, Copy, PartialEq, Eq)]
+enum Requested {
+    No,
+    /// We have none that it takes.
+    Empty,
+    Signed(SignatureScheme),
+}
+
+// As State.
+#[allow(clippy::large_enum_variant)]
 enum Expects {
     EncryptedExtensions,
     Certificate,
-    CertificateVerify,
+    CertificateVerify(PublicKey),
     Finished,
 }
 
@@ -92,7 +91,7 @@ enum State<'c, P: Provider> {
 impl<'c, P: Provider, V: Verifier, B: AsRef<[u8]> + AsMut<[u8]>> Connection<Client<'c, P, V>, P, B> {
     /// A client that wants to talk to `server_name`, a host name or an IP address; its ClientHello is in
     /// [`output`](Connection::output). `incoming` must hold the server's certificates and the largest record
-    /// ([`BUFFER`](crate::BUFFER) suits most; less is told to the server), `outgoing` one KiB or more.
+    /// ([`BUFFER`](crate::BUFFER) suits most; less is told to the server), `outgoing` two KiB or more.
     ///
     /// # Errors
     /// [`Error::NoRoom`](crate::Error::NoRoom) when `outgoing` is too short, or the provider has no group.
@@ -117,6 +116,10 @@ impl<'c, P: Provider, V: Verifier, B: AsRef<[u8]> + AsMut<[u8]>> Connection<Clie
             state: State::Done,
             protocol: None,
             no_early_data: 0,
+            resumed: false,
+            peer: None,
+            exporter: None,
+            resumption: None,
         };
         let mut connection = Self::new(client, incoming, outgoing);
         connection
@@ -133,6 +136,47 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
     }
     fn takes_tickets(&self) -> bool {
         true
+    }
+    fn ticket(&mut self, body: &[u8]) -> Result<(), Alert> {
+        let ticket = NewSessionTicket::parse(body)?;
+        if ticket.extensions.has_duplicates() {
+            return Err(Alert::ILLEGAL_PARAMETER);
+        }
+        let (Some(sessions), Some((suite, secret))) = (self.config.sessions, &self.resumption) else {
+            return Ok(());
+        };
+        // RFC 8446 section 4.6.1: zero is for at once, and nothing is for more than a week.
+        let lifetime = Duration::from_secs(ticket.ticket_lifetime.min(604_800).into());
+        let mut kept = [0; MAX_TICKET];
+        let Some(place) = kept.get_mut(..ticket.ticket.len()).filter(|_| !lifetime.is_zero()) else {
+            return Ok(());
+        };
+        place.copy_from_slice(ticket.ticket);
+        let (hash, len) = (suite.hash(), suite.hash().len());
+        let provider = &self.config.provider;
+        let psk = expand_label(provider, hash, secret, b"resumption", ticket.ticket_nonce, len);
+        sessions.put(
+            self.server_name,
+            Session {
+                suite: *suite,
+                psk,
+                age_add: ticket.ticket_age_add,
+                lifetime,
+                age: Duration::ZERO,
+                ticket: kept,
+                ticket_len: ticket.ticket.len() as u16,
+            },
+        );
+        Ok(())
+    }
+    fn exporter(&self) -> Option<&Exporter> {
+        self.exporter.as_ref()
+    }
+    fn resumed(&self) -> bool {
+        self.resumed
+    }
+    fn peer(&self) -> Option<&[u8; 32]> {
+        self.peer.as_ref()
     }
     fn early_data(&mut self) -> &mut usize {
         self.no_early_data = 0;
@@ -171,27 +215,43 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         out: &mut Flight<'_, P, B>,
     ) -> Result<(), Alert> {
         let provider = &self.config.provider;
-        let group = provider.groups().first().copied().ok_or(Alert::INTERNAL_ERROR)?;
-        let exchange = key_exchange(provider, group, &self.seed).ok_or(Alert::INTERNAL_ERROR)?;
+        let mut groups = provider.groups().iter().copied();
+        let exchange = |group: NamedGroup, seed: &[u8; 32]| {
+            from_seed(provider, seed, |seed| provider.key_exchange(group, seed))
+        };
+        let first = groups.next().ok_or(Alert::INTERNAL_ERROR)?;
+        let other = groups.next().filter(|_| first == NamedGroup::X25519MLKEM768);
+        let other = other.and_then(|group| {
+            let seed = provider.hmac(Hash::Sha256, &*self.seed, &[b"other share"]);
+            exchange(group, &Zeroizing::new(*seed.first_chunk()?))
+        });
+        let exchange = exchange(first, &self.seed).ok_or(Alert::INTERNAL_ERROR)?;
+        let known = |session: &Session| provider.cipher_suites().contains(&session.suite);
+        let session = self.config.sessions.and_then(|sessions| sessions.take(self.server_name)).filter(known);
         let mut hellos = [provider.hash(Hash::Sha256), provider.hash(Hash::Sha384)];
         out.0.handshake(|out| {
             let start = out.len();
-            self.client_hello(out, &exchange, None, room)?;
+            let shares = [Some(&exchange), other.as_ref()];
+            self.client_hello(out, shares, None, session.as_ref(), None, room)?;
             hellos.iter_mut().for_each(|hello| hello.update(out.since(start)));
             Ok(())
         })?;
-        self.state = State::AwaitServerHello(AwaitServerHello { exchange, hellos, retry: None });
+        let retry = None;
+        self.state = State::AwaitServerHello(AwaitServerHello { exchange, other, session, hellos, retry });
         Ok(())
     }
 
     fn client_hello(
         &self,
         out: &mut Writer<'_>,
-        exchange: &P::KeyExchange,
+        shares: [Option<&P::KeyExchange>; 2],
         cookie: Option<&[u8]>,
+        session: Option<&Session>,
+        before: Option<&P::Transcript>,
         room: usize,
     ) -> Result<(), Alert> {
         let provider = &self.config.provider;
+        let start = out.len();
         emit_message(out, HandshakeType::CLIENT_HELLO, |out| {
             out.u16(0x0303)?;
             out.bytes(&self.random)?;
@@ -216,23 +276,19 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             }
             out.u16(ExtensionType::SUPPORTED_VERSIONS.0)?;
             out.bytes(&[0, 3, 2, 3, 4])?;
-            let numbers =
-                |out: &mut Writer<'_>, kind: ExtensionType, numbers: &mut dyn Iterator<Item = u16>| {
-                    out.u16(kind.0)?;
-                    let (data, list) = (out.block(2)?, out.block(2)?);
-                    for number in numbers {
-                        out.u16(number)?;
-                    }
-                    out.end(list)?;
-                    out.end(data)
-                };
-            let mut groups = provider.groups().iter().map(|group| group.0);
-            numbers(out, ExtensionType::SUPPORTED_GROUPS, &mut groups)?;
-            let mut schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
-            numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, &mut schemes)?;
+            let groups = provider.groups().iter().map(|group| group.0);
+            emit_numbers(out, ExtensionType::SUPPORTED_GROUPS, groups)?;
+            let schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
+            emit_numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, schemes)?;
             out.u16(ExtensionType::KEY_SHARE.0)?;
             let (data, list) = (out.block(2)?, out.block(2)?);
-            key_share(out, exchange.group(), &Share::new(exchange))?;
+            for exchange in shares.into_iter().flatten() {
+                out.u16(exchange.group().0)?;
+                let share = out.block(2)?;
+                let len = exchange.public(out.spare()).ok_or(Alert::INTERNAL_ERROR)?;
+                out.room(len)?;
+                out.end(share)?;
+            }
             out.end(list)?;
             out.end(data)?;
             if !self.config.protocols.is_empty() {
@@ -245,8 +301,39 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 out.bytes(cookie)?;
                 out.end(data)?;
             }
+            if self.config.sessions.is_some() {
+                out.u16(ExtensionType::PSK_KEY_EXCHANGE_MODES.0)?;
+                // psk_dhe_ke
+                out.bytes(&[0, 2, 1, 1])?;
+            }
+            if let Some(session) = session {
+                out.u16(ExtensionType::PRE_SHARED_KEY.0)?;
+                let (data, identities) = (out.block(2)?, out.block(2)?);
+                let identity = out.block(2)?;
+                out.bytes(session.ticket())?;
+                out.end(identity)?;
+                let age = (session.age.as_millis() as u32).wrapping_add(session.age_add);
+                out.bytes(&age.to_be_bytes())?;
+                out.end(identities)?;
+                let (binders, binder) = (out.block(2)?, out.block(1)?);
+                out.room(session.suite.hash().len())?.fill(0);
+                out.end(binder)?;
+                out.end(binders)?;
+                out.end(data)?;
+            }
             Ok(out.end(extensions)?)
-        })
+        })?;
+        let Some(session) = session else { return Ok(()) };
+        // The binder is over everything before the list of binders (RFC 8446 section 4.2.11.2).
+        let hash = session.suite.hash();
+        let mut transcript = before.cloned().unwrap_or_else(|| provider.hash(hash));
+        let whole = out.since(start);
+        transcript
+            .update(whole.split_at_checked(whole.len().saturating_sub(3 + hash.len())).unwrap_or_default().0);
+        let schedule = KeySchedule::early(provider, hash, Some(&session.psk));
+        let key = schedule.derive(b"res binder", &provider.hash(hash).current());
+        out.last(hash.len())?.copy_from_slice(&schedule.finished(&key, &transcript.current()));
+        Ok(())
     }
 
     /// Literal addresses are not allowed in `server_name` (RFC 6066 section 3).
@@ -319,13 +406,18 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         }
         let provider = &self.config.provider;
         let exchange = match group {
-            Some(group) if group == state.exchange.group() || !provider.groups().contains(&group) => {
+            Some(group)
+                if group == state.exchange.group()
+                    || state.other.as_ref().is_some_and(|other| group == other.group())
+                    || !provider.groups().contains(&group) =>
+            {
                 return Err(Alert::ILLEGAL_PARAMETER);
             }
             Some(group) => {
                 let seed = provider.hmac(Hash::Sha256, &*self.seed, &[b"second share"]);
                 let seed = Zeroizing::new(*seed.first_chunk().ok_or(Alert::INTERNAL_ERROR)?);
-                key_exchange(provider, group, &seed).ok_or(Alert::INTERNAL_ERROR)?
+                let exchange = from_seed(provider, &seed, |seed| provider.key_exchange(group, seed));
+                exchange.ok_or(Alert::INTERNAL_ERROR)?
             }
             // A request that changes nothing is forbidden.
             None if cookie.is_none() => return Err(Alert::ILLEGAL_PARAMETER),
@@ -334,14 +426,18 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let mut transcript = message_hash(provider, suite, &first_hash::<P>(&state.hellos, suite).current());
         transcript.update(message.whole);
         out.0.change_cipher_spec()?;
+        // A key for another hash can no longer be used (section 4.1.4).
+        let session = state.session.filter(|session| session.suite.hash() == suite.hash());
         out.0.handshake(|out| {
             let start = out.len();
-            self.client_hello(out, &exchange, cookie, room)?;
+            let shares = [Some(&exchange), None];
+            self.client_hello(out, shares, cookie, session.as_ref(), Some(&transcript), room)?;
             transcript.update(out.since(start));
             Ok(())
         })?;
         let retry = Some((suite, transcript));
-        self.state = State::AwaitServerHello(AwaitServerHello { exchange, hellos: state.hellos, retry });
+        let (other, hellos) = (None, state.hellos);
+        self.state = State::AwaitServerHello(AwaitServerHello { exchange, other, session, hellos, retry });
         Ok(Step::Continue)
     }
 
@@ -353,18 +449,35 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert> {
         let suite = self.check(&state, &hello)?;
-        let known = [ExtensionType::SUPPORTED_VERSIONS, ExtensionType::KEY_SHARE];
-        if hello.extensions.iter().any(|extension| !known.contains(&extension.kind)) {
-            return Err(Alert::UNSUPPORTED_EXTENSION);
+        let mut psk = None;
+        for extension in hello.extensions.iter() {
+            match (extension.kind, &state.session) {
+                (ExtensionType::SUPPORTED_VERSIONS | ExtensionType::KEY_SHARE, _) => {}
+                (ExtensionType::PRE_SHARED_KEY, Some(session)) => {
+                    //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
+                    //# Clients MUST verify that the server's selected_identity is within the
+                    //# range supplied by the client, that the server selected a cipher suite
+                    //# indicating a Hash associated with the PSK, and that a server
+                    //# "key_share" extension is present if required by the ClientHello
+                    //# "psk_key_exchange_modes" extension.
+                    let mut reader = Reader::new(extension.data);
+                    let index = reader.u16()?;
+                    reader.end()?;
+                    if index != 0 || session.suite.hash() != suite.hash() {
+                        return Err(Alert::ILLEGAL_PARAMETER);
+                    }
+                    psk = Some(&*session.psk);
+                }
+                _ => return Err(Alert::UNSUPPORTED_EXTENSION),
+            }
         }
         let share = hello.extensions.find(ExtensionType::KEY_SHARE).ok_or(Alert::MISSING_EXTENSION)?;
         let mut reader = Reader::new(share);
         let (group, share) = (reader.u16()?, reader.vector16()?);
         reader.end()?;
-        if group != state.exchange.group().0 {
-            return Err(Alert::ILLEGAL_PARAMETER);
-        }
-        let shared = state.exchange.agree(share).ok_or(Alert::ILLEGAL_PARAMETER)?;
+        let mut exchanges = [Some(&state.exchange), state.other.as_ref()].into_iter().flatten();
+        let exchange = exchanges.find(|exchange| group == exchange.group().0);
+        let shared = exchange.and_then(|exchange| exchange.agree(share)).ok_or(Alert::ILLEGAL_PARAMETER)?;
 
         let provider = &self.config.provider;
         if state.retry.is_none() {
@@ -375,11 +488,14 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             None => first_hash::<P>(&state.hellos, suite).clone(),
         };
         transcript.update(message.whole);
-        let mut schedule = KeySchedule::early(provider, suite.hash(), None);
+        let mut schedule = KeySchedule::early(provider, suite.hash(), psk);
         schedule.handshake(&shared);
+        self.resumed = psk.is_some();
         let hash = transcript.current();
         let client_traffic = schedule.derive(b"c hs traffic", &hash);
         let server_traffic = schedule.derive(b"s hs traffic", &hash);
+        self.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_traffic);
+        self.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server_traffic);
         let keys =
             |secret: &Secret| Protection::new(provider, suite, secret.clone()).ok_or(Alert::INTERNAL_ERROR);
         out.0.protect(keys(&client_traffic)?);
@@ -391,9 +507,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             transcript,
             client_traffic,
             server_traffic,
-            requested: false,
-            public_key: [0; MAX_PUBLIC_KEY],
-            public_key_len: 0,
+            requested: Requested::No,
         });
         Ok(Step::Keys(read))
     }
@@ -407,31 +521,29 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         state.expects = match (state.expects, message.kind) {
             (Expects::EncryptedExtensions, HandshakeType::ENCRYPTED_EXTENSIONS) => {
                 self.encrypted_extensions(message.body, out)?;
-                Expects::Certificate
+                if self.resumed { Expects::Finished } else { Expects::Certificate }
             }
-            (Expects::Certificate, HandshakeType::CERTIFICATE_REQUEST) if !state.requested => {
-                certificate_request(message.body)?;
-                state.requested = true;
+            (Expects::Certificate, HandshakeType::CERTIFICATE_REQUEST)
+                if state.requested == Requested::No =>
+            {
+                let offered = certificate_request(message.body)?;
+                let scheme = self.config.certificate.and_then(|certificate| certificate.scheme(offered));
+                state.requested = scheme.map_or(Requested::Empty, Requested::Signed);
                 Expects::Certificate
             }
             (Expects::Certificate, HandshakeType::CERTIFICATE) => {
-                self.certificate(&mut state, message.body)?;
-                Expects::CertificateVerify
+                Expects::CertificateVerify(self.certificate(message.body)?)
             }
-            (Expects::CertificateVerify, HandshakeType::CERTIFICATE_VERIFY) => {
-                let verify = CertificateVerify::parse(message.body)?;
-                let scheme = SignatureScheme(verify.algorithm);
-                if !self.config.provider.signature_schemes().contains(&scheme) {
-                    return Err(Alert::ILLEGAL_PARAMETER);
-                }
-                let content = signed_content(SERVER_CONTEXT, &state.transcript.current());
-                let key = state.public_key.get(..state.public_key_len).unwrap_or_default();
-                if !self.config.provider.verify(scheme, key, content.bytes(), verify.signature) {
-                    return Err(Alert::DECRYPT_ERROR);
-                }
+            (Expects::CertificateVerify(key), HandshakeType::CERTIFICATE_VERIFY) => {
+                let provider = &self.config.provider;
+                key.check(provider, SERVER_CONTEXT, &state.transcript.current(), message.body)?;
+                self.peer = Some(key.pin(provider));
                 Expects::Finished
             }
-            (Expects::Finished, HandshakeType::FINISHED) => return self.finished(state, message, out),
+            (Expects::Finished, HandshakeType::FINISHED) => {
+                state.expects = Expects::Finished;
+                return self.finished(state, message, out);
+            }
             _ => return Err(Alert::UNEXPECTED_MESSAGE),
         };
         state.transcript.update(message.whole);
@@ -473,7 +585,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         Ok(())
     }
 
-    fn certificate(&self, state: &mut Handshake<'c, P>, body: &[u8]) -> Result<(), Alert> {
+    fn certificate(&self, body: &[u8]) -> Result<PublicKey, Alert> {
         let list = CertificateList::parse(body)?;
         if !list.certificate_request_context.is_empty() {
             return Err(Alert::ILLEGAL_PARAMETER);
@@ -484,13 +596,9 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         //= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4
         //# If the server supplies an empty Certificate message, the client MUST
         //# abort the handshake with a "decode_error" alert.
-        let (first, _) = list.entries().next().ok_or(Alert::DECODE_ERROR)?;
-        let key = subject_public_key_info(first).ok_or(Alert::BAD_CERTIFICATE)?;
-        let place = state.public_key.get_mut(..key.len()).ok_or(Alert::UNSUPPORTED_CERTIFICATE)?;
+        let key = PublicKey::of(list)?;
         self.config.verifier.verify(self.server_name, list.entries())?;
-        place.copy_from_slice(key);
-        state.public_key_len = key.len();
-        Ok(())
+        Ok(key)
     }
 
     fn finished<B: AsRef<[u8]> + AsMut<[u8]>>(
@@ -509,22 +617,55 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         state.transcript.update(message.whole);
         let hash = state.transcript.current();
         out.0.handshake(|out| {
-            if state.requested {
-                // We have none to show (RFC 8446 section 4.4.2.3).
-                let start = out.len();
-                emit_message(out, HandshakeType::CERTIFICATE, |out| Ok(CertificateList::emit(out, &[])?))?;
+            let mut start = out.len();
+            let mut said = |out: &mut Writer<'_>| {
                 state.transcript.update(out.since(start));
+                start = out.len();
+                state.transcript.current()
+            };
+            if state.requested != Requested::No {
+                // An empty list if we have none to show (RFC 8446 section 4.4.2.3).
+                let scheme =
+                    if let Requested::Signed(scheme) = state.requested { Some(scheme) } else { None };
+                let certificate = self.config.certificate.zip(scheme);
+                let chain = certificate.map_or(&[][..], |(certificate, _)| certificate.chain);
+                emit_message(out, HandshakeType::CERTIFICATE, |out| {
+                    Ok(CertificateList::emit(out, &[], chain, None)?)
+                })?;
+                let hash = said(out);
+                if let Some((certificate, scheme)) = certificate {
+                    emit_message(out, HandshakeType::CERTIFICATE_VERIFY, |out| {
+                        emit_certificate_verify(out, certificate.key, scheme, CLIENT_CONTEXT, &hash)
+                    })?;
+                }
             }
-            let finished = state.schedule.finished(&state.client_traffic, &state.transcript.current());
-            emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&finished)?))
+            let finished = state.schedule.finished(&state.client_traffic, &said(out));
+            emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&finished)?))?;
+            said(out);
+            Ok(())
         })?;
         state.schedule.main();
-        let keys = |label: &[u8]| {
-            let secret = state.schedule.derive(label, &hash);
-            Protection::new(&self.config.provider, state.suite, secret).ok_or(Alert::INTERNAL_ERROR)
-        };
-        out.0.protect(keys(b"c ap traffic")?);
-        Ok(Step::Connected(keys(b"s ap traffic")?))
+        let client = state.schedule.derive(b"c ap traffic", &hash);
+        let server = state.schedule.derive(b"s ap traffic", &hash);
+        let exporter = state.schedule.derive(b"exp master", &hash);
+        self.log("CLIENT_TRAFFIC_SECRET_0", &client);
+        self.log("SERVER_TRAFFIC_SECRET_0", &server);
+        self.log("EXPORTER_SECRET", &exporter);
+        self.exporter = Some(Exporter { hash: state.suite.hash(), secret: exporter });
+        if self.config.sessions.is_some() {
+            let secret = state.schedule.derive(b"res master", &state.transcript.current());
+            self.resumption = Some((state.suite, secret));
+        }
+        let keys =
+            |secret| Protection::new(&self.config.provider, state.suite, secret).ok_or(Alert::INTERNAL_ERROR);
+        out.0.protect(keys(client)?);
+        Ok(Step::Connected(keys(server)?))
+    }
+
+    fn log(&self, label: &str, secret: &Secret) {
+        if let Some(log) = self.config.key_log {
+            log.log(label, &self.random, secret);
+        }
     }
 }
 
@@ -549,12 +690,14 @@ fn first_hash<P: Provider>(hellos: &[P::Transcript; 2], suite: CipherSuite) -> &
     }
 }
 
-fn certificate_request(body: &[u8]) -> Result<(), Alert> {
+/// The signature schemes of a CertificateRequest.
+fn certificate_request(body: &[u8]) -> Result<U16List<'_>, Alert> {
     let mut reader = Reader::new(body);
     if !reader.vector8()?.is_empty() {
         return Err(Alert::ILLEGAL_PARAMETER);
     }
     let extensions = Extensions::parse(reader.vector16()?)?;
     reader.end()?;
-    extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).map(|_| ()).ok_or(Alert::MISSING_EXTENSION)
+    let schemes = extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).ok_or(Alert::MISSING_EXTENSION)?;
+    Ok(U16List::parse(schemes)?)
 }

@@ -1,8 +1,9 @@
 //! One end of a TLS connection: bytes in, bytes out.
 use crate::{
     Alert, Error,
-    crypto::Provider,
+    crypto::{Hash, Provider, Secret, Transcript},
     incoming::Incoming,
+    key_schedule::expand_label,
     outgoing::Outgoing,
     protection::Protection,
     wire::{ContentType, HandshakeType, Message, RECORD_HEADER, RecordOverflow},
@@ -30,6 +31,15 @@ pub trait Role<P: Provider> {
     /// Bytes of early data, sent unasked, that may still be passed over (RFC 8446 section 4.2.10).
     #[doc(hidden)]
     fn early_data(&mut self) -> &mut usize;
+    /// A NewSessionTicket's body.
+    #[doc(hidden)]
+    fn ticket(&mut self, body: &[u8]) -> Result<(), Alert>;
+    #[doc(hidden)]
+    fn exporter(&self) -> Option<&Exporter>;
+    #[doc(hidden)]
+    fn resumed(&self) -> bool;
+    #[doc(hidden)]
+    fn peer(&self) -> Option<&[u8; 32]>;
     /// The protocol that both sides chose (RFC 7301).
     #[doc(hidden)]
     fn protocol(&self) -> Option<&[u8]>;
@@ -40,6 +50,13 @@ pub trait Role<P: Provider> {
         room: usize,
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert>;
+}
+
+/// What exported secrets are made from (RFC 8446 section 7.5).
+#[derive(Debug)]
+pub struct Exporter {
+    pub(crate) hash: Hash,
+    pub(crate) secret: Secret,
 }
 
 /// Where a handshake puts what it sends.
@@ -129,6 +146,27 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     /// The application protocol that both sides chose (RFC 7301), once connected.
     pub fn protocol(&self) -> Option<&[u8]> {
         self.role.protocol().filter(|_| self.connected)
+    }
+    /// Whether the handshake resumed an earlier session.
+    pub fn is_resumed(&self) -> bool {
+        self.connected && self.role.resumed()
+    }
+    /// SHA-256 of the SubjectPublicKeyInfo with which the peer has shown who it is, in this connection or in the
+    /// one that is resumed; a client that resumes does not know.
+    pub fn peer(&self) -> Option<&[u8; 32]> {
+        self.role.peer().filter(|_| self.connected)
+    }
+    /// A secret that both sides share and nobody else (RFC 8446 section 7.5), of `len` bytes, at most the 32 or 48
+    /// of the suite's hash; `None` when it is more, or before the handshake is done.
+    pub fn export(&self, label: &[u8], context: &[u8], len: usize) -> Option<Secret> {
+        let exporter =
+            self.role.exporter().filter(|exporter| self.connected && len <= exporter.hash.len())?;
+        let (provider, hash) = (self.role.provider(), exporter.hash);
+        let mut digest = provider.hash(hash);
+        let empty = digest.current();
+        digest.update(context);
+        let secret = expand_label(provider, hash, &exporter.secret, label, &empty, hash.len());
+        Some(expand_label(provider, hash, &secret, b"exporter", &digest.current(), len))
     }
     /// Room for bytes from the peer; empty when [`plaintext`](Self::plaintext) must be used up first.
     pub fn space(&mut self) -> &mut [u8] {
@@ -326,6 +364,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             ContentType::HANDSHAKE if self.connected => {
                 let mut at = 0;
                 while at < len {
+                    self.whole_ticket(record, at, len)?;
                     at = self.late_message(record, at, len)?;
                 }
                 self.incoming.skip(record);
@@ -358,6 +397,19 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             }
             _ => Err(Alert::UNEXPECTED_MESSAGE.into()),
         }
+    }
+
+    /// Shows the role a ticket that lies in one record, where all known servers put it; others are passed over.
+    fn whole_ticket(&mut self, record: usize, at: usize, len: usize) -> Result<(), Fault> {
+        if self.late_len == 0 && self.late_skip == 0 && self.role.takes_tickets() {
+            let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
+            let message = Message::parse(bytes.unwrap_or_default());
+            if let Some(message) = message.filter(|message| message.kind == HandshakeType::NEW_SESSION_TICKET)
+            {
+                self.role.ticket(message.body)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes bytes from `at` on of messages after the handshake: a few bytes are kept, tickets are passed over.

@@ -10,15 +10,15 @@
 //!
 //! let certificate = include_bytes!("../tests/keys/p256.der");
 //! let key = PrivateKey::from_der(include_bytes!("../tests/keys/p256.pkcs8.der")).unwrap();
-//! let certificates = [Certificate { chain: &[certificate], key: &key, names: &["p256.example"] }];
-//! let config = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[] };
+//! let certificates = [Certificate::new(&[certificate], &key, &["p256.example"])];
+//! let config = ServerConfig::new(RustCrypto, &certificates);
 //! let entropy = SeededEntropy::predictable(1); // For tests only.
 //! let mut server = Connection::server(&config, &entropy, vec![0; 4096], vec![0; 4096]);
 //!
 //! let mut hash = RustCrypto.hash(Hash::Sha256);
 //! hash.update(subject_public_key_info(certificate).unwrap());
 //! let pins = [*hash.current().first_chunk().unwrap()];
-//! let config = ClientConfig { provider: RustCrypto, verifier: PinnedKeys(&pins), protocols: &[] };
+//! let config = ClientConfig::new(RustCrypto, PinnedKeys(&pins));
 //! let mut client = Connection::client(&config, "p256.example", &entropy, vec![0; 4096], vec![0; 4096]).unwrap();
 //!
 //! for _ in 0..2 {
@@ -47,32 +47,47 @@ extern crate alloc;
 
 mod alert;
 #[cfg(feature = "alloc")]
+mod algorithms;
+#[cfg(feature = "alloc")]
 mod authorities;
 mod client;
+mod config;
 mod connection;
 pub mod crypto;
 mod error;
+mod exchange;
 mod incoming;
+mod key_log;
 pub mod key_schedule;
 mod outgoing;
+#[cfg(feature = "alloc")]
+pub mod pem;
 pub mod protection;
 mod server;
+mod sessions;
 #[cfg(feature = "alloc")]
 mod shell;
 mod signature;
+mod tickets;
 mod verifier;
 pub mod wire;
 
 pub use alert::Alert;
 #[cfg(feature = "alloc")]
 pub use authorities::{Authorities, AuthoritiesError};
-pub use client::{Client, ClientConfig};
-pub use connection::{Connection, Event, Role};
+pub use client::Client;
+pub use config::{Certificate, ClientAuthentication, ClientConfig, ServerConfig};
+pub use connection::{Connection, Event, Exporter, Role};
 pub use error::Error;
-pub use server::{Certificate, Server, ServerConfig};
+pub use key_log::{KeyLog, KeyLogLine};
+pub use server::Server;
+#[cfg(feature = "alloc")]
+pub use sessions::SessionCache;
+pub use sessions::{MAX_TICKET, Session, Sessions};
 #[cfg(feature = "alloc")]
 pub use shell::{Acceptor, Limits, StreamError, TlsStream};
-pub use verifier::{PinnedKeys, Verifier};
+pub use tickets::{MAX_SERVER_TICKET, Resumption, TicketKeys, Tickets};
+pub use verifier::{ClientVerifier, PinnedKeys, Verifier};
 
 /// Bytes of an incoming buffer that takes the largest record there may be behind part of a large ClientHello.
 pub const BUFFER: usize = wire::RECORD_HEADER + wire::MAX_CIPHERTEXT + 4096;

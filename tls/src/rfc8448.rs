@@ -99,9 +99,9 @@ fn key_exchange() {
     };
     let (client, server) = (key(CLIENT_PRIVATE), key(SERVER_PRIVATE));
     let mut public = [0; MAX_KEY_SHARE];
-    let len = client.public(&mut public);
+    let len = client.public(&mut public).unwrap();
     assert_eq!(public[..len], bytes(CLIENT_PUBLIC));
-    let len = server.public(&mut public);
+    let len = server.public(&mut public).unwrap();
     assert_eq!(public[..len], bytes(SERVER_PUBLIC));
     assert_eq!(*client.agree(&bytes(SERVER_PUBLIC)).unwrap(), bytes(SHARED));
     assert_eq!(*server.agree(&bytes(CLIENT_PUBLIC)).unwrap(), bytes(SHARED));

@@ -1,82 +1,43 @@
 //! The server's side of the handshake: RFC 8446 sections 2, 4 and appendix A.2.
 use crate::{
-    Alert,
-    connection::{Connection, Flight, Role, Step},
-    crypto::{
-        CipherSuite, KeyExchange, MAX_KEY_SHARE, NamedGroup, Provider, Secret, SignatureScheme, Signer,
-        Transcript,
+    Alert, Certificate, ServerConfig,
+    connection::{Connection, Exporter, Flight, Role, Step},
+    crypto::{CipherSuite, NamedGroup, Provider, Secret, SignatureScheme, Transcript},
+    exchange::{
+        TLS13, emit_numbers, emit_protocols, emit_record_size_limit, from_seed, message_hash,
+        record_size_limit,
     },
-    key_schedule::KeySchedule,
+    key_schedule::{KeySchedule, expand_label},
     outgoing::emit_message,
     protection::Protection,
-    signature::{SERVER_CONTEXT, signed_content},
+    signature::{CLIENT_CONTEXT, PublicKey, SERVER_CONTEXT, emit_certificate_verify},
+    tickets::{MAX_SERVER_TICKET, Resumption},
     wire::{
         CertificateList, ClientHello, ExtensionType, Extensions, HELLO_RETRY_REQUEST, HandshakeType,
-        KeyShares, Malformed, Message, NoRoom, ProtocolNames, Reader, ServerHello, U16List, Writer,
+        KeyShares, Malformed, Message, OfferedPsks, ProtocolNames, Reader, ServerHello, U16List, Writer,
     },
 };
 use airglow_device::Entropy;
-use core::fmt;
 use zeroize::Zeroizing;
 
-/// TLS 1.3 on the wire.
-pub(crate) const TLS13: u16 = 0x0304;
 /// Early data that is passed over when a client sends it unasked: one record for each KiB of a first flight.
 const MAX_EARLY_DATA: usize = 64 * 1024;
-
-/// A certificate chain, its key, and the names it is for.
-#[derive(Clone, Copy)]
-pub struct Certificate<'c> {
-    /// DER, the end entity's first, each next one certifying the one before; without the root.
-    pub chain: &'c [&'c [u8]],
-    /// The end entity's private key.
-    pub key: &'c dyn Signer,
-    /// The host names it is for, in lower case; `*.` in front stands for one label. The first certificate
-    /// of a configuration also serves names that none is for.
-    pub names: &'c [&'c str],
-}
-
-impl fmt::Debug for Certificate<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").field("names", &self.names).finish_non_exhaustive()
-    }
-}
-
-impl Certificate<'_> {
-    fn is_for(&self, host: &[u8]) -> bool {
-        self.names.iter().any(|name| match name.strip_prefix("*.") {
-            None => name.as_bytes().eq_ignore_ascii_case(host),
-            Some(parent) => {
-                let dot = host.iter().position(|byte| *byte == b'.').filter(|dot| *dot > 0);
-                let rest = dot.and_then(|dot| host.get(dot + 1..));
-                rest.is_some_and(|rest| rest.eq_ignore_ascii_case(parent.as_bytes()))
-            }
-        })
-    }
-    fn scheme(&self, offered: U16List<'_>) -> Option<SignatureScheme> {
-        self.key.schemes().iter().copied().find(|scheme| offered.contains(scheme.0))
-    }
-}
-
-/// What a server has and wants; shared by its connections.
-#[derive(Clone, Copy, Debug)]
-pub struct ServerConfig<'c, P> {
-    /// The primitives; its order of suites and groups is the server's preference.
-    pub provider: P,
-    /// At least one.
-    pub certificates: &'c [Certificate<'c>],
-    /// Application protocols (RFC 7301), best first. When there are some and the client names none of
-    /// them, the handshake fails; a client that names none at all is served without.
-    pub protocols: &'c [&'c [u8]],
-}
+/// Tickets of a client that are looked at.
+const MAX_IDENTITIES: usize = 4;
+/// Tickets that a client gets: browsers open several connections at once.
+const TICKETS: u8 = 2;
 
 /// The server's side of a [`Connection`].
 pub struct Server<'c, P: Provider> {
     config: &'c ServerConfig<'c, P>,
     random: Zeroizing<[u8; 64]>,
+    client_random: [u8; 32],
     state: State<'c, P>,
-    protocol: Option<&'c [u8]>,
+    protocol: Option<u8>,
+    peer: Option<[u8; 32]>,
+    resumed: bool,
     early_data: usize,
+    exporter: Option<Exporter>,
 }
 
 /// What a second ClientHello must keep.
@@ -88,15 +49,30 @@ struct Retry<P: Provider> {
 }
 
 struct AwaitFinished<'c, P: Provider> {
+    expects: Expects,
     suite: CipherSuite,
     schedule: KeySchedule<&'c P>,
     transcript: P::Transcript,
     client_handshake_traffic: Secret,
     client_application_traffic: Secret,
+    wants_tickets: bool,
 }
 
-/// Writes the body of a message that may depend on what was said before.
-type Body<'b, T> = dyn FnMut(&mut Writer<'_>, &T) -> Result<(), Alert> + 'b;
+/// What the client sends next.
+// As State.
+#[allow(clippy::large_enum_variant)]
+enum Expects {
+    Certificate { required: bool },
+    CertificateVerify(PublicKey),
+    Finished,
+}
+
+/// A pre-shared key that a client has shown to have.
+struct Chosen<'m> {
+    session: Resumption,
+    index: u16,
+    ticket: &'m [u8],
+}
 
 // One per connection, beside buffers many times as large; there may be no allocator to box with.
 #[allow(clippy::large_enum_variant)]
@@ -109,12 +85,22 @@ enum State<'c, P: Provider> {
 impl<'c, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<Server<'c, P>, P, B> {
     /// A server that waits for a ClientHello. `incoming` must hold the largest record that is to be taken and
     /// the longest ClientHello ([`BUFFER`](crate::BUFFER) suits everyone); `outgoing` the certificate chain
-    /// and one KiB more. Less in `incoming` is told to clients that know RFC 8449 and fails with others.
+    /// and two KiB more. Less in `incoming` is told to clients that know RFC 8449 and fails with others.
     pub fn server(config: &'c ServerConfig<'c, P>, entropy: &impl Entropy, incoming: B, outgoing: B) -> Self {
         let mut random = Zeroizing::new([0; 64]);
         entropy.fill(&mut *random);
-        let state = State::AwaitHello(None);
-        Self::new(Server { config, random, state, protocol: None, early_data: 0 }, incoming, outgoing)
+        let server = Server {
+            config,
+            random,
+            client_random: [0; 32],
+            state: State::AwaitHello(None),
+            protocol: None,
+            peer: None,
+            resumed: false,
+            early_data: 0,
+            exporter: None,
+        };
+        Self::new(server, incoming, outgoing)
     }
 }
 
@@ -125,11 +111,23 @@ impl<P: Provider> Role<P> for Server<'_, P> {
     fn takes_tickets(&self) -> bool {
         false
     }
+    fn ticket(&mut self, _: &[u8]) -> Result<(), Alert> {
+        Err(Alert::UNEXPECTED_MESSAGE)
+    }
     fn early_data(&mut self) -> &mut usize {
         &mut self.early_data
     }
     fn protocol(&self) -> Option<&[u8]> {
-        self.protocol
+        self.config.protocols.get(usize::from(self.protocol?)).copied()
+    }
+    fn exporter(&self) -> Option<&Exporter> {
+        self.exporter.as_ref()
+    }
+    fn resumed(&self) -> bool {
+        self.resumed
+    }
+    fn peer(&self) -> Option<&[u8; 32]> {
+        self.peer.as_ref()
     }
     fn handle<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
@@ -137,9 +135,11 @@ impl<P: Provider> Role<P> for Server<'_, P> {
         room: usize,
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert> {
-        match (core::mem::replace(&mut self.state, State::Done), message.kind) {
-            (State::AwaitHello(retry), HandshakeType::CLIENT_HELLO) => self.hello(retry, message, room, out),
-            (State::AwaitFinished(state), HandshakeType::FINISHED) => self.finished(state, message),
+        match core::mem::replace(&mut self.state, State::Done) {
+            State::AwaitHello(retry) if message.kind == HandshakeType::CLIENT_HELLO => {
+                self.hello(retry, message, room, out)
+            }
+            State::AwaitFinished(state) => self.protected(state, message, out),
             _ => Err(Alert::UNEXPECTED_MESSAGE),
         }
     }
@@ -164,26 +164,16 @@ fn host_name(data: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     Ok(host)
 }
 
-/// The peer's `record_size_limit` (RFC 8449 section 4), as bytes of content.
-pub(crate) fn record_size_limit(data: &[u8]) -> Result<usize, Alert> {
-    let mut reader = Reader::new(data);
-    let limit = reader.u16()?;
-    reader.end()?;
-    // Below 64 is illegal; one byte is the content type's.
-    if limit < 64 { Err(Alert::ILLEGAL_PARAMETER) } else { Ok(usize::from(limit) - 1) }
-}
-
-/// Writes our own `record_size_limit` for a buffer of `room` bytes.
-pub(crate) fn emit_record_size_limit(out: &mut Writer<'_>, room: usize) -> Result<(), NoRoom> {
-    let most = crate::wire::MAX_PLAINTEXT + 1;
-    let limit = room.saturating_sub(crate::protection::OVERHEAD - 1).clamp(64, most);
-    out.u16(ExtensionType::RECORD_SIZE_LIMIT.0)?;
-    out.u16(2)?;
-    out.u16(limit as u16)
-}
-
 fn required(extensions: Extensions<'_>, kind: ExtensionType) -> Result<&[u8], Alert> {
     extensions.find(kind).ok_or(Alert::MISSING_EXTENSION)
+}
+
+fn halves(random: &[u8; 64]) -> [&[u8; 32]; 2] {
+    match random.as_chunks::<32>().0 {
+        [a, b] => [a, b],
+        // 64 is two times 32.
+        _ => [&[0; 32]; 2],
+    }
 }
 
 impl<'c, P: Provider> Server<'c, P> {
@@ -196,11 +186,13 @@ impl<'c, P: Provider> Server<'c, P> {
     ) -> Result<Step<P>, Alert> {
         let hello = ClientHello::parse(message.body)?;
         let extensions = hello.extensions;
-        let suite = self.agree_on_version(&hello)?;
+        check_version(&hello)?;
+        let psks = self.psks(&hello)?;
+        let fixed = retry.as_ref().map(|retry| retry.suite);
+        let suite = self.suite(&hello, fixed, psks)?;
 
         let groups = U16List::parse(required(extensions, ExtensionType::SUPPORTED_GROUPS)?)?;
         let shares = KeyShares::parse(required(extensions, ExtensionType::KEY_SHARE)?)?;
-        let schemes = U16List::parse(required(extensions, ExtensionType::SIGNATURE_ALGORITHMS)?)?;
         let ours = self.config.provider.groups().iter().copied();
         let share = |group: NamedGroup| shares.iter().find(|share| share.0 == group.0);
         //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.8
@@ -235,41 +227,78 @@ impl<'c, P: Provider> Server<'c, P> {
             Some(retry) => retry.transcript,
             None => self.config.provider.hash(suite.hash()),
         };
-        transcript.update(message.whole);
-
-        let (certificate, scheme, named) = self.certificate(extensions, schemes)?;
+        self.client_random = *hello.random;
         self.protocol = self.agree_on_protocol(extensions)?;
         let limit = extensions.find(ExtensionType::RECORD_SIZE_LIMIT).map(record_size_limit).transpose()?;
+        let psk = psks.map(|psks| self.resume(psks, suite, message, &transcript)).transpose()?.flatten();
+        // A ticket says who its client is; what is not there still has to be asked.
+        let psk = psk.filter(|psk| self.tickets_suffice(psk));
+        let psk = psk.filter(|psk| self.config.tickets.is_some_and(|tickets| tickets.spend(psk.ticket)));
+        self.resumed = psk.is_some();
+        self.peer = psk.as_ref().and_then(|psk| psk.session.peer);
+        transcript.update(message.whole);
+
+        let host = extensions.find(ExtensionType::SERVER_NAME).map(host_name).transpose()?.flatten();
+        let named = host.is_some_and(|host| self.config.certificates.iter().any(|one| one.is_for(host)));
+        let certificate = match psk {
+            Some(_) => None,
+            None => {
+                let schemes = U16List::parse(required(extensions, ExtensionType::SIGNATURE_ALGORITHMS)?)?;
+                Some(self.certificate(host, schemes)?)
+            }
+        };
         if extensions.find(ExtensionType::EARLY_DATA).is_some() {
             self.early_data = MAX_EARLY_DATA;
         }
 
-        let (server_share, shared) = self.exchange(group, client_share)?;
-        let [server_random, _] = halves(&self.random);
+        let provider = &self.config.provider;
+        let [server_random, seed] = halves(&self.random);
+        let mut shared = None;
         out.0.handshake(|out| {
             let start = out.len();
             emit_server_hello(out, server_random, hello.legacy_session_id, suite, |out| {
-                key_share(out, group, &server_share)
+                out.u16(ExtensionType::KEY_SHARE.0)?;
+                let data = out.block(2)?;
+                out.u16(group.0)?;
+                let share = out.block(2)?;
+                let answer =
+                    from_seed(provider, seed, |seed| provider.answer(group, seed, client_share, out.spare()));
+                let (len, secret) = answer.ok_or(Alert::ILLEGAL_PARAMETER)?;
+                out.room(len)?;
+                shared = Some(secret);
+                out.end(share)?;
+                out.end(data)?;
+                if let Some(psk) = &psk {
+                    out.u16(ExtensionType::PRE_SHARED_KEY.0)?;
+                    out.u16(2)?;
+                    out.u16(psk.index)?;
+                }
+                Ok(())
             })?;
             transcript.update(out.since(start));
             Ok(())
         })?;
+        let shared = shared.ok_or(Alert::INTERNAL_ERROR)?;
         if !retried && !hello.legacy_session_id.is_empty() {
             out.0.change_cipher_spec()?;
         }
 
-        let provider = &self.config.provider;
         let keys = |secret| Protection::new(provider, suite, secret).ok_or(Alert::INTERNAL_ERROR);
-        let mut schedule = KeySchedule::early(provider, suite.hash(), None);
+        let psk_secret = psk.as_ref().map(|psk| &*psk.session.psk);
+        let mut schedule = KeySchedule::early(provider, suite.hash(), psk_secret);
         schedule.handshake(&shared);
         let hash = transcript.current();
         let client_handshake_traffic = schedule.derive(b"c hs traffic", &hash);
         let server_handshake_traffic = schedule.derive(b"s hs traffic", &hash);
+        self.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_handshake_traffic);
+        self.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server_handshake_traffic);
         out.0.protect(keys(server_handshake_traffic.clone())?);
         if let Some(limit) = limit {
             out.0.limit(limit);
         }
-        let protocol = self.protocol;
+        let protocol = self.protocol();
+        let asks = self.config.clients.filter(|_| psk.is_none());
+        let wants_status = extensions.find(ExtensionType::STATUS_REQUEST).is_some();
         out.0.handshake(|out| {
             let mut write = |out: &mut Writer<'_>,
                              kind: HandshakeType,
@@ -294,17 +323,25 @@ impl<'c, P: Provider> Server<'c, P> {
                 }
                 Ok(out.end(block)?)
             })?;
-            write(out, HandshakeType::CERTIFICATE, &mut |out, _| {
-                Ok(CertificateList::emit(out, certificate.chain)?)
-            })?;
-            write(out, HandshakeType::CERTIFICATE_VERIFY, &mut |out, transcript| {
-                out.u16(scheme.0)?;
-                let block = out.block(2)?;
-                let content = signed_content(SERVER_CONTEXT, &transcript.current());
-                let len = certificate.key.sign(scheme, content.bytes(), out.spare());
-                out.room(len.ok_or(Alert::INTERNAL_ERROR)?)?;
-                Ok(out.end(block)?)
-            })?;
+            if asks.is_some() {
+                write(out, HandshakeType::CERTIFICATE_REQUEST, &mut |out, _| {
+                    out.u8(0)?;
+                    let block = out.block(2)?;
+                    let schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
+                    emit_numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, schemes)?;
+                    Ok(out.end(block)?)
+                })?;
+            }
+            if let Some((certificate, scheme)) = certificate {
+                write(out, HandshakeType::CERTIFICATE, &mut |out, _| {
+                    let ocsp = certificate.ocsp.filter(|_| wants_status);
+                    Ok(CertificateList::emit(out, &[], certificate.chain, ocsp)?)
+                })?;
+                write(out, HandshakeType::CERTIFICATE_VERIFY, &mut |out, transcript| {
+                    let hash = transcript.current();
+                    emit_certificate_verify(out, certificate.key, scheme, SERVER_CONTEXT, &hash)
+                })?;
+            }
             write(out, HandshakeType::FINISHED, &mut |out, transcript| {
                 Ok(out.bytes(&schedule.finished(&server_handshake_traffic, &transcript.current()))?)
             })
@@ -312,76 +349,130 @@ impl<'c, P: Provider> Server<'c, P> {
 
         schedule.main();
         let hash = transcript.current();
-        out.0.protect(keys(schedule.derive(b"s ap traffic", &hash))?);
+        let server_application_traffic = schedule.derive(b"s ap traffic", &hash);
         let client_application_traffic = schedule.derive(b"c ap traffic", &hash);
+        let exporter = schedule.derive(b"exp master", &hash);
+        self.log("CLIENT_TRAFFIC_SECRET_0", &client_application_traffic);
+        self.log("SERVER_TRAFFIC_SECRET_0", &server_application_traffic);
+        self.log("EXPORTER_SECRET", &exporter);
+        self.exporter = Some(Exporter { hash: suite.hash(), secret: exporter });
+        out.0.protect(keys(server_application_traffic)?);
         let read = keys(client_handshake_traffic.clone())?;
         self.state = State::AwaitFinished(AwaitFinished {
+            expects: match asks {
+                Some(asks) => Expects::Certificate { required: asks.required },
+                None => Expects::Finished,
+            },
             suite,
             schedule,
             transcript,
             client_handshake_traffic,
             client_application_traffic,
+            wants_tickets: offers_psk_dhe_ke(extensions)?,
         });
         Ok(Step::Keys(read))
     }
 
-    /// Checks what decides whether this is TLS 1.3 at all, and chooses a suite.
-    fn agree_on_version(&self, hello: &ClientHello<'_>) -> Result<CipherSuite, Alert> {
+    fn log(&self, label: &str, secret: &Secret) {
+        if let Some(log) = self.config.key_log {
+            log.log(label, &self.client_random, secret);
+        }
+    }
+
+    /// The pre-shared keys that are offered in a way we take.
+    fn psks<'m>(&self, hello: &ClientHello<'m>) -> Result<Option<OfferedPsks<'m>>, Alert> {
         let extensions = hello.extensions;
-        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2
-        //# There MUST NOT be more than one extension of the same type in a given extension block.
-        if extensions.has_duplicates() {
+        let Some(data) = extensions.find(ExtensionType::PRE_SHARED_KEY) else { return Ok(None) };
+        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
+        //# Servers MUST check that it is the last extension and otherwise fail the
+        //# handshake with an "illegal_parameter" alert.
+        if extensions.last() != Some(ExtensionType::PRE_SHARED_KEY) {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
-        let versions = extensions.find(ExtensionType::SUPPORTED_VERSIONS).ok_or(Alert::PROTOCOL_VERSION)?;
-        if !U16List::parse8(versions)?.contains(TLS13) {
-            return Err(Alert::PROTOCOL_VERSION);
+        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.9
+        //# If clients offer
+        //# "pre_shared_key" without a "psk_key_exchange_modes" extension,
+        //# servers MUST abort the handshake.
+        required(extensions, ExtensionType::PSK_KEY_EXCHANGE_MODES)?;
+        let psks = OfferedPsks::parse(data)?;
+        Ok(Some(psks).filter(|_| self.config.tickets.is_some() && offers_psk_dhe_ke(extensions) == Ok(true)))
+    }
+
+    /// The suite: that of the session which is resumed if there is one, else the best.
+    fn suite(
+        &self,
+        hello: &ClientHello<'_>,
+        fixed: Option<CipherSuite>,
+        psks: Option<OfferedPsks<'_>>,
+    ) -> Result<CipherSuite, Alert> {
+        let ours = self.config.provider.cipher_suites();
+        let common = |suite: &CipherSuite| ours.contains(suite) && hello.cipher_suites.contains(suite.0);
+        if let Some(suite) = fixed {
+            return if common(&suite) { Ok(suite) } else { Err(Alert::ILLEGAL_PARAMETER) };
         }
-        if hello.legacy_compression_methods != [0] {
-            return Err(Alert::ILLEGAL_PARAMETER);
-        }
-        if extensions.find(ExtensionType::PRE_SHARED_KEY).is_some() {
-            //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
-            //# Servers MUST check that it is the last extension and otherwise fail the
-            //# handshake with an "illegal_parameter" alert.
-            if extensions.last() != Some(ExtensionType::PRE_SHARED_KEY) {
-                return Err(Alert::ILLEGAL_PARAMETER);
+        let tickets = psks.into_iter().flat_map(OfferedPsks::iter).take(MAX_IDENTITIES);
+        let mut sessions = tickets.filter_map(|(ticket, ..)| self.config.tickets?.open(ticket));
+        let resumed = sessions.next().map(|session| session.suite).filter(common);
+        resumed.or_else(|| ours.iter().copied().find(common)).ok_or(Alert::HANDSHAKE_FAILURE)
+    }
+
+    /// The first session that is known, fits the suite, and whose key the client shows to have.
+    fn resume<'m>(
+        &self,
+        psks: OfferedPsks<'m>,
+        suite: CipherSuite,
+        message: Message<'m>,
+        transcript: &P::Transcript,
+    ) -> Result<Option<Chosen<'m>>, Alert> {
+        let Some(tickets) = self.config.tickets else { return Ok(None) };
+        for (index, (ticket, _, binder)) in (0..).zip(psks.iter().take(MAX_IDENTITIES)) {
+            let Some(session) = tickets.open(ticket) else { continue };
+            if session.suite.hash() != suite.hash() {
+                continue;
             }
-            required(extensions, ExtensionType::PSK_KEY_EXCHANGE_MODES)?;
+            let truncated = message.whole.len().checked_sub(psks.binders_len);
+            let truncated = truncated.and_then(|len| message.whole.get(..len)).ok_or(Alert::DECODE_ERROR)?;
+            let mut transcript = transcript.clone();
+            transcript.update(truncated);
+            let provider = &self.config.provider;
+            let schedule = KeySchedule::early(provider, suite.hash(), Some(&session.psk));
+            let key = schedule.derive(b"res binder", &provider.hash(suite.hash()).current());
+            //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
+            //# Prior to accepting PSK key establishment, the server MUST validate the
+            //# corresponding binder value (see Section 4.2.11.2 below).  If this
+            //# value is not present or does not validate, the server MUST abort the
+            //# handshake.
+            if !schedule.finished(&key, &transcript.current()).matches(binder) {
+                return Err(Alert::DECRYPT_ERROR);
+            }
+            return Ok(Some(Chosen { session, index, ticket }));
         }
-        let ours = self.config.provider.cipher_suites().iter().copied();
-        ours.into_iter().find(|suite| hello.cipher_suites.contains(suite.0)).ok_or(Alert::HANDSHAKE_FAILURE)
+        Ok(None)
+    }
+
+    /// Whether the session has what this configuration asks of its clients.
+    fn tickets_suffice(&self, psk: &Chosen<'_>) -> bool {
+        self.config.clients.is_none_or(|clients| psk.session.peer.is_some() || !clients.required)
     }
 
     fn certificate(
         &self,
-        extensions: Extensions<'_>,
+        host: Option<&[u8]>,
         schemes: U16List<'_>,
-    ) -> Result<(&'c Certificate<'c>, SignatureScheme, bool), Alert> {
+    ) -> Result<(&'c Certificate<'c>, SignatureScheme), Alert> {
         let usable = |certificate: &'c Certificate<'c>| Some((certificate, certificate.scheme(schemes)?));
         let all = self.config.certificates.iter();
-        let host = extensions.find(ExtensionType::SERVER_NAME).map(host_name).transpose()?.flatten();
         let named = host.and_then(|host| all.clone().filter(|one| one.is_for(host)).find_map(usable));
-        let (certificate, scheme) =
-            named.or_else(|| all.clone().find_map(usable)).ok_or(Alert::HANDSHAKE_FAILURE)?;
-        Ok((certificate, scheme, named.is_some()))
+        named.or_else(|| all.clone().find_map(usable)).ok_or(Alert::HANDSHAKE_FAILURE)
     }
 
-    fn agree_on_protocol(&self, extensions: Extensions<'_>) -> Result<Option<&'c [u8]>, Alert> {
+    fn agree_on_protocol(&self, extensions: Extensions<'_>) -> Result<Option<u8>, Alert> {
         let offered = extensions.find(ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION);
         let offered = offered.map(ProtocolNames::parse).transpose()?;
         let Some(offered) = offered.filter(|_| !self.config.protocols.is_empty()) else { return Ok(None) };
-        let mut ours = self.config.protocols.iter().copied();
-        let common = ours.find(|name| offered.iter().any(|other| other == *name));
-        common.map(Some).ok_or(Alert::NO_APPLICATION_PROTOCOL)
-    }
-
-    /// Our share and the shared secret.
-    fn exchange(&self, group: NamedGroup, client_share: &[u8]) -> Result<(Share, Secret), Alert> {
-        let [_, seed] = halves(&self.random);
-        let exchange = key_exchange(&self.config.provider, group, seed).ok_or(Alert::INTERNAL_ERROR)?;
-        let shared = exchange.agree(client_share).ok_or(Alert::ILLEGAL_PARAMETER)?;
-        Ok((Share::new(&exchange), shared))
+        let mut ours = (0..u8::MAX).zip(self.config.protocols);
+        let common = ours.find(|(_, name)| offered.iter().any(|other| other == **name));
+        common.map(|(index, _)| Some(index)).ok_or(Alert::NO_APPLICATION_PROTOCOL)
     }
 
     fn retry<B: AsRef<[u8]> + AsMut<[u8]>>(
@@ -398,7 +489,9 @@ impl<'c, P: Provider> Server<'c, P> {
         out.0.handshake(|out| {
             let start = out.len();
             emit_server_hello(out, &HELLO_RETRY_REQUEST, hello.legacy_session_id, suite, |out| {
-                out.u16(group.0)
+                out.u16(ExtensionType::KEY_SHARE.0)?;
+                out.u16(2)?;
+                Ok(out.u16(group.0)?)
             })?;
             transcript.update(out.since(start));
             Ok(())
@@ -414,7 +507,60 @@ impl<'c, P: Provider> Server<'c, P> {
         Ok(Step::Continue)
     }
 
-    fn finished(&mut self, state: AwaitFinished<'c, P>, message: Message<'_>) -> Result<Step<P>, Alert> {
+    fn protected<B: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        mut state: AwaitFinished<'c, P>,
+        message: Message<'_>,
+        out: &mut Flight<'_, P, B>,
+    ) -> Result<Step<P>, Alert> {
+        let provider = &self.config.provider;
+        state.expects = match (state.expects, message.kind) {
+            (Expects::Certificate { required }, HandshakeType::CERTIFICATE) => {
+                let list = CertificateList::parse(message.body)?;
+                if !list.certificate_request_context.is_empty() {
+                    return Err(Alert::ILLEGAL_PARAMETER);
+                }
+                if list.entries().any(|(_, extensions)| extensions.iter().next().is_some()) {
+                    return Err(Alert::UNSUPPORTED_EXTENSION);
+                }
+                match (list.entries().next(), self.config.clients) {
+                    //= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4
+                    //# If the client does not send any certificates (i.e., it sends an empty
+                    //# Certificate message), the server MAY at its discretion either
+                    //# continue the handshake without client authentication or abort the
+                    //# handshake with a "certificate_required" alert.
+                    (None, _) if required => return Err(Alert::CERTIFICATE_REQUIRED),
+                    (None, _) => Expects::Finished,
+                    (Some(_), Some(clients)) => {
+                        let key = PublicKey::of(list)?;
+                        clients.verifier.verify_client(list.entries())?;
+                        Expects::CertificateVerify(key)
+                    }
+                    (Some(_), None) => return Err(Alert::INTERNAL_ERROR),
+                }
+            }
+            (Expects::CertificateVerify(key), HandshakeType::CERTIFICATE_VERIFY) => {
+                key.check(provider, CLIENT_CONTEXT, &state.transcript.current(), message.body)?;
+                self.peer = Some(key.pin(provider));
+                Expects::Finished
+            }
+            (Expects::Finished, HandshakeType::FINISHED) => {
+                state.expects = Expects::Finished;
+                return self.finished(state, message, out);
+            }
+            _ => return Err(Alert::UNEXPECTED_MESSAGE),
+        };
+        state.transcript.update(message.whole);
+        self.state = State::AwaitFinished(state);
+        Ok(Step::Continue)
+    }
+
+    fn finished<B: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        mut state: AwaitFinished<'c, P>,
+        message: Message<'_>,
+        out: &mut Flight<'_, P, B>,
+    ) -> Result<Step<P>, Alert> {
         let expected = state.schedule.finished(&state.client_handshake_traffic, &state.transcript.current());
         if message.body.len() != expected.len() {
             return Err(Alert::DECODE_ERROR);
@@ -426,9 +572,69 @@ impl<'c, P: Provider> Server<'c, P> {
         if !expected.matches(message.body) {
             return Err(Alert::DECRYPT_ERROR);
         }
+        state.transcript.update(message.whole);
+        if state.wants_tickets {
+            let secret = state.schedule.derive(b"res master", &state.transcript.current());
+            // Without room for them the client does without.
+            let _ = out.0.handshake(|out| self.tickets(state.suite, &secret, out));
+        }
         let keys = Protection::new(&self.config.provider, state.suite, state.client_application_traffic);
         Ok(Step::Connected(keys.ok_or(Alert::INTERNAL_ERROR)?))
     }
+
+    fn tickets(&self, suite: CipherSuite, secret: &Secret, out: &mut Writer<'_>) -> Result<(), Alert> {
+        let Some(tickets) = self.config.tickets else { return Ok(()) };
+        // A session that was resumed has used one up.
+        for number in 0..if self.resumed { 1 } else { TICKETS } {
+            let (hash, len) = (suite.hash(), suite.hash().len());
+            let psk = expand_label(&self.config.provider, hash, secret, b"resumption", &[number], len);
+            let age_add = tickets.age_add();
+            let age = core::time::Duration::ZERO;
+            let session = Resumption { suite, psk, age_add, age, peer: self.peer, protocol: self.protocol };
+            let mut ticket = [0; MAX_SERVER_TICKET];
+            let Some((len, lifetime)) = tickets.issue(&session, &mut ticket) else { return Ok(()) };
+            emit_message(out, HandshakeType::NEW_SESSION_TICKET, |out| {
+                out.bytes(&(lifetime.as_secs() as u32).to_be_bytes())?;
+                out.bytes(&age_add.to_be_bytes())?;
+                out.bytes(&[1, number])?;
+                let block = out.block(2)?;
+                out.bytes(ticket.get(..len).unwrap_or_default())?;
+                out.end(block)?;
+                Ok(out.u16(0)?)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the body of a message that may depend on what was said before.
+type Body<'b, T> = dyn FnMut(&mut Writer<'_>, &T) -> Result<(), Alert> + 'b;
+
+/// Checks what decides whether this is TLS 1.3 at all.
+fn check_version(hello: &ClientHello<'_>) -> Result<(), Alert> {
+    let extensions = hello.extensions;
+    //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2
+    //# There MUST NOT be more than one extension of the same type in a given extension block.
+    if extensions.has_duplicates() {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    let versions = extensions.find(ExtensionType::SUPPORTED_VERSIONS).ok_or(Alert::PROTOCOL_VERSION)?;
+    if !U16List::parse8(versions)?.contains(TLS13) {
+        return Err(Alert::PROTOCOL_VERSION);
+    }
+    if hello.legacy_compression_methods != [0] {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    Ok(())
+}
+
+/// Whether `psk_key_exchange_modes` has psk_dhe_ke (RFC 8446 section 4.2.9).
+fn offers_psk_dhe_ke(extensions: Extensions<'_>) -> Result<bool, Alert> {
+    let Some(data) = extensions.find(ExtensionType::PSK_KEY_EXCHANGE_MODES) else { return Ok(false) };
+    let mut reader = Reader::new(data);
+    let modes = reader.vector8()?;
+    reader.end()?;
+    if modes.is_empty() { Err(Alert::DECODE_ERROR) } else { Ok(modes.contains(&1)) }
 }
 
 #[cfg(test)]
@@ -441,74 +647,13 @@ impl<P: Provider> Server<'_, P> {
     }
 }
 
-/// A public key share.
-pub(crate) struct Share {
-    bytes: [u8; MAX_KEY_SHARE],
-    len: usize,
-}
-
-impl Share {
-    pub(crate) fn new(exchange: &impl KeyExchange) -> Self {
-        let mut bytes = [0; MAX_KEY_SHARE];
-        let len = exchange.public(&mut bytes);
-        Self { bytes, len }
-    }
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-pub(crate) fn halves(random: &[u8; 64]) -> [&[u8; 32]; 2] {
-    match random.as_chunks::<32>().0 {
-        [a, b] => [a, b],
-        // 64 is two times 32.
-        _ => [&[0; 32]; 2],
-    }
-}
-
-/// A key pair from a seed; the rare seed that is no key leads to another.
-pub(crate) fn key_exchange<P: Provider>(
-    provider: &P,
-    group: NamedGroup,
-    seed: &[u8; 32],
-) -> Option<P::KeyExchange> {
-    let mut seed = Zeroizing::new(*seed);
-    for _ in 0..4 {
-        if let Some(exchange) = provider.key_exchange(group, &seed) {
-            return Some(exchange);
-        }
-        let next = provider.hmac(crate::crypto::Hash::Sha256, &*seed, &[b"another key"]);
-        *seed = *next.first_chunk()?;
-    }
-    None
-}
-
-pub(crate) fn key_share(out: &mut Writer<'_>, group: NamedGroup, share: &Share) -> Result<(), NoRoom> {
-    out.u16(group.0)?;
-    let block = out.block(2)?;
-    out.bytes(share.bytes())?;
-    out.end(block)
-}
-
-pub(crate) fn emit_protocols(out: &mut Writer<'_>, protocols: &[&[u8]]) -> Result<(), NoRoom> {
-    out.u16(ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION.0)?;
-    let (data, list) = (out.block(2)?, out.block(2)?);
-    for protocol in protocols {
-        let name = out.block(1)?;
-        out.bytes(protocol)?;
-        out.end(name)?;
-    }
-    out.end(list)?;
-    out.end(data)
-}
-
-/// A ServerHello or HelloRetryRequest whose `key_share` data `share` writes.
+/// A ServerHello or HelloRetryRequest whose extensions but the first `more` writes.
 fn emit_server_hello(
     out: &mut Writer<'_>,
     random: &[u8; 32],
     session_id: &[u8],
     suite: CipherSuite,
-    share: impl FnOnce(&mut Writer<'_>) -> Result<(), NoRoom>,
+    more: impl FnOnce(&mut Writer<'_>) -> Result<(), Alert>,
 ) -> Result<(), Alert> {
     emit_message(out, HandshakeType::SERVER_HELLO, |out| {
         ServerHello::emit_head(out, random, session_id, suite.0)?;
@@ -516,18 +661,7 @@ fn emit_server_hello(
         out.u16(ExtensionType::SUPPORTED_VERSIONS.0)?;
         out.u16(2)?;
         out.u16(TLS13)?;
-        out.u16(ExtensionType::KEY_SHARE.0)?;
-        let data = out.block(2)?;
-        share(out)?;
-        out.end(data)?;
+        more(out)?;
         Ok(out.end(block)?)
     })
-}
-
-/// The transcript after a HelloRetryRequest starts with this, of the hash of the first ClientHello (RFC 8446 section 4.4.1).
-pub(crate) fn message_hash<P: Provider>(provider: &P, suite: CipherSuite, first: &[u8]) -> P::Transcript {
-    let mut transcript = provider.hash(suite.hash());
-    transcript.update(&[HandshakeType::MESSAGE_HASH.0, 0, 0, suite.hash().len() as u8]);
-    transcript.update(first);
-    transcript
 }

@@ -1,9 +1,10 @@
 //! The thin asynchronous part: a TLS stream over any stream, a TLS listener over any listener.
 use crate::{
     Error,
+    config::ServerConfig,
     connection::{Connection, Event, Role},
     crypto::Provider,
-    server::{Server, ServerConfig},
+    server::Server,
 };
 use airglow_device::{Entropy, Instant, Listener, Stream, Timer};
 use airglow_runtime::timeout_at;

@@ -14,7 +14,16 @@ pub trait Verifier {
     fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert>;
 }
 
-/// Accepts servers by their public keys, whatever the certificates around them say: needs neither a wall clock
+/// Says whether a client's certificates are good. That the client has the key is checked elsewhere.
+pub trait ClientVerifier {
+    /// `certificates`: the end entity's first; there is one.
+    ///
+    /// # Errors
+    /// The alert that ends the connection.
+    fn verify_client(&self, certificates: CertificateEntries<'_>) -> Result<(), Alert>;
+}
+
+/// Accepts peers by their public keys, whatever the certificates around them say: needs neither a wall clock
 /// nor an allocator.
 #[derive(Clone, Copy, Debug)]
 pub struct PinnedKeys<'c>(
@@ -32,7 +41,13 @@ impl Verifier for PinnedKeys<'_> {
     }
 }
 
-impl<V: Verifier> Verifier for &V {
+impl ClientVerifier for PinnedKeys<'_> {
+    fn verify_client(&self, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
+        self.verify("", certificates)
+    }
+}
+
+impl<V: Verifier + ?Sized> Verifier for &V {
     fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
         (**self).verify(server_name, certificates)
     }

@@ -121,10 +121,10 @@ type AcceptedStream<'c> = <Acceptor<'c, One, RustCrypto, ThreadPark, SeededEntro
 /// Runs a client and a server of one connection side by side, through an [`Acceptor`].
 fn run(client: impl AsyncFnOnce(ClientStream<'_>), server: impl AsyncFnOnce(AcceptedStream<'_>)) {
     let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
-    let certificates = [Certificate { chain: &[P256], key: &key, names: &["localhost"] }];
-    let config = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[] };
+    let certificates = [Certificate::new(&[P256], &key, &["localhost"])];
+    let config = ServerConfig::new(RustCrypto, &certificates);
     let pins = [pin()];
-    let pinned = ClientConfig { provider: RustCrypto, verifier: PinnedKeys(&pins), protocols: &[] };
+    let pinned = ClientConfig::new(RustCrypto, PinnedKeys(&pins));
     let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
     let (ours, theirs) = duplex();
     let limits = Limits { handshake: Duration::from_millis(300), ..Limits::default() };
@@ -257,8 +257,8 @@ fn a_silent_client_has_a_limit() {
 #[test]
 fn a_client_that_speaks_no_tls_gets_an_alert_and_an_end() {
     let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
-    let certificates = [Certificate { chain: &[P256], key: &key, names: &[] }];
-    let config = ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[] };
+    let certificates = [Certificate::new(&[P256], &key, &[])];
+    let config = ServerConfig::new(RustCrypto, &certificates);
     let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
     let (mut ours, theirs) = duplex();
     let limits = Limits::default();

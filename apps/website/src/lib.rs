@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `port=` | the TCP port; 8080 on a host's sockets, where 80 needs rights, and 80 everywhere else |
 //! | `folder=` | on Unix: a folder to serve instead of the site that is compiled in |
+//! | `tls=on` | on Unix: HTTPS, with the certificate chain of `cert=` and the key of `key=`, PEM or DER files as `cargo airglow cert` makes them; the port is then 8443 or 443 |
+//! | `hsts=on` | with `tls=on`: tells browsers to use HTTPS only, for a year (RFC 6797) |
+//! | `redirect=` | with `tls=on`: a port for plain HTTP, where everything is sent to HTTPS |
 #![cfg_attr(not(unix), no_std)]
 #![forbid(unsafe_code)]
 
@@ -14,6 +17,9 @@ use airglow::{
 use airglow_http::{Limits, Server, files};
 use airglow_store::Store;
 use core::fmt;
+
+#[cfg(unix)]
+mod https;
 
 /// The folder `site/`, compiled in.
 pub static SITE: Store = airglow_store::embedded!("site");
@@ -65,7 +71,13 @@ impl core::error::Error for Failed<'_> {}
 /// A wrong boot parameter, or a port that is taken.
 pub async fn run<'p, P: Platform, K: KeyValue>(platform: &'p P, site: &K) -> Result<(), Failed<'p>> {
     let parameters = platform.parameters();
-    let port = port(parameters).map_err(Failed::Parameter)?;
+    #[cfg(unix)]
+    let tls = https::Options::read(parameters).map_err(Failed::Parameter)?;
+    #[cfg(unix)]
+    let secure = tls.is_some();
+    #[cfg(not(unix))]
+    let secure = false;
+    let port = port(parameters, secure).map_err(Failed::Parameter)?;
     #[cfg(unix)]
     if let Some(path) = parameters.text("folder") {
         let folder = airglow_store::Folder::open(path).map_err(|_| {
@@ -73,31 +85,48 @@ pub async fn run<'p, P: Platform, K: KeyValue>(platform: &'p P, site: &K) -> Res
             let expected = "the path of a folder that is there and may be read";
             Failed::Parameter(ParameterError { word: word.unwrap_or_default(), expected })
         })?;
-        return serve(platform, port, &folder).await;
+        return match tls {
+            Some(tls) => https::serve(platform, port, &folder, &tls).await,
+            None => serve(platform, port, &folder).await,
+        };
+    }
+    #[cfg(unix)]
+    if let Some(tls) = tls {
+        return https::serve(platform, port, site, &tls).await;
     }
     serve(platform, port, site).await
 }
 
 /// The port to listen on.
-fn port<'p>(parameters: &Parameters<'p>) -> Result<u16, ParameterError<'p>> {
+fn port<'p>(parameters: &Parameters<'p>, secure: bool) -> Result<u16, ParameterError<'p>> {
     let host_sockets = cfg!(unix) && matches!(parameters.text("net"), None | Some("host"));
     let port = parameters.get("port", "a port number (1 to 65535)")?;
-    Ok(port.unwrap_or(if host_sockets { 8080 } else { 80 }))
+    Ok(port.unwrap_or(match (host_sockets, secure) {
+        (true, false) => 8080,
+        (true, true) => 8443,
+        (false, false) => 80,
+        (false, true) => 443,
+    }))
 }
 
 async fn serve<'p, P: Platform, K: KeyValue>(platform: &'p P, port: u16, site: &K) -> Result<(), Failed<'p>> {
     let listener = platform.tcp().listen(port).await.map_err(|_| Failed::Port(port))?;
+    announce(platform, &listener, "http", port).await;
+    let server = Server::<HEAD, OUT>::sized(Limits::DEFAULT).wall_clock(platform.wall_clock());
+    server.serve::<CONNECTIONS, _, _>(&listener, &files(site), platform.timer()).await;
+    Ok(())
+}
+
+/// Says where the site is.
+async fn announce(platform: &impl Platform, listener: &impl Listener, scheme: &str, port: u16) {
     // Every parameter is read: here the platform refuses words that nobody asked for, before we say that we serve.
     yield_now().await;
     let address = platform.parameters().text("ipv4").and_then(|network| network.split('/').next());
     let address = address.unwrap_or("localhost");
-    match listener.local().map_or(port, |local| local.port()) {
-        80 => log::info!("serving at http://{address}/"),
-        port => log::info!("serving at http://{address}:{port}/"),
+    match (listener.local().map_or(port, |local| local.port()), scheme) {
+        (80, "http") | (443, "https") => log::info!("serving at {scheme}://{address}/"),
+        (port, _) => log::info!("serving at {scheme}://{address}:{port}/"),
     }
-    let server = Server::<HEAD, OUT>::sized(Limits::DEFAULT).wall_clock(platform.wall_clock());
-    server.serve::<CONNECTIONS, _, _>(&listener, &files(site), platform.timer()).await;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -112,9 +141,11 @@ mod tests {
             ("net=tap device=tap0 ipv4=10.0.0.2/24", 80),
             ("net=packet port=8081", 8081),
         ] {
-            assert_eq!(port(&Parameters::new(words)), Ok(expected), "{words}");
+            assert_eq!(port(&Parameters::new(words), false), Ok(expected), "{words}");
         }
-        assert!(port(&Parameters::new("port=http")).is_err_and(|error| error.word == "port=http"));
+        assert_eq!(port(&Parameters::new(""), true), Ok(8443));
+        assert_eq!(port(&Parameters::new("net=tap"), true), Ok(443));
+        assert!(port(&Parameters::new("port=http"), false).is_err_and(|error| error.word == "port=http"));
     }
 
     #[test]

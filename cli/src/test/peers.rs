@@ -16,21 +16,25 @@ const PACKAGES: &[&str] = &[
     "knot",
     "knot-dnsutils",
     "nsd",
+    "libnss3-tools",
     "openssl",
     "openvswitch-switch",
     "openvswitch-testcontroller",
     "pdns-backend-sqlite3",
     "pdns-server",
     "python3",
+    "sslscan",
+    "testssl.sh",
 ];
 
 /// A browser shows the site; other name servers answer as ours does.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
+    tests.cargo("HTTPS", "test --release --package airglow-website --test https");
     tests.cargo("Open vSwitch", "test --package airglow-openflow-switch --test peers");
     tests.cargo("a controller's network", "test --package airglow-openflow-controller --test peers");
     tests.cargo("name servers", "test --package airglow-dns-server --test peers");
-    tests.cargo("TLS", "test --package airglow-tls --test peers");
+    tests.cargo("TLS", "test --package airglow-tls-peers --test peers");
     Ok(())
 }

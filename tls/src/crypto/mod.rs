@@ -1,18 +1,28 @@
 //! What TLS needs of cryptography: a [`Provider`] is a value that is passed in, [`RustCrypto`] by default.
 mod der;
+#[cfg(feature = "post-quantum")]
+mod hybrid;
+mod restricted;
+#[cfg(feature = "rsa")]
+mod rsa;
 mod rust_crypto;
 mod secret;
 mod suite;
 
 pub use der::subject_public_key_info;
+pub use restricted::Restricted;
+#[cfg(all(feature = "alloc", feature = "p384"))]
+pub(crate) use rust_crypto::verify_hash;
 #[cfg(feature = "alloc")]
 pub(crate) use rust_crypto::verify_with_key;
 pub use rust_crypto::{PrivateKey, RustCrypto};
 pub use secret::Secret;
 pub use suite::{CipherSuite, Hash, NamedGroup, SignatureScheme};
 
-/// Most bytes of a public key share: an uncompressed point of P-256.
-pub const MAX_KEY_SHARE: usize = 65;
+/// Most bytes of a public key share: a client's for X25519MLKEM768.
+pub const MAX_KEY_SHARE: usize = 1_216;
+/// Most bytes of a SubjectPublicKeyInfo whose signatures are looked at: RSA with 4096 bits, else P-384.
+pub const MAX_PUBLIC_KEY: usize = if cfg!(feature = "rsa") { 560 } else { 128 };
 /// Bytes of a record's authentication tag; the same for every suite here.
 pub const TAG: usize = 16;
 
@@ -37,9 +47,22 @@ pub trait Provider {
     fn hmac(&self, hash: Hash, key: &[u8], parts: &[&[u8]]) -> Secret;
     /// Expands a key of the suite's length; `None` when it cannot do the suite or the length is wrong.
     fn aead(&self, suite: CipherSuite, key: &[u8]) -> Option<Self::Aead>;
-    /// A key pair made from 32 random bytes; `None` when it cannot do the group, or for the few bytes in
-    /// 2^32 that are no key: draw again.
+    /// A client's key pair made from 32 random bytes; `None` when it cannot do the group, or for the few bytes
+    /// in 2^32 that are no key: draw again.
     fn key_exchange(&self, group: NamedGroup, random: &[u8; 32]) -> Option<Self::KeyExchange>;
+    /// A server's answer to a client's share `peer`, made from 32 random bytes: writes our share to the front of
+    /// `out`; its length and the shared secret. `None` when `peer` is no valid share or `out` is too short.
+    fn answer(
+        &self,
+        group: NamedGroup,
+        random: &[u8; 32],
+        peer: &[u8],
+        out: &mut [u8],
+    ) -> Option<(usize, Secret)> {
+        let exchange = self.key_exchange(group, random)?;
+        let shared = exchange.agree(peer)?;
+        Some((exchange.public(out)?, shared))
+    }
     /// Whether `signature` of `message` is by the key with this SubjectPublicKeyInfo (DER).
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool;
 }
@@ -65,8 +88,9 @@ pub trait Aead {
 pub trait KeyExchange {
     /// The group.
     fn group(&self) -> NamedGroup;
-    /// Writes the public share to the front of `out`; its length.
-    fn public(&self, out: &mut [u8; MAX_KEY_SHARE]) -> usize;
+    /// Writes the public share to the front of `out`; its length, at most [`MAX_KEY_SHARE`]. `None` when `out`
+    /// is too short.
+    fn public(&self, out: &mut [u8]) -> Option<usize>;
     /// The secret shared with the owner of `peer`; `None` when that is no valid share.
     fn agree(&self, peer: &[u8]) -> Option<Secret>;
 }
@@ -103,6 +127,15 @@ impl<P: Provider> Provider for &P {
     }
     fn key_exchange(&self, group: NamedGroup, random: &[u8; 32]) -> Option<Self::KeyExchange> {
         (**self).key_exchange(group, random)
+    }
+    fn answer(
+        &self,
+        group: NamedGroup,
+        random: &[u8; 32],
+        peer: &[u8],
+        out: &mut [u8],
+    ) -> Option<(usize, Secret)> {
+        (**self).answer(group, random, peer, out)
     }
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         (**self).verify(scheme, spki, message, signature)

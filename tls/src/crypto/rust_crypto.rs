@@ -1,7 +1,9 @@
 //! The provider made of the RustCrypto and dalek crates.
+#[cfg(feature = "post-quantum")]
+use super::hybrid::HybridKey;
 use super::{
-    Aead, CipherSuite, Hash, KeyExchange, MAX_KEY_SHARE, NamedGroup, Provider, Secret, SignatureScheme,
-    Signer, TAG, Transcript,
+    Aead, CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Secret, SignatureScheme, Signer, TAG,
+    Transcript,
     der::{self, KeyKind},
 };
 use aes_gcm::{
@@ -15,8 +17,9 @@ use p256::{ecdsa, elliptic_curve::sec1::ToSec1Point};
 use sha2::{Digest, Sha256, Sha384};
 use zeroize::Zeroize;
 
-/// AES-GCM and ChaCha20-Poly1305, X25519 and P-256, ECDSA over P-256 and Ed25519, in portable Rust; AES
-/// instructions where the processor and the operating system are known to have them.
+/// AES-GCM and ChaCha20-Poly1305, X25519 and P-256, ECDSA over P-256 and Ed25519, with the features of their names
+/// X25519MLKEM768, P-384 and verification of RSA, in portable Rust; AES instructions where the processor and the
+/// operating system are known to have them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto;
 
@@ -33,10 +36,34 @@ impl Provider for RustCrypto {
         ]
     }
     fn groups(&self) -> &[NamedGroup] {
-        &[NamedGroup::X25519, NamedGroup::SECP256R1]
+        &[
+            #[cfg(feature = "post-quantum")]
+            NamedGroup::X25519MLKEM768,
+            NamedGroup::X25519,
+            NamedGroup::SECP256R1,
+            #[cfg(feature = "p384")]
+            NamedGroup::SECP384R1,
+        ]
     }
     fn signature_schemes(&self) -> &[SignatureScheme] {
-        &[SignatureScheme::ECDSA_SECP256R1_SHA256, SignatureScheme::ED25519]
+        &[
+            SignatureScheme::ECDSA_SECP256R1_SHA256,
+            SignatureScheme::ED25519,
+            #[cfg(feature = "p384")]
+            SignatureScheme::ECDSA_SECP384R1_SHA384,
+            #[cfg(feature = "rsa")]
+            SignatureScheme::RSA_PSS_RSAE_SHA256,
+            #[cfg(feature = "rsa")]
+            SignatureScheme::RSA_PSS_RSAE_SHA384,
+            #[cfg(feature = "rsa")]
+            SignatureScheme::RSA_PSS_RSAE_SHA512,
+            #[cfg(feature = "rsa")]
+            SignatureScheme::RSA_PKCS1_SHA256,
+            #[cfg(feature = "rsa")]
+            SignatureScheme::RSA_PKCS1_SHA384,
+            #[cfg(feature = "rsa")]
+            SignatureScheme::RSA_PKCS1_SHA512,
+        ]
     }
     fn hash(&self, hash: Hash) -> RunningHash {
         match hash {
@@ -64,8 +91,30 @@ impl Provider for RustCrypto {
         match group {
             NamedGroup::X25519 => Some(EphemeralKey::X25519((*random).into())),
             NamedGroup::SECP256R1 => Some(EphemeralKey::P256(p256::SecretKey::from_slice(random).ok()?)),
+            #[cfg(feature = "p384")]
+            NamedGroup::SECP384R1 => {
+                let scalar = self.hmac(Hash::Sha384, random, &[b"P-384"]);
+                Some(EphemeralKey::P384(p384::SecretKey::from_slice(&scalar).ok()?))
+            }
+            #[cfg(feature = "post-quantum")]
+            NamedGroup::X25519MLKEM768 => Some(EphemeralKey::Hybrid(HybridKey::new(random))),
             _ => None,
         }
+    }
+    fn answer(
+        &self,
+        group: NamedGroup,
+        random: &[u8; 32],
+        peer: &[u8],
+        out: &mut [u8],
+    ) -> Option<(usize, Secret)> {
+        #[cfg(feature = "post-quantum")]
+        if group == NamedGroup::X25519MLKEM768 {
+            return super::hybrid::answer(random, peer, out);
+        }
+        let exchange = self.key_exchange(group, random)?;
+        let shared = exchange.agree(peer)?;
+        Some((exchange.public(out)?, shared))
     }
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         verify(scheme, spki, message, signature).is_some()
@@ -86,11 +135,17 @@ fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Secret {
 
 fn verify(scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
     let (kind, key) = der::public_key(spki)?;
-    let expected = match kind {
-        KeyKind::EcdsaP256 => SignatureScheme::ECDSA_SECP256R1_SHA256,
-        KeyKind::Ed25519 => SignatureScheme::ED25519,
+    let fits = match scheme {
+        SignatureScheme::ECDSA_SECP256R1_SHA256 => kind == KeyKind::EcdsaP256,
+        SignatureScheme::ED25519 => kind == KeyKind::Ed25519,
+        #[cfg(feature = "p384")]
+        SignatureScheme::ECDSA_SECP384R1_SHA384 => kind == KeyKind::EcdsaP384,
+        #[cfg(feature = "rsa")]
+        _ => kind == KeyKind::Rsa,
+        #[cfg(not(feature = "rsa"))]
+        _ => false,
     };
-    Some(()).filter(|()| scheme == expected)?;
+    Some(()).filter(|()| fits)?;
     verify_with_key(scheme, key, message, signature)
 }
 
@@ -104,7 +159,14 @@ pub(crate) fn verify_with_key(
     match scheme {
         SignatureScheme::ECDSA_SECP256R1_SHA256 => {
             let key = ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
-            let signature = ecdsa::Signature::from_slice(&der::parse_signature(signature)?).ok()?;
+            let signature = ecdsa::Signature::from_slice(&der::parse_signature::<64>(signature)?).ok()?;
+            ecdsa::signature::Verifier::verify(&key, message, &signature).ok()
+        }
+        #[cfg(feature = "p384")]
+        SignatureScheme::ECDSA_SECP384R1_SHA384 => {
+            let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
+            let signature =
+                p384::ecdsa::Signature::from_slice(&der::parse_signature::<96>(signature)?).ok()?;
             ecdsa::signature::Verifier::verify(&key, message, &signature).ok()
         }
         SignatureScheme::ED25519 => {
@@ -112,6 +174,9 @@ pub(crate) fn verify_with_key(
             let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
             key.verify_strict(message, &signature).ok()
         }
+        #[cfg(feature = "rsa")]
+        _ => super::rsa::verify(scheme, key, message, signature),
+        #[cfg(not(feature = "rsa"))]
         _ => None,
     }
 }
@@ -173,12 +238,34 @@ impl Aead for RecordCipher {
     }
 }
 
+/// Whether `signature` is by `key`, a point on P-256 or P-384, over the `hash` of a message: pairs of curve and hash that
+/// TLS 1.3 does not know and certificates use.
+#[cfg(all(feature = "alloc", feature = "p384"))]
+pub(crate) fn verify_hash(p384: bool, key: &[u8], hash: &[u8], signature: &[u8]) -> Option<()> {
+    use ecdsa::signature::hazmat::PrehashVerifier;
+    if p384 {
+        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
+        let signature = p384::ecdsa::Signature::from_slice(&der::parse_signature::<96>(signature)?).ok()?;
+        key.verify_prehash(hash, &signature).ok()
+    } else {
+        let key = ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
+        let signature = ecdsa::Signature::from_slice(&der::parse_signature::<64>(signature)?).ok()?;
+        key.verify_prehash(hash, &signature).ok()
+    }
+}
+
 /// The secret half of a key exchange; wiped when dropped.
 pub enum EphemeralKey {
     /// X25519.
     X25519(x25519_dalek::StaticSecret),
     /// P-256.
     P256(p256::SecretKey),
+    /// P-384.
+    #[cfg(feature = "p384")]
+    P384(p384::SecretKey),
+    /// X25519MLKEM768.
+    #[cfg(feature = "post-quantum")]
+    Hybrid(HybridKey),
 }
 
 impl KeyExchange for EphemeralKey {
@@ -186,15 +273,24 @@ impl KeyExchange for EphemeralKey {
         match self {
             Self::X25519(_) => NamedGroup::X25519,
             Self::P256(_) => NamedGroup::SECP256R1,
+            #[cfg(feature = "p384")]
+            Self::P384(_) => NamedGroup::SECP384R1,
+            #[cfg(feature = "post-quantum")]
+            Self::Hybrid(_) => NamedGroup::X25519MLKEM768,
         }
     }
-    fn public(&self, out: &mut [u8; MAX_KEY_SHARE]) -> usize {
-        fn write(out: &mut [u8; MAX_KEY_SHARE], bytes: &[u8]) -> usize {
-            out.iter_mut().zip(bytes).map(|(place, byte)| *place = *byte).count()
+    fn public(&self, out: &mut [u8]) -> Option<usize> {
+        fn write(out: &mut [u8], bytes: &[u8]) -> Option<usize> {
+            out.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            Some(bytes.len())
         }
         match self {
             Self::X25519(key) => write(out, x25519_dalek::PublicKey::from(key).as_bytes()),
             Self::P256(key) => write(out, key.public_key().to_sec1_point(false).as_bytes()),
+            #[cfg(feature = "p384")]
+            Self::P384(key) => write(out, key.public_key().to_sec1_point(false).as_bytes()),
+            #[cfg(feature = "post-quantum")]
+            Self::Hybrid(key) => key.public(out),
         }
     }
     fn agree(&self, peer: &[u8]) -> Option<Secret> {
@@ -213,6 +309,14 @@ impl KeyExchange for EphemeralKey {
                 let peer = p256::PublicKey::from_sec1_bytes(peer).ok()?;
                 Some(Secret::new(key.diffie_hellman(&peer).raw_secret_bytes()))
             }
+            #[cfg(feature = "p384")]
+            Self::P384(key) => {
+                let peer = Some(peer).filter(|peer| peer.len() == 97 && peer.first() == Some(&4))?;
+                let peer = p384::PublicKey::from_sec1_bytes(peer).ok()?;
+                Some(Secret::new(key.diffie_hellman(&peer).raw_secret_bytes()))
+            }
+            #[cfg(feature = "post-quantum")]
+            Self::Hybrid(key) => key.agree(peer),
         }
     }
 }
@@ -221,6 +325,9 @@ impl KeyExchange for EphemeralKey {
 pub enum PrivateKey {
     /// ECDSA over P-256; nonces are made as RFC 6979 says, so signing needs no randomness.
     EcdsaP256(ecdsa::SigningKey),
+    /// ECDSA over P-384, the same.
+    #[cfg(feature = "p384")]
+    EcdsaP384(p384::ecdsa::SigningKey),
     /// Ed25519.
     Ed25519(ed25519_dalek::SigningKey),
 }
@@ -232,7 +339,12 @@ impl PrivateKey {
         let (kind, secret) = der::private_key(der)?;
         Some(match kind {
             KeyKind::EcdsaP256 => Self::EcdsaP256(ecdsa::SigningKey::from_slice(secret).ok()?),
-            KeyKind::Ed25519 => Self::Ed25519(secret.into()),
+            #[cfg(feature = "p384")]
+            KeyKind::EcdsaP384 => Self::EcdsaP384(p384::ecdsa::SigningKey::from_slice(secret).ok()?),
+            KeyKind::Ed25519 => Self::Ed25519(ed25519_dalek::SigningKey::from_bytes(secret.try_into().ok()?)),
+            // Signing in a time that does not tell the key is more than the crate promises.
+            #[cfg(feature = "rsa")]
+            KeyKind::Rsa => return None,
         })
     }
 }
@@ -241,6 +353,8 @@ impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::EcdsaP256(_) => "PrivateKey(ECDSA P-256)",
+            #[cfg(feature = "p384")]
+            Self::EcdsaP384(_) => "PrivateKey(ECDSA P-384)",
             Self::Ed25519(_) => "PrivateKey(Ed25519)",
         })
     }
@@ -250,6 +364,8 @@ impl Signer for PrivateKey {
     fn schemes(&self) -> &[SignatureScheme] {
         match self {
             Self::EcdsaP256(_) => &[SignatureScheme::ECDSA_SECP256R1_SHA256],
+            #[cfg(feature = "p384")]
+            Self::EcdsaP384(_) => &[SignatureScheme::ECDSA_SECP384R1_SHA384],
             Self::Ed25519(_) => &[SignatureScheme::ED25519],
         }
     }
@@ -257,7 +373,13 @@ impl Signer for PrivateKey {
         match (self, scheme) {
             (Self::EcdsaP256(key), SignatureScheme::ECDSA_SECP256R1_SHA256) => {
                 let signature: ecdsa::Signature = ecdsa::signature::Signer::try_sign(key, message).ok()?;
-                der::emit_signature(&signature.to_bytes().into(), out)
+                der::emit_signature(&signature.to_bytes(), out)
+            }
+            #[cfg(feature = "p384")]
+            (Self::EcdsaP384(key), SignatureScheme::ECDSA_SECP384R1_SHA384) => {
+                let signature: p384::ecdsa::Signature =
+                    ecdsa::signature::Signer::try_sign(key, message).ok()?;
+                der::emit_signature(&signature.to_bytes(), out)
             }
             (Self::Ed25519(key), SignatureScheme::ED25519) => {
                 let signature = ed25519_dalek::Signer::try_sign(key, message).ok()?.to_bytes();

@@ -1,19 +1,22 @@
 use core::{fmt, ops::Deref};
 use zeroize::Zeroize;
 
-/// Up to 48 bytes that are wiped when dropped and never printed.
+/// A shared secret of X25519MLKEM768.
+const MAX: usize = 64;
+
+/// Up to 64 bytes that are wiped when dropped and never printed.
 #[derive(Clone)]
 pub struct Secret {
-    bytes: [u8; 48],
+    bytes: [u8; MAX],
     len: u8,
 }
 
 impl Secret {
-    /// As many zeros, at most 48.
+    /// As many zeros, at most 64.
     pub const fn zeros(len: usize) -> Self {
-        Self { bytes: [0; 48], len: if len > 48 { 48 } else { len as u8 } }
+        Self { bytes: [0; MAX], len: if len > MAX { MAX as u8 } else { len as u8 } }
     }
-    /// A copy of `bytes`; what is beyond 48 is cut off.
+    /// A copy of `bytes`; what is beyond 64 is cut off.
     pub fn new(bytes: &[u8]) -> Self {
         let mut secret = Self::zeros(bytes.len());
         for (place, byte) in secret.bytes.iter_mut().zip(bytes) {

@@ -56,8 +56,12 @@ pub struct NamedGroup(pub u16);
 impl NamedGroup {
     /// NIST P-256.
     pub const SECP256R1: Self = Self(0x0017);
+    /// NIST P-384.
+    pub const SECP384R1: Self = Self(0x0018);
     /// X25519 (RFC 7748).
     pub const X25519: Self = Self(0x001d);
+    /// ML-KEM-768 and X25519 together (draft-ietf-tls-ecdhe-mlkem).
+    pub const X25519MLKEM768: Self = Self(0x11ec);
 }
 
 /// A signature scheme (RFC 8446 section 4.2.3).
@@ -67,6 +71,25 @@ pub struct SignatureScheme(pub u16);
 impl SignatureScheme {
     /// ECDSA over P-256 with SHA-256.
     pub const ECDSA_SECP256R1_SHA256: Self = Self(0x0403);
+    /// ECDSA over P-384 with SHA-384.
+    pub const ECDSA_SECP384R1_SHA384: Self = Self(0x0503);
+    /// RSASSA-PSS with SHA-256 and a key that is for RSA of any kind.
+    pub const RSA_PSS_RSAE_SHA256: Self = Self(0x0804);
+    /// The same with SHA-384.
+    pub const RSA_PSS_RSAE_SHA384: Self = Self(0x0805);
+    /// The same with SHA-512.
+    pub const RSA_PSS_RSAE_SHA512: Self = Self(0x0806);
+    /// RSASSA-PKCS1-v1_5 with SHA-256: in certificates only (RFC 8446 section 4.2.3).
+    pub const RSA_PKCS1_SHA256: Self = Self(0x0401);
+    /// The same with SHA-384.
+    pub const RSA_PKCS1_SHA384: Self = Self(0x0501);
+    /// The same with SHA-512.
+    pub const RSA_PKCS1_SHA512: Self = Self(0x0601);
     /// Ed25519 (RFC 8032).
     pub const ED25519: Self = Self(0x0807);
+
+    /// Whether TLS 1.3 allows it in a CertificateVerify.
+    pub const fn signs_handshakes(self) -> bool {
+        !matches!(self, Self::RSA_PKCS1_SHA256 | Self::RSA_PKCS1_SHA384 | Self::RSA_PKCS1_SHA512)
+    }
 }

@@ -28,24 +28,69 @@ fn every_suite_opens_what_it_seals_and_nothing_else() {
 #[test]
 fn both_sides_of_each_group_agree() {
     for group in RustCrypto.groups() {
-        let (a, b) = (
-            RustCrypto.key_exchange(*group, &[1; 32]).unwrap(),
-            RustCrypto.key_exchange(*group, &[2; 32]).unwrap(),
-        );
-        let mut public = [0; MAX_KEY_SHARE];
-        let len = b.public(&mut public);
-        let shared = a.agree(&public[..len]).unwrap();
-        let len = a.public(&mut public);
-        assert_eq!(*b.agree(&public[..len]).unwrap(), *shared);
+        let client = RustCrypto.key_exchange(*group, &[1; 32]).unwrap();
+        let (mut public, mut answer) = ([0; MAX_KEY_SHARE], [0; MAX_KEY_SHARE]);
+        let len = client.public(&mut public).unwrap();
+        assert_eq!((client.group(), client.public(&mut [0; 31])), (*group, None));
+        let ours = &public[..len];
+        let (len, shared) = RustCrypto.answer(*group, &[2; 32], ours, &mut answer).unwrap();
+        assert_eq!(*client.agree(&answer[..len]).unwrap(), *shared);
+        assert!(RustCrypto.answer(*group, &[2; 32], ours, &mut [0; 31]).is_none());
         // Points of small order, points that are none, other lengths.
-        for bad in [&[0; 32][..], &[4; 65], &[], &public[..len - 1]] {
-            assert!(a.agree(bad).is_none(), "{group:?} {bad:?}");
+        for bad in [&[0; 32][..], &[4; 65], &[4; 97], &[], &answer[..len - 1], &[255; 1_216]] {
+            assert!(client.agree(bad).is_none(), "{group:?} {bad:?}");
+            assert!(RustCrypto.answer(*group, &[2; 32], bad, &mut [0; MAX_KEY_SHARE]).is_none());
         }
     }
 }
 
+#[cfg(feature = "post-quantum")]
+#[test]
+fn both_parts_of_the_hybrid_share_count() {
+    let group = NamedGroup::X25519MLKEM768;
+    let client = RustCrypto.key_exchange(group, &[1; 32]).unwrap();
+    let (mut public, mut answer) = ([0; MAX_KEY_SHARE], [0; MAX_KEY_SHARE]);
+    assert_eq!(client.public(&mut public), Some(1_184 + 32));
+    let (len, shared) = RustCrypto.answer(group, &[2; 32], &public, &mut answer).unwrap();
+    assert_eq!((len, shared.len()), (1_088 + 32, 64));
+    for (index, changed) in [(0, 0..32), (1_100, 32..64)] {
+        let mut other = answer;
+        other[index] ^= 1;
+        let secret = client.agree(&other[..len]).unwrap();
+        assert_ne!(secret[changed.clone()], shared[changed]);
+    }
+    // The point of small order hides behind a good ciphertext.
+    answer[1_088..].fill(0);
+    assert!(client.agree(&answer[..len]).is_none());
+    // A number of the encapsulation key that is not reduced.
+    public[..3].fill(0xff);
+    assert!(RustCrypto.answer(group, &[2; 32], &public, &mut answer).is_none());
+}
+
+#[cfg(feature = "rsa")]
+#[test]
+fn signatures_by_rsa_verify() {
+    // Made with `openssl dgst -sign`, of `message`.
+    let spki = subject_public_key_info(include_bytes!("../../tests/keys/rsa.der")).unwrap();
+    for (scheme, signature) in [
+        (SignatureScheme::RSA_PSS_RSAE_SHA256, &include_bytes!("../../tests/keys/rsa.pss256.signature")[..]),
+        (SignatureScheme::RSA_PSS_RSAE_SHA384, include_bytes!("../../tests/keys/rsa.pss384.signature")),
+        (SignatureScheme::RSA_PSS_RSAE_SHA512, include_bytes!("../../tests/keys/rsa.pss512.signature")),
+        (SignatureScheme::RSA_PKCS1_SHA256, include_bytes!("../../tests/keys/rsa.pkcs1.signature")),
+    ] {
+        for other in RustCrypto.signature_schemes() {
+            assert_eq!(RustCrypto.verify(*other, spki, b"message", signature), *other == scheme, "{other:?}");
+        }
+        assert!(!RustCrypto.verify(scheme, spki, b"messagE", signature));
+        let mut signature = signature.to_vec();
+        signature[100] ^= 1;
+        assert!(!RustCrypto.verify(scheme, spki, b"message", &signature));
+    }
+    assert!(PrivateKey::from_der(include_bytes!("../../tests/keys/rsa.pkcs8.der")).is_none());
+}
+
 // Made with OpenSSL 3.0: `openssl genpkey`, `openssl ec`, `openssl req -x509`.
-fn keys() -> [(SignatureScheme, &'static [u8], &'static [u8]); 3] {
+fn keys() -> [(SignatureScheme, &'static [u8], &'static [u8]); 4] {
     [
         (
             SignatureScheme::ECDSA_SECP256R1_SHA256,
@@ -56,6 +101,11 @@ fn keys() -> [(SignatureScheme, &'static [u8], &'static [u8]); 3] {
             SignatureScheme::ECDSA_SECP256R1_SHA256,
             include_bytes!("../../tests/keys/p256.sec1.der"),
             include_bytes!("../../tests/keys/p256.der"),
+        ),
+        (
+            SignatureScheme::ECDSA_SECP384R1_SHA384,
+            include_bytes!("../../tests/keys/p384.pkcs8.der"),
+            include_bytes!("../../tests/keys/p384.der"),
         ),
         (
             SignatureScheme::ED25519,
@@ -72,7 +122,7 @@ fn signatures_verify_with_the_certificate_of_the_key() {
         assert_eq!(key.schemes(), [scheme]);
         let spki = subject_public_key_info(certificate).unwrap();
         for message in 0..50_u8 {
-            let mut signature = [0; 80];
+            let mut signature = [0; 104];
             let len = key.sign(scheme, &[message], &mut signature).unwrap();
             assert!(RustCrypto.verify(scheme, spki, &[message], &signature[..len]));
             assert!(!RustCrypto.verify(scheme, spki, &[message + 1], &signature[..len]));
@@ -90,10 +140,10 @@ fn a_signature_of_odd_shape_survives_der() {
         (numbers[0], numbers[32]) = (r, s);
         let mut out = [0; 72];
         let len = der::emit_signature(&numbers, &mut out).unwrap();
-        assert_eq!(der::parse_signature(&out[..len]), Some(numbers));
+        assert_eq!(der::parse_signature::<64>(&out[..len]), Some(numbers));
     }
     for bad in [&[0x30, 6, 2, 1, 0x81, 2, 1, 1][..], &[0x30, 7, 2, 2, 0, 1, 2, 1, 1], &[0x30, 0]] {
-        assert_eq!(der::parse_signature(bad), None);
+        assert_eq!(der::parse_signature::<64>(bad), None);
     }
 }
 
@@ -102,7 +152,7 @@ proptest! {
     fn any_bytes_are_some_key_or_none(bytes: Vec<u8>, at: prop::sample::Index, byte: u8) {
         let _ = PrivateKey::from_der(&bytes);
         let _ = subject_public_key_info(&bytes);
-        let _ = der::parse_signature(&bytes);
+        let _ = der::parse_signature::<64>(&bytes);
         let _ = der::public_key(&bytes);
         for (_, key, certificate) in keys() {
             let mut key = key.to_vec();

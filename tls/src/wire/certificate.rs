@@ -1,5 +1,5 @@
 //! Certificate and CertificateVerify: RFC 8446 sections 4.4.2 and 4.4.3.
-use super::{Extensions, Malformed, NoRoom, Reader, Writer};
+use super::{ExtensionType, Extensions, Malformed, NoRoom, Reader, Writer};
 
 /// A Certificate message.
 #[derive(Clone, Copy, Debug)]
@@ -36,18 +36,38 @@ impl<'a> CertificateList<'a> {
     pub const fn entries(&self) -> CertificateEntries<'a> {
         CertificateEntries(Reader::new(self.list))
     }
-    /// Writes a body: an empty context and a chain of DER certificates without extensions.
+    /// Writes a body: a context and a chain of DER certificates, with an OCSP response (RFC 6960, DER) for the first
+    /// if there is one.
     ///
     /// # Errors
     /// No room.
-    pub fn emit(out: &mut Writer<'_>, chain: &[&[u8]]) -> Result<(), NoRoom> {
-        out.u8(0)?;
+    pub fn emit(
+        out: &mut Writer<'_>,
+        context: &[u8],
+        chain: &[&[u8]],
+        ocsp: Option<&[u8]>,
+    ) -> Result<(), NoRoom> {
+        let block = out.block(1)?;
+        out.bytes(context)?;
+        out.end(block)?;
         let list = out.block(3)?;
+        let mut response = ocsp;
         for certificate in chain {
             let entry = out.block(3)?;
             out.bytes(certificate)?;
             out.end(entry)?;
-            out.u16(0)?;
+            let extensions = out.block(2)?;
+            if let Some(response) = response.take() {
+                out.u16(ExtensionType::STATUS_REQUEST.0)?;
+                let data = out.block(2)?;
+                // ocsp
+                out.u8(1)?;
+                let status = out.block(3)?;
+                out.bytes(response)?;
+                out.end(status)?;
+                out.end(data)?;
+            }
+            out.end(extensions)?;
         }
         out.end(list)
     }

@@ -8,6 +8,8 @@ pub struct ExtensionType(pub u16);
 impl ExtensionType {
     /// RFC 6066 section 3.
     pub const SERVER_NAME: Self = Self(0);
+    /// RFC 6066 section 8: an OCSP response with the certificate.
+    pub const STATUS_REQUEST: Self = Self(5);
     /// Section 4.2.7.
     pub const SUPPORTED_GROUPS: Self = Self(10);
     /// Section 4.2.3.
@@ -26,6 +28,8 @@ impl ExtensionType {
     pub const COOKIE: Self = Self(44);
     /// Section 4.2.9.
     pub const PSK_KEY_EXCHANGE_MODES: Self = Self(45);
+    /// Section 4.2.4.
+    pub const CERTIFICATE_AUTHORITIES: Self = Self(47);
     /// Section 4.2.8.
     pub const KEY_SHARE: Self = Self(51);
 }
@@ -186,5 +190,46 @@ impl<'a> ProtocolNames<'a> {
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         let mut reader = Reader::new(self.0);
         core::iter::from_fn(move || reader.vector8().ok())
+    }
+}
+
+/// The identities and binders of a ClientHello's `pre_shared_key` (RFC 8446 section 4.2.11).
+#[derive(Clone, Copy, Debug)]
+pub struct OfferedPsks<'a> {
+    identities: Reader<'a>,
+    binders: Reader<'a>,
+    /// Bytes at the end of the ClientHello that the binders do not cover: themselves and their length.
+    pub binders_len: usize,
+}
+
+impl<'a> OfferedPsks<'a> {
+    /// Checks the extension's data.
+    ///
+    /// # Errors
+    /// They are not as many identities as binders, one or more; an identity is empty, a binder shorter than 32 bytes.
+    pub fn parse(data: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(data);
+        let identities = Reader::new(reader.vector16()?);
+        let binders_len = reader.rest().len();
+        let binders = Reader::new(reader.vector16()?);
+        reader.end()?;
+        let (mut identity, mut binder) = (identities, binders);
+        while !identity.is_empty() {
+            if identity.vector16()?.is_empty() || identity.take(4)?.is_empty() || binder.vector8()?.len() < 32
+            {
+                return Err(Malformed);
+            }
+        }
+        binder.end()?;
+        if identities.is_empty() { Err(Malformed) } else { Ok(Self { identities, binders, binders_len }) }
+    }
+    /// Identity, obfuscated age in milliseconds and binder of each.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], u32, &'a [u8])> + Clone {
+        let (mut identities, mut binders) = (self.identities, self.binders);
+        core::iter::from_fn(move || {
+            let identity = identities.vector16().ok()?;
+            let age = u32::from_be_bytes(*identities.array().ok()?);
+            Some((identity, age, binders.vector8().ok()?))
+        })
     }
 }

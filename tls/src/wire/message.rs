@@ -1,5 +1,5 @@
 //! Handshake messages: RFC 8446 section 4.
-use super::Reader;
+use super::{Extensions, Malformed, Reader};
 
 /// What a handshake message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,5 +52,39 @@ impl<'a> Message<'a> {
         let mut reader = Reader::new(bytes);
         reader.u8().ok()?;
         Some(4 + reader.u24().ok()?)
+    }
+}
+
+/// A NewSessionTicket (RFC 8446 section 4.6.1).
+#[derive(Clone, Copy, Debug)]
+pub struct NewSessionTicket<'a> {
+    /// Seconds for which it is good.
+    pub ticket_lifetime: u32,
+    /// Hides its age.
+    pub ticket_age_add: u32,
+    /// Makes its key another than that of other tickets.
+    pub ticket_nonce: &'a [u8],
+    /// The ticket.
+    pub ticket: &'a [u8],
+    /// The extensions.
+    pub extensions: Extensions<'a>,
+}
+
+impl<'a> NewSessionTicket<'a> {
+    /// Reads the body of a NewSessionTicket message.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(body);
+        let ticket_lifetime = u32::from_be_bytes(*reader.array()?);
+        let ticket_age_add = u32::from_be_bytes(*reader.array()?);
+        let (ticket_nonce, ticket) = (reader.vector8()?, reader.vector16()?);
+        let extensions = Extensions::parse(reader.vector16()?)?;
+        reader.end()?;
+        if ticket.is_empty() {
+            return Err(Malformed);
+        }
+        Ok(Self { ticket_lifetime, ticket_age_add, ticket_nonce, ticket, extensions })
     }
 }

@@ -8,9 +8,9 @@ mod record;
 mod writer;
 
 pub use certificate::{CertificateEntries, CertificateList, CertificateVerify};
-pub use extension::{Extension, ExtensionType, Extensions, KeyShares, ProtocolNames, U16List};
+pub use extension::{Extension, ExtensionType, Extensions, KeyShares, OfferedPsks, ProtocolNames, U16List};
 pub use hello::{ClientHello, HELLO_RETRY_REQUEST, ServerHello};
-pub use message::{HandshakeType, Message};
+pub use message::{HandshakeType, Message, NewSessionTicket};
 pub use reader::Reader;
 pub use record::{ContentType, MAX_CIPHERTEXT, MAX_PLAINTEXT, RECORD_HEADER, RecordHeader, RecordOverflow};
 pub use writer::{Block, Writer};

@@ -47,13 +47,16 @@ fn extensions_come_once() {
 fn a_chain_is_read_as_it_was_written() {
     let mut out = vec![0; 1000];
     let mut writer = Writer::new(&mut out);
-    CertificateList::emit(&mut writer, &[b"leaf", &[7; 300]]).unwrap();
+    CertificateList::emit(&mut writer, &[], &[b"leaf", &[7; 300]], None).unwrap();
     let list = CertificateList::parse(writer.since(0)).unwrap();
     let chain: Vec<_> = list.entries().map(|(der, _)| der).collect();
     assert_eq!(chain, [&b"leaf"[..], &[7; 300]]);
     let len = writer.len();
     for short in 0..len {
-        assert!(CertificateList::emit(&mut Writer::new(&mut vec![0; short]), &[b"leaf", &[7; 300]]).is_err());
+        assert!(
+            CertificateList::emit(&mut Writer::new(&mut vec![0; short]), &[], &[b"leaf", &[7; 300]], None)
+                .is_err()
+        );
         assert!(CertificateList::parse(&out[..short]).is_err());
     }
 }

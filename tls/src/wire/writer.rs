@@ -32,6 +32,14 @@ impl<'a> Writer<'a> {
     pub fn since(&self, from: usize) -> &[u8] {
         self.out.get(from..self.len).unwrap_or_default()
     }
+    /// The last `len` bytes that were written, to be written again.
+    ///
+    /// # Errors
+    /// Fewer were.
+    pub fn last(&mut self, len: usize) -> Result<&mut [u8], NoRoom> {
+        let from = self.len.checked_sub(len).ok_or(NoRoom)?;
+        self.out.get_mut(from..self.len).ok_or(NoRoom)
+    }
     /// Room for `len` bytes, for the caller to fill.
     ///
     /// # Errors

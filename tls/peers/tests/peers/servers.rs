@@ -1,7 +1,7 @@
 //! Our client against other people's servers.
 use crate::ours::{
     BOTH, ED25519_CERTIFICATE, ED25519_KEY, GROUPS, Only, P256_CERTIFICATE, P256_KEY, PATIENCE, Random,
-    SUITES,
+    SUITES, only,
 };
 use airglow_tls::{
     Alert, BUFFER, ClientConfig, Connection, Error, Event, PinnedKeys,
@@ -31,8 +31,10 @@ fn ask(
     enough: usize,
 ) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
     let pins = [pin(certificate)];
-    let config =
-        ClientConfig { provider, verifier: PinnedKeys(&pins), protocols: &[b"capitals", b"http/1.1"] };
+    let config = ClientConfig {
+        protocols: &[b"capitals", b"http/1.1"],
+        ..ClientConfig::new(provider, PinnedKeys(&pins))
+    };
     let mut tls =
         Connection::client(&config, "localhost", &Random, vec![0; BUFFER], vec![0; 17_000]).unwrap();
     let mut stream = TcpStream::connect(addr).unwrap();
@@ -113,7 +115,7 @@ fn openssl_with_every_suite_group_and_signature() {
         for suite in SUITES {
             for groups in GROUPS {
                 let answer =
-                    ask(addr, Only(suite, groups), certificate, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
+                    ask(addr, only(suite, groups), certificate, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
                 let (answer, protocol) = answer.unwrap();
                 let answer = String::from_utf8_lossy(&answer).into_owned();
                 assert!(answer.contains("TLSv1.3") && answer.contains("</HTML>"), "{answer}");
@@ -127,17 +129,17 @@ fn openssl_with_every_suite_group_and_signature() {
 fn openssl_asks_again_and_for_a_certificate() {
     let (_server, addr) = openssl("s-retry", P256_CERTIFICATE, P256_KEY, "-www -groups P-256 -verify 1");
     // Our first share is for X25519.
-    let answer = ask(addr, Only(SUITES[1], BOTH), P256_CERTIFICATE, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
+    let answer = ask(addr, only(SUITES[1], BOTH), P256_CERTIFICATE, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
     assert!(String::from_utf8_lossy(&answer.unwrap().0).contains("TLSv1.3"));
 }
 
 #[test]
 fn openssl_is_refused() {
     let (_server, addr) = openssl("s-pin", P256_CERTIFICATE, P256_KEY, "-www");
-    let other = ask(addr, Only(SUITES[0], BOTH), ED25519_CERTIFICATE, b"", 0);
+    let other = ask(addr, only(SUITES[0], BOTH), ED25519_CERTIFICATE, b"", 0);
     assert_eq!(other, Err(Error::Sent(Alert::UNKNOWN_CA)));
     let (_server, addr) = openssl("s-old", P256_CERTIFICATE, P256_KEY, "-www -tls1_2");
-    let old = ask(addr, Only(SUITES[0], BOTH), P256_CERTIFICATE, b"", 0);
+    let old = ask(addr, only(SUITES[0], BOTH), P256_CERTIFICATE, b"", 0);
     assert_eq!(old, Err(Error::Received(Alert::PROTOCOL_VERSION)));
 }
 
@@ -165,7 +167,7 @@ fn rustls_echoes_half_a_megabyte() {
                 assert_eq!(stream.read(&mut [0; 9]).unwrap(), 0);
             });
             let question: Vec<u8> = (0..500_000_u32).map(|index| (index * 3) as u8).collect();
-            let (answer, _) = ask(addr, Only(suite, BOTH), certificate, &question, question.len()).unwrap();
+            let (answer, _) = ask(addr, only(suite, BOTH), certificate, &question, question.len()).unwrap();
             assert!(answer == question);
             server.join().unwrap();
         }

@@ -2,7 +2,7 @@
 use airglow_device::Entropy;
 use airglow_tls::{
     BUFFER, Certificate, Connection, Error, Event, ServerConfig,
-    crypto::{CipherSuite, NamedGroup, PrivateKey, Provider, RustCrypto, Secret, SignatureScheme},
+    crypto::{CipherSuite, NamedGroup, PrivateKey, Restricted, RustCrypto},
 };
 use std::{
     fs::File,
@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-pub const P256_CERTIFICATE: &[u8] = include_bytes!("../keys/p256.der");
-pub const ED25519_CERTIFICATE: &[u8] = include_bytes!("../keys/ed25519.der");
-pub const P256_KEY: &[u8] = include_bytes!("../keys/p256.pkcs8.der");
-pub const ED25519_KEY: &[u8] = include_bytes!("../keys/ed25519.pkcs8.der");
+pub const P256_CERTIFICATE: &[u8] = include_bytes!("../../../tests/keys/p256.der");
+pub const ED25519_CERTIFICATE: &[u8] = include_bytes!("../../../tests/keys/ed25519.der");
+pub const P256_KEY: &[u8] = include_bytes!("../../../tests/keys/p256.pkcs8.der");
+pub const ED25519_KEY: &[u8] = include_bytes!("../../../tests/keys/ed25519.pkcs8.der");
 
 /// No test may wait longer for a peer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,36 +28,10 @@ impl Entropy for Random {
 }
 
 /// [`RustCrypto`] with one suite and some groups only.
-pub struct Only(pub &'static [CipherSuite], pub &'static [NamedGroup]);
+pub type Only = Restricted<RustCrypto>;
 
-impl Provider for Only {
-    type Transcript = <RustCrypto as Provider>::Transcript;
-    type Aead = <RustCrypto as Provider>::Aead;
-    type KeyExchange = <RustCrypto as Provider>::KeyExchange;
-    fn cipher_suites(&self) -> &[CipherSuite] {
-        self.0
-    }
-    fn groups(&self) -> &[NamedGroup] {
-        self.1
-    }
-    fn signature_schemes(&self) -> &[SignatureScheme] {
-        RustCrypto.signature_schemes()
-    }
-    fn hash(&self, hash: airglow_tls::crypto::Hash) -> Self::Transcript {
-        RustCrypto.hash(hash)
-    }
-    fn hmac(&self, hash: airglow_tls::crypto::Hash, key: &[u8], parts: &[&[u8]]) -> Secret {
-        RustCrypto.hmac(hash, key, parts)
-    }
-    fn aead(&self, suite: CipherSuite, key: &[u8]) -> Option<Self::Aead> {
-        RustCrypto.aead(suite, key)
-    }
-    fn key_exchange(&self, group: NamedGroup, random: &[u8; 32]) -> Option<Self::KeyExchange> {
-        RustCrypto.key_exchange(group, random)
-    }
-    fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        RustCrypto.verify(scheme, spki, message, signature)
-    }
+pub const fn only(cipher_suites: &'static [CipherSuite], groups: &'static [NamedGroup]) -> Only {
+    Restricted { provider: RustCrypto, cipher_suites, groups }
 }
 
 pub const SUITES: [&[CipherSuite]; 3] = [
@@ -80,11 +54,13 @@ pub fn serve(provider: Only, count: usize) -> (SocketAddr, Receiver<Outcome>) {
         let (p256, ed25519) =
             (PrivateKey::from_der(P256_KEY).unwrap(), PrivateKey::from_der(ED25519_KEY).unwrap());
         let certificates = [
-            Certificate { chain: &[P256_CERTIFICATE], key: &p256, names: &["localhost", "p256.example"] },
-            Certificate { chain: &[ED25519_CERTIFICATE], key: &ed25519, names: &["ed25519.example"] },
+            Certificate::new(&[P256_CERTIFICATE], &p256, &["localhost", "p256.example"]),
+            Certificate::new(&[ED25519_CERTIFICATE], &ed25519, &["ed25519.example"]),
         ];
-        let config =
-            ServerConfig { provider, certificates: &certificates, protocols: &[b"http/1.1", b"capitals"] };
+        let config = ServerConfig {
+            protocols: &[b"http/1.1", b"capitals"],
+            ..ServerConfig::new(provider, &certificates)
+        };
         for _ in 0..count {
             let (stream, _) = listener.accept().unwrap();
             if sender.send(capitals(stream, &config)).is_err() {

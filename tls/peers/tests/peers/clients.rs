@@ -1,5 +1,5 @@
 //! Other people's clients against our server.
-use crate::ours::{BOTH, ED25519_CERTIFICATE, GROUPS, Only, P256_CERTIFICATE, PATIENCE, SUITES, serve};
+use crate::ours::{BOTH, ED25519_CERTIFICATE, GROUPS, P256_CERTIFICATE, PATIENCE, SUITES, only, serve};
 use airglow_tls::{Alert, Error};
 use std::{
     io::{Read, Write},
@@ -53,7 +53,7 @@ fn openssl_with_every_suite_group_and_signature() {
         let ca = pem(&format!("openssl-{name}"), der);
         for suite in SUITES {
             for groups in GROUPS {
-                let (addr, outcome) = serve(Only(suite, groups), 1);
+                let (addr, outcome) = serve(only(suite, groups), 1);
                 let arguments =
                     format!("-servername {name}.example -verify_hostname {name}.example -alpn capitals");
                 let said = openssl(addr, &ca, &arguments, b"hello\n");
@@ -75,7 +75,7 @@ fn openssl_with_every_suite_group_and_signature() {
 fn openssl_after_a_hello_retry_request() {
     let ca = pem("openssl-retry", P256_CERTIFICATE);
     // It sends a share for the first of its groups only.
-    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    let (addr, outcome) = serve(only(SUITES[0], BOTH), 1);
     let said = openssl(addr, &ca, "-servername localhost -groups P-384:P-256 -msg", b"again\n");
     assert!(said.contains("AGAIN") && said.matches("ClientHello").count() == 2, "{said}");
     assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Ok(()));
@@ -85,7 +85,7 @@ fn openssl_after_a_hello_retry_request() {
 #[test]
 fn openssl_changes_keys() {
     let ca = pem("openssl-update", P256_CERTIFICATE);
-    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    let (addr, outcome) = serve(only(SUITES[0], BOTH), 1);
     // `K` alone on a line asks for new keys both ways, `k` for its own.
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", &addr.to_string(), "-CAfile"]).arg(&ca);
@@ -115,7 +115,7 @@ fn openssl_is_refused_what_we_do_not_speak() {
         ("-sigalgs RSA-PSS+SHA256", Alert::HANDSHAKE_FAILURE),
         ("-alpn h2", Alert::NO_APPLICATION_PROTOCOL),
     ] {
-        let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+        let (addr, outcome) = serve(only(SUITES[0], BOTH), 1);
         let said = openssl(addr, &ca, arguments, b"");
         assert!(said.contains(&format!("SSL alert number {}", alert.0)), "{arguments}: {said}");
         assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Err(Error::Sent(alert)), "{arguments}");
@@ -128,7 +128,7 @@ fn gnutls_with_every_suite_and_group() {
     let ca = pem("gnutls", P256_CERTIFICATE);
     for (suite, cipher) in SUITES.into_iter().zip(["AES-128-GCM", "AES-256-GCM", "CHACHA20-POLY1305"]) {
         for (groups, group) in GROUPS.into_iter().zip(["X25519", "SECP256R1"]) {
-            let (addr, outcome) = serve(Only(suite, groups), 1);
+            let (addr, outcome) = serve(only(suite, groups), 1);
             let mut command = Command::new("gnutls-cli");
             command.args(["--port", &addr.port().to_string(), "--alpn", "capitals", "--x509cafile"]).arg(&ca);
             let said = text(&run(command.arg("localhost"), b"hello\n"));
@@ -143,7 +143,7 @@ fn gnutls_with_every_suite_and_group() {
 #[test]
 fn curl_reads_the_answer() {
     let ca = pem("curl", P256_CERTIFICATE);
-    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    let (addr, outcome) = serve(only(SUITES[0], BOTH), 1);
     let mut command = Command::new("curl");
     command
         .args(["--silent", "--show-error", "--verbose", "--http0.9", "--max-time", "2", "--cacert"])
@@ -162,7 +162,7 @@ fn rustls_sends_a_megabyte_and_reads_it_back() {
     roots.add(P256_CERTIFICATE.into()).unwrap();
     let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     for suite in SUITES {
-        let (addr, outcome) = serve(Only(suite, BOTH), 1);
+        let (addr, outcome) = serve(only(suite, BOTH), 1);
         let mut socket = TcpStream::connect(addr).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut client =
@@ -189,7 +189,7 @@ fn a_stream_without_close_notify_was_cut_off() {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(P256_CERTIFICATE.into()).unwrap();
     let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let (addr, outcome) = serve(Only(SUITES[0], BOTH), 1);
+    let (addr, outcome) = serve(only(SUITES[0], BOTH), 1);
     let mut socket = TcpStream::connect(addr).unwrap();
     let mut client =
         rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();

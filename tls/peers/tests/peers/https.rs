@@ -45,9 +45,9 @@ fn curl_reads_pages_over_https() {
             let reactor = Reactor::new().unwrap();
             let tcp = HostTcp::new(&reactor);
             let key = PrivateKey::from_der(P256_KEY).unwrap();
-            let certificates = [Certificate { chain: &[P256_CERTIFICATE], key: &key, names: &["localhost"] }];
+            let certificates = [Certificate::new(&[P256_CERTIFICATE], &key, &["localhost"])];
             let config =
-                ServerConfig { provider: RustCrypto, certificates: &certificates, protocols: &[b"http/1.1"] };
+                ServerConfig { protocols: &[b"http/1.1"], ..ServerConfig::new(RustCrypto, &certificates) };
             block_on(&reactor, async {
                 let listener = tcp.listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
                 sender.send(listener.local().unwrap()).unwrap();

@@ -1,0 +1,145 @@
+//! The website over HTTPS, on host sockets and on a tap device, asked by curl and examined by sslscan and testssl.sh.
+//! Needs root, iproute2, curl, openssl, sslscan and testssl.sh: `cargo airglow test peers`.
+mod certificates;
+
+use airglow_testbed::{Namespace, Process, Said, veth};
+use certificates::Certificates;
+use std::{fs, time::Duration};
+
+const WEBSITE: &str = env!("CARGO_BIN_EXE_airglow-website");
+const TLS: [&str; 3] = ["tls=on", "hsts=on", "redirect=80"];
+
+struct Served {
+    client: Namespace,
+    website: Process,
+    certificates: Certificates,
+    _server: Option<Namespace>,
+}
+
+fn tap() -> Served {
+    let certificates = Certificates::new("tap", &["10.0.0.2", "fd00::2", "site.example"]);
+    let client = Namespace::new("https");
+    client.tap("tap0");
+    client.address("tap0", "10.0.0.1/24");
+    let own = ["net=tap", "device=tap0", "ipv4=10.0.0.2/24"];
+    let mut website = client.start(WEBSITE, &[&own[..], &TLS, &certificates.words()].concat());
+    website.wait_for("https://", Duration::from_secs(10));
+    Served { client, website, certificates, _server: None }
+}
+
+fn host_sockets() -> Served {
+    let certificates = Certificates::new("host", &["10.0.0.2"]);
+    let (client, server) = (Namespace::new("https-c"), Namespace::new("https-s"));
+    veth(&client, "c0", &server, "s0");
+    client.address("c0", "10.0.0.1/24");
+    server.address("s0", "10.0.0.2/24");
+    let mut website = server.start(WEBSITE, &[&["port=443"][..], &TLS, &certificates.words()].concat());
+    website.wait_for("https://", Duration::from_secs(10));
+    Served { client, website, certificates, _server: Some(server) }
+}
+
+impl Served {
+    fn curl(&self, arguments: &[&str]) -> Said {
+        let ca = self.certificates.path("ca.pem");
+        self.client.run("curl", &[&["-sv", "--max-time", "20", "--cacert", &ca], arguments].concat())
+    }
+}
+
+#[test]
+fn curl_reads_the_site_over_https() {
+    for served in [host_sockets(), tap()] {
+        let said = served.curl(&["https://10.0.0.2/"]);
+        assert!(said.stdout.contains("</html>"), "{said}\n{}", served.website.so_far());
+        for part in [
+            "TLSv1.3",
+            "SSL certificate verify ok",
+            "ALPN: server accepted http/1.1",
+            "< Strict-Transport-Security: max-age=31536000",
+        ] {
+            assert!(said.stderr.contains(part), "{part}: {said}");
+        }
+        let said = served.curl(&["-o", "/dev/null", "http://10.0.0.2/start.html?a=b"]);
+        assert!(said.stderr.contains("< Location: https://10.0.0.2/start.html?a=b"), "{said}");
+        let said = served.curl(&["-L", "http://10.0.0.2/"]);
+        assert!(said.stdout.contains("</html>") && said.stderr.contains("TLSv1.3"), "{said}");
+        // Without the authority, and by a name that the certificate does not have.
+        let said = served.client.run("curl", &["-sS", "--max-time", "20", "https://10.0.0.2/"]);
+        assert!(!said.success() && said.stderr.contains("certificate"), "{said}");
+        let said =
+            served.curl(&["--connect-to", "other.example::10.0.0.2:", "https://other.example/index.html"]);
+        assert!(!said.success(), "{said}");
+        // Many at once, whole.
+        let url = "https://10.0.0.2/sky.png";
+        let many: Vec<_> = (0..20).flat_map(|_| ["-o", "/dev/null", url]).collect();
+        let said = served.curl(&[&["-Z", "-w", "%{http_code} %{size_download}\n"][..], &many].concat());
+        let size = fs::metadata(concat!(env!("CARGO_MANIFEST_DIR"), "/site/sky.png")).unwrap().len();
+        assert_eq!(said.stdout.matches(&format!("200 {size}\n")).count(), 20, "{said}");
+    }
+}
+
+#[test]
+fn openssl_resumes_a_session_of_the_website_once() {
+    let served = tap();
+    let (ca, session) = (served.certificates.path("ca.pem"), served.certificates.path("session"));
+    let request = |file: &str| {
+        let script = format!(
+            "(printf 'GET /icon.svg HTTP/1.0\\r\\n\\r\\n'; sleep 1) | openssl s_client -connect 10.0.0.2:443 -CAfile {ca} \
+             -verify_return_error {file} {session} 2>&1"
+        );
+        served.client.run("sh", &["-c", &script])
+    };
+    let said = request("-sess_out");
+    assert!(said.stdout.contains("New, TLSv1.3") && said.stdout.contains("</svg>"), "{said}");
+    let said = request("-sess_in");
+    assert!(said.stdout.contains("Reused, TLSv1.3") && said.stdout.contains("</svg>"), "{said}");
+    let said = request("-sess_in");
+    assert!(said.stdout.contains("New, TLSv1.3") && said.stdout.contains("</svg>"), "{said}");
+}
+
+#[test]
+fn sslscan_finds_tls_1_3_only() {
+    let served = tap();
+    let said = served.client.run_for(
+        Duration::from_secs(120),
+        "sslscan",
+        &["--no-colour", "--no-check-certificate", "10.0.0.2:443"],
+    );
+    for version in ["SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2"] {
+        assert!(said.stdout.contains(&format!("{version:<8}  disabled")), "{version}: {said}");
+    }
+    assert!(said.stdout.contains("TLSv1.3   enabled"), "{said}");
+    for suite in ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"] {
+        assert!(said.stdout.contains(suite), "{said}");
+    }
+    assert!(!said.stdout.contains(" vulnerable to heartbleed\n") || said.stdout.contains("not vulnerable"), "{said}");
+}
+
+/// What testssl.sh rates above "info", and why it is so.
+const EXPLAINED: &[(&str, &str)] = &[];
+
+#[test]
+fn testssl_finds_nothing_that_is_not_explained() {
+    let served = tap();
+    let file = served.certificates.path("findings.json");
+    let ca = served.certificates.path("ca.pem");
+    let arguments = [
+        "--warnings", "off", "--color", "0", "--quiet", "--ip", "one", "--add-ca", &ca, "--jsonfile", &file,
+        "10.0.0.2:443",
+    ];
+    let said = served.client.run_for(Duration::from_secs(400), "testssl", &arguments);
+    let findings = fs::read_to_string(&file).unwrap_or_default();
+    let mut unexplained = Vec::new();
+    let mut count = 0;
+    for finding in findings.split('{').skip(1) {
+        let value = |key: &str| {
+            let rest = finding.split_once(&format!("\"{key}\""))?.1;
+            rest.split('"').nth(1)
+        };
+        let (Some(id), Some(severity)) = (value("id"), value("severity")) else { continue };
+        count += 1;
+        if !["OK", "INFO"].contains(&severity) && !EXPLAINED.iter().any(|(known, _)| *known == id) {
+            unexplained.push(format!("{id} {severity} {}", value("finding").unwrap_or_default()));
+        }
+    }
+    assert!(count > 50 && unexplained.is_empty(), "{count} findings; {unexplained:#?}\n{said}");
+}
