@@ -123,7 +123,7 @@ impl<P: Provider, const WORDS: usize> Tickets for TicketKeys<'_, P, WORDS> {
         let serves =
             |key: &Key<P, WORDS>| now.since(key.since) < self.lifetime && (key.issued as usize) < WORDS * 32;
         if !current.as_ref().is_some_and(serves) {
-            *previous = core::mem::replace(current, Some(self.key(now)?));
+            *previous = current.replace(self.key(now)?);
         }
         let key = current.as_mut()?;
         let mut state = Zeroizing::new([0; STATE]);

@@ -111,7 +111,10 @@ fn sslscan_finds_tls_1_3_only() {
     for suite in ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"] {
         assert!(said.stdout.contains(suite), "{said}");
     }
-    assert!(!said.stdout.contains(" vulnerable to heartbleed\n") || said.stdout.contains("not vulnerable"), "{said}");
+    assert!(
+        !said.stdout.contains(" vulnerable to heartbleed\n") || said.stdout.contains("not vulnerable"),
+        "{said}"
+    );
 }
 
 /// What testssl.sh rates above "info", and why it is so.
@@ -123,7 +126,17 @@ fn testssl_finds_nothing_that_is_not_explained() {
     let file = served.certificates.path("findings.json");
     let ca = served.certificates.path("ca.pem");
     let arguments = [
-        "--warnings", "off", "--color", "0", "--quiet", "--ip", "one", "--add-ca", &ca, "--jsonfile", &file,
+        "--warnings",
+        "off",
+        "--color",
+        "0",
+        "--quiet",
+        "--ip",
+        "one",
+        "--add-ca",
+        &ca,
+        "--jsonfile",
+        &file,
         "10.0.0.2:443",
     ];
     let said = served.client.run_for(Duration::from_secs(400), "testssl", &arguments);

@@ -144,3 +144,6 @@ impl<P: Provider> Provider for &P {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, feature = "std"))]
+mod wycheproof;

@@ -41,7 +41,8 @@ impl Certificates {
         ] {
             fs::write(folder.join(name), text).unwrap();
         }
-        let words = ["cert", "key"].map(|what| format!("{what}={}", folder.join(format!("{what}.pem")).display()));
+        let words =
+            ["cert", "key"].map(|what| format!("{what}={}", folder.join(format!("{what}.pem")).display()));
         Self { folder, words }
     }
     /// The boot parameters that name the files.
