@@ -22,6 +22,7 @@
 //! | zone files and zones | [`zone`] | `alloc` |
 //! | authoritative answers, zone transfers out | [`server`] | `alloc` |
 //! | zones kept from elsewhere: AXFR, IXFR, NOTIFY, timers, catalogs | [`secondary`] | `alloc` |
+//! | dynamic updates, and a journal of them on a disk | [`update`], [`journal`] | `alloc` |
 //! | the server over any UDP and any byte stream | [`shell`] | `alloc` |
 //!
 //! # How a reply comes about
@@ -38,11 +39,15 @@ extern crate std;
 
 mod error;
 #[cfg(feature = "alloc")]
+pub mod journal;
+#[cfg(feature = "alloc")]
 pub mod secondary;
 #[cfg(feature = "alloc")]
 pub mod server;
 #[cfg(feature = "alloc")]
 pub mod shell;
+#[cfg(feature = "alloc")]
+pub mod update;
 pub mod wire;
 #[cfg(feature = "alloc")]
 pub mod zone;

@@ -1,10 +1,15 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
 mod replication;
+mod update;
 
 pub use replication::{Event, Failure, Replication};
+pub use update::{Updates, serve_udp_with_updates};
 
-use crate::server::{Now, Origin, Server, Transfer, Transport};
-use airglow_device::{Endpoint, Stream, Timer, Udp, WallClock};
+use crate::{
+    server::{Now, Origin, Server, Transfer, Transport},
+    wire::{Message, Opcode},
+};
+use airglow_device::{BlockDevice, Endpoint, Entropy, Stream, Timer, Udp, WallClock};
 use airglow_runtime::timeout;
 use alloc::vec::Vec;
 use core::{cell::RefCell, convert::Infallible, time::Duration};
@@ -63,8 +68,45 @@ pub async fn serve_udp<U: Udp>(
 /// # Errors
 /// Why it ended, unless the client closed it.
 pub async fn serve_stream(
+    stream: impl Stream,
+    server: &RefCell<Server<'_>>,
+    timer: &impl Timer,
+    wall_clock: &impl WallClock,
+    limits: &Limits,
+) -> Result<(), Ended> {
+    let respond = async |origin: &Origin<'_>, query: &[u8]| server.borrow_mut().respond_framed(origin, query);
+    serve_stream_by(stream, server, respond, timer, wall_clock, limits).await
+}
+
+/// As [`serve_stream`], with updates.
+///
+/// # Errors
+/// Why it ended, unless the client closed it.
+pub async fn serve_stream_with_updates<B: BlockDevice, E: Entropy>(
+    stream: impl Stream,
+    server: &RefCell<Server<'_>>,
+    updates: &Updates<'_, B, E>,
+    timer: &impl Timer,
+    wall_clock: &impl WallClock,
+    limits: &Limits,
+) -> Result<(), Ended> {
+    let respond = async |origin: &Origin<'_>, query: &[u8]| {
+        if Message::new(query).is_ok_and(|message| message.flags().opcode() == Opcode::UPDATE) {
+            let mut framed = alloc::vec![0; 2 + 4096];
+            let length = updates.respond(server, origin, query, framed.get_mut(2..)?).await?;
+            framed[..2].copy_from_slice(&(length as u16).to_be_bytes());
+            framed.truncate(2 + length);
+            return Some(framed);
+        }
+        server.borrow_mut().respond_framed(origin, query)
+    };
+    serve_stream_by(stream, server, respond, timer, wall_clock, limits).await
+}
+
+async fn serve_stream_by(
     mut stream: impl Stream,
     server: &RefCell<Server<'_>>,
+    respond: impl AsyncFn(&Origin<'_>, &[u8]) -> Option<Vec<u8>>,
     timer: &impl Timer,
     wall_clock: &impl WallClock,
     limits: &Limits,
@@ -92,7 +134,7 @@ pub async fn serve_stream(
             send_zone(&mut stream, transfer, timer, limits).await?;
             continue;
         }
-        let reply = server.borrow_mut().respond_framed(&origin, &query).ok_or(Ended::NoQuery)?;
+        let reply = respond(&origin, &query).await.ok_or(Ended::NoQuery)?;
         write(&mut stream, &reply, timer, limits).await?;
     }
 }

@@ -3,7 +3,7 @@ use airglow::{device::Timer, runtime::sleep};
 use airglow_dns::{
     server::Server,
     shell::Replication,
-    wire::NameBuf,
+    wire::{Name, NameBuf},
     zone::{self, Zone},
 };
 use std::{
@@ -52,6 +52,7 @@ pub(crate) async fn watch(
     origin: Option<NameBuf>,
     server: &RefCell<Server<'_>>,
     replication: &Replication<'_>,
+    changing: impl Fn(Name<'_>) -> bool,
 ) {
     let mut seen: Vec<_> = files.iter().map(|file| state(file)).collect();
     loop {
@@ -75,6 +76,17 @@ pub(crate) async fn watch(
                 sleep(timer, Duration::from_millis(50)).await;
             }
             match loading.join() {
+                // What clients have changed is not undone by an older file.
+                Ok(Ok(zone))
+                    if changing(zone.apex().name())
+                        && server
+                            .borrow()
+                            .zones()
+                            .get(zone.apex().name())
+                            .is_some_and(|now| !zone::is_newer(zone.serial(), now.serial())) =>
+                {
+                    log::warn!("{file}: serial {} is not newer than what is served", zone.serial());
+                }
                 Ok(Ok(zone)) => {
                     let apex = NameBuf::from_name(zone.apex().name());
                     log::info!("{file}: loaded again, serial {}", zone.serial());

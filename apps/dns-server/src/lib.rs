@@ -13,6 +13,8 @@
 //! | `catalog=ZONE@ADDRESS` | the same, and the zone is a catalog (RFC 9432): its members are kept from there too | none |
 //! | `notify=ADDRESS` | whom to tell of changed zones: `192.0.2.2:53`, `192.0.2.2@KEY`; repeatable with commas | nobody |
 //! | `reload=N` | every N seconds look whether zone files have changed, and load those that have (where there is a file system); replace a file by renaming another | never |
+//! | `update=ZONE@KEY` | who signs with KEY may change ZONE (RFC 2136); repeatable with commas | nobody |
+//! | `journal=FILE` | where changes are kept before they are answered: a file, made if it is not there, or a disk; without it they end with the process | none |
 //! | `cookies=off` | give no DNS cookies | on, the secret changed daily |
 //! | `rrl=N` | replies a second over UDP to one network and of one kind; one of two over that is sent truncated | no limit |
 #![cfg_attr(not(unix), no_std)]
@@ -23,6 +25,8 @@ extern crate alloc;
 #[cfg(unix)]
 mod files;
 mod peers;
+#[cfg(unix)]
+mod updates;
 
 use airglow::{
     device::{Entropy, Platform, Tcp, WallClock},
@@ -98,11 +102,15 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         let zone = zone::load("compiled in", text, &origin.unwrap_or(name), none);
         zones.insert(zone.map_err(|error| error.to_string())?);
     }
+    let report = |apex: Name<'_>, event: Event| log::info!("{apex}: {event}");
+    let replication = Replication::new(targets, Bounds::default(), platform.timer(), &report);
+    #[cfg(unix)]
+    let changed = |apex: Name<'_>| replication.changed(apex);
+    #[cfg(unix)]
+    let updates = updates::open(platform, parameters, &keys, &mut zones, &changed).await?;
     if let Some(word) = parameters.unknown() {
         return Err(format!("boot parameter `{word}`: nobody knows this word"));
     }
-    let report = |apex: Name<'_>, event: Event| log::info!("{apex}: {event}");
-    let replication = Replication::new(targets, Bounds::default(), platform.timer(), &report);
     let count = zones.len();
     let config = Config {
         nsid,
@@ -130,33 +138,44 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let reloading = async {
         #[cfg(unix)]
         if let Some(seconds) = reload.filter(|seconds| *seconds > 0) {
-            files::watch(
-                platform.timer(),
-                Duration::from_secs(seconds),
-                &files,
-                origin,
-                &server,
-                &replication,
-            )
-            .await;
+            let changing = |apex: Name<'_>| updates.as_ref().is_some_and(|updates| updates.covers(apex));
+            let pause = Duration::from_secs(seconds);
+            files::watch(platform.timer(), pause, &files, origin, &server, &replication, changing).await;
         }
         core::future::pending::<()>().await;
     };
     let _ = (reload, &files);
     let limits = Limits::default();
-    let streams = for_each_connection::<CONNECTIONS, _>(&listener, platform.timer(), async |stream| {
-        let served = serve_stream(stream, &server, platform.timer(), platform.wall_clock(), &limits).await;
+    let (timer, wall_clock) = (platform.timer(), platform.wall_clock());
+    let streams = for_each_connection::<CONNECTIONS, _>(&listener, timer, async |stream| {
+        #[cfg(unix)]
+        let served = match &updates {
+            Some(updates) => {
+                // An update may be as long as a message can be.
+                let limits = Limits { query: 65_535, ..limits };
+                serve_stream_with_updates(stream, &server, updates, timer, wall_clock, &limits).await
+            }
+            None => serve_stream(stream, &server, timer, wall_clock, &limits).await,
+        };
+        #[cfg(not(unix))]
+        let served = serve_stream(stream, &server, timer, wall_clock, &limits).await;
         if let Err(ended) = served {
             log::debug!("a connection ended: {ended:?}");
         }
     });
     let rotation = async {
         loop {
-            sleep(platform.timer(), COOKIE_SECRET).await;
+            sleep(timer, COOKIE_SECRET).await;
             server.borrow_mut().rotate_cookie_secret(random());
         }
     };
-    let datagrams = serve_udp(platform.udp(), port, &server, platform.timer(), platform.wall_clock());
+    let datagrams = async {
+        #[cfg(unix)]
+        if let Some(updates) = &updates {
+            return serve_udp_with_updates(udp, port, &server, updates, timer, wall_clock).await;
+        }
+        serve_udp(udp, port, &server, timer, wall_clock).await
+    };
     match select(datagrams, join(streams, join(rotation, join(replicating, reloading)))).await {
         Either::Left(Ok(never)) => match never {},
         Either::Left(Err(error)) => Err(format!("UDP port {port}: {error}")),
@@ -170,6 +189,8 @@ fn list<T: FromStr<Err: Display>>(key: &str, list: Option<&str>) -> Result<Vec<T
     words.map(|word| word.parse().map_err(|error| format!("boot parameter `{key}`: {error}"))).collect()
 }
 
+#[cfg(unix)]
+use airglow_dns::shell::{serve_stream_with_updates, serve_udp_with_updates};
 #[cfg(unix)]
 use files::read;
 

@@ -9,14 +9,17 @@ mod rate_limit;
 mod siphash;
 mod transfer;
 mod tsig;
+mod update;
 mod zones;
 
 pub use access::{NoPrefix, Prefix};
 pub use cookie::CookieSecrets;
 pub use notification::{Notification, Notified};
 pub use rate_limit::RateLimit;
+pub(crate) use siphash::siphash24;
 pub use transfer::Transfer;
 pub use tsig::{Exchange, Key, NoKey, Unbelieved};
+pub use update::UpdateRequest;
 pub use zones::Zones;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! SipHash-2-4 (Aumasson and Bernstein), the keyed hash of server cookies (RFC 9018 section 4.4) and of the rate limiter.
 
 /// SipHash-2-4 of `parts` one behind the other.
-pub(super) fn siphash24(key: &[u8; 16], parts: &[&[u8]]) -> u64 {
+pub(crate) fn siphash24(key: &[u8; 16], parts: &[&[u8]]) -> u64 {
     let (low, high) = key.split_at(8);
     let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
     let (k0, k1) = (word(low), word(high));

@@ -129,6 +129,13 @@ impl Zone {
         self.trim_history(bound);
     }
 
+    /// This zone as what `change` made of `before`, whose history it takes over as far as `bound` bytes go.
+    pub(crate) fn with_history(mut self, before: &Zone, change: Change, bound: usize) -> Self {
+        self.history = before.history.iter().cloned().chain([Arc::new(change)]).collect();
+        self.trim_history(bound);
+        self
+    }
+
     pub(crate) fn trim_history(&mut self, bound: usize) {
         let mut size: usize = self.history.iter().map(|change| change.size()).sum();
         let mut gone = 0;

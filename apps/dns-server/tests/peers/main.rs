@@ -4,6 +4,7 @@
 mod questions;
 mod replication;
 mod reply;
+mod update;
 
 use airglow_testbed::{
     Process,

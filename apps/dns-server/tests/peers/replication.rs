@@ -15,8 +15,8 @@ use std::{
 };
 
 const ZONE: &str = "moving.example";
-const KEY: &str = "move.key";
-const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub const KEY: &str = "move.key";
+pub const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The zone's version `serial`. It is refreshed so rarely that only a NOTIFY brings news in time.
 fn text(serial: u32) -> String {
@@ -31,7 +31,7 @@ fn text(serial: u32) -> String {
 }
 
 /// The serial that a server on loopback tells.
-fn serial(port: u16, zone: &str) -> Option<u32> {
+pub fn serial(port: u16, zone: &str) -> Option<u32> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(("127.0.0.1", port)).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -53,7 +53,7 @@ fn serial(port: u16, zone: &str) -> Option<u32> {
     Some(u32::from_be_bytes([numbers[0], numbers[1], numbers[2], numbers[3]]))
 }
 
-fn wait_for_serial(port: u16, zone: &str, wanted: u32, who: &mut [&mut Process]) {
+pub fn wait_for_serial(port: u16, zone: &str, wanted: u32, who: &mut [&mut Process]) {
     let deadline = Instant::now() + Duration::from_secs(40);
     while serial(port, zone) != Some(wanted) {
         if Instant::now() > deadline {
@@ -69,7 +69,7 @@ fn wait_for_serial(port: u16, zone: &str, wanted: u32, who: &mut [&mut Process])
 }
 
 /// The records that a server transfers, sorted.
-fn transferred(port: u16, zone: &str) -> BTreeSet<String> {
+pub fn transferred(port: u16, zone: &str) -> BTreeSet<String> {
     let port = port.to_string();
     let key = format!("hmac-sha256:{KEY}:{SECRET}");
     let words =
@@ -90,7 +90,7 @@ fn run(program: &str, words: &[&str]) {
 }
 
 /// Ours, on `port`, with these boot parameters.
-fn appliance(port: u16, words: &[String]) -> Process {
+pub fn appliance(port: u16, words: &[String]) -> Process {
     let mut command = Command::new(program("airglow-dns-server", "dev"));
     command.arg(format!("port={port}")).arg(format!("key={KEY}:hmac-sha256:{SECRET}")).args(words);
     let mut process = Process::start(&mut command);
