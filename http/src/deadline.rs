@@ -2,7 +2,7 @@
 use airglow_device::{Instant, Timer};
 use core::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     task::Poll,
 };
 
@@ -16,9 +16,8 @@ pub(crate) struct TimedOut;
 pub(crate) async fn before<F: Future>(
     timer: &dyn Timer,
     deadline: impl FnOnce(Instant) -> Instant,
-    future: F,
+    mut future: Pin<&mut F>,
 ) -> Result<(F::Output, Option<Instant>), TimedOut> {
-    let mut future = pin!(future);
     let mut deadline = Some(deadline);
     let mut waiting = None;
     poll_fn(move |cx| {

@@ -1,13 +1,14 @@
 //! A store's values served as files.
 use crate::{
-    Error, Exchange, Handler,
+    Error, Exchange, Handler, Writer,
     conditional::{Validators, Verdict, evaluate},
     wire::{
-        ByteRange, Coding, CodingPreferences, EntityTag, Method, Methods, Output, Ranges, SelectedRanges,
-        Status, decode_path, encode_path, media_type,
+        ByteRange, Coding, CodingPreferences, EntityTag, Method, Methods, Output, Ranges, Status,
+        decode_path, encode_path, media_type,
     },
 };
 use airglow_device::{Entry, KeyValue};
+use core::time::Duration;
 
 /// Octets of a key with the ending of a variant; a longer path is 404.
 const KEY: usize = 256;
@@ -47,97 +48,174 @@ impl<K: KeyValue> Files<K> {
 
 const METHODS: Methods = Methods::READ.with(Method::Options);
 
+/// What is answered, once the store has been asked.
+enum Answer<'k> {
+    /// A status said in a line of text.
+    Message(Status, &'static str),
+    /// A status with the methods that are allowed.
+    Allow(Status, &'static str),
+    /// To the folder with its slash, so that relative links on its page work.
+    Redirect(&'k str),
+    /// A representation of this length, as far as the request's conditions and ranges let it.
+    Found(Chosen, u64),
+}
+
+const NOT_FOUND: Answer<'_> = Answer::Message(Status::NOT_FOUND, "Not Found\n");
+
 impl<K: KeyValue> Handler for Files<K> {
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
-        let head = *exchange.head();
+        let mut key = Key { space: [0; KEY], length: 0 };
+        let answer = match self.begin(exchange, &mut key) {
+            Ok(asked) => {
+                let mut found = Found::default();
+                // The value and its variants; where there is none of them, the page of a folder of that name.
+                loop {
+                    let plain = key.length;
+                    for (coding, place) in CODINGS.iter().zip(&mut found) {
+                        key.append(coding.suffix());
+                        *place = self.store.entry(key.text(key.length)).await.map_err(|_| Error::Store)?;
+                        key.truncate(plain);
+                    }
+                    if found.iter().any(Option::is_some) || key.length != asked {
+                        break;
+                    }
+                    key.append("/index.html");
+                }
+                self.choose(exchange, &mut key, asked, &found)
+            }
+            Err(answer) => answer,
+        };
+        let (chosen, size) = match answer {
+            Answer::Found(chosen, size) => (chosen, size),
+            short => return say(exchange, self.prefix, short).await,
+        };
+        let value = Value { store: &self.store, key: key.text(key.length), size };
+        let port = exchange.port;
+        match self.respond(exchange, &value, &chosen)? {
+            Content::Lent(content) => port.send_static(content).await,
+            Content::Parts(mut writer) => {
+                let several = chosen.ranges(writer.exchange(), size).several();
+                for index in 0.. {
+                    let ranges = chosen.ranges(writer.exchange(), size);
+                    let Some(range) = ranges.get(index, size).filter(|_| !writer.silent()) else { break };
+                    if several {
+                        let boundary = Boundary::new(chosen.digest);
+                        let media = chosen.media;
+                        writer.put(|out| part_head(out, &boundary, media, &range, size)).await?;
+                    }
+                    match value.lend().and_then(|content| part(content, &range)) {
+                        Some(content) => writer.write_lent(content).await?,
+                        None => writer.fill_from(value.store, value.key, range.start, range.len()).await?,
+                    }
+                }
+                if several && !writer.silent() {
+                    writer.put(|out| part_end(out, &Boundary::new(chosen.digest))).await?;
+                }
+                writer.done()
+            }
+        }
+    }
+}
+
+/// In the order in which they win when a client likes them equally and they have one size.
+const CODINGS: [Coding; 3] = [Coding::Identity, Coding::Brotli, Coding::Gzip];
+
+/// The representations that a store has of one resource, in the order of [`CODINGS`].
+type Found = [Option<Entry>; 3];
+
+/// The representation that was chosen.
+struct Chosen {
+    media: &'static str,
+    coding: Coding,
+    variants: bool,
+    digest: Option<u64>,
+    last_modified: Option<Duration>,
+    verdict: Verdict,
+}
+
+impl Chosen {
+    fn validators<'s>(&self, space: &'s mut [u8; 18]) -> Validators<'s> {
+        Validators {
+            tag: self.digest.map(|digest| EntityTag::from_digest(digest, space)),
+            last_modified: self.last_modified,
+        }
+    }
+
+    /// The ranges that were asked for; read from the request each time, which takes less room than to remember them.
+    fn ranges(&self, exchange: &Exchange<'_>, size: u64) -> Ranges {
+        let head = exchange.head();
+        match self.verdict {
+            //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+            //# A server MUST ignore a Range header field received with a request
+            //# method that is unrecognized or for which range handling is not
+            //# defined.
+            Verdict::Proceed { range: true } if head.known.conditional && head.method == Method::Get => {
+                head.field("Range").map_or(Ranges::Whole, |value| Ranges::parse(value, size))
+            }
+            _ => Ranges::Whole,
+        }
+    }
+}
+
+/// How an answer goes on behind its head.
+enum Content<'e, 'x> {
+    Lent(&'static [u8]),
+    Parts(Writer<'e, 'x>),
+}
+
+impl<K: KeyValue> Files<K> {
+    /// The key that is asked for, and its length without a page's name; or an answer that needs no store.
+    fn begin(&self, exchange: &Exchange<'_>, key: &mut Key) -> Result<usize, Answer<'static>> {
+        let head = exchange.head();
         match head.method {
             Method::Get | Method::Head => {}
-            Method::Options => return allow(exchange, Status::NO_CONTENT, METHODS).await,
+            Method::Options => return Err(Answer::Allow(Status::NO_CONTENT, "")),
             //= https://www.rfc-editor.org/rfc/rfc9110#section-9.1
             //# An origin server that receives a request method that is unrecognized
             //# or not implemented SHOULD respond with the 501 (Not Implemented)
             //# status code.
-            Method::Other | Method::Connect => return message(exchange, Status::NOT_IMPLEMENTED).await,
-            _ => return allow(exchange, Status::METHOD_NOT_ALLOWED, METHODS).await,
+            Method::Other | Method::Connect => {
+                return Err(Answer::Message(Status::NOT_IMPLEMENTED, "Not Implemented\n"));
+            }
+            _ => return Err(Answer::Allow(Status::METHOD_NOT_ALLOWED, "Method Not Allowed\n")),
         }
-        let mut key = Key { space: [0; KEY], length: 0 };
         let path = match head.path.strip_prefix(self.prefix) {
             Some(path) if path.starts_with('/') || self.prefix.is_empty() => path,
-            Some("") => return self.redirect(exchange, "").await,
-            _ => return message(exchange, Status::NOT_FOUND).await,
+            Some("") => return Err(Answer::Redirect("")),
+            _ => return Err(NOT_FOUND),
         };
         let room = key.space.get_mut(..KEY - LONGEST_ENDING).unwrap_or(&mut []);
         let length = match decode_path(path, room) {
             Ok(key) => key.len(),
-            Err(crate::wire::BadPath::Encoding) => return message(exchange, Status::BAD_REQUEST).await,
-            Err(_) => return message(exchange, Status::NOT_FOUND).await,
+            Err(crate::wire::BadPath::Encoding) => {
+                return Err(Answer::Message(Status::BAD_REQUEST, "Bad Request\n"));
+            }
+            Err(_) => return Err(NOT_FOUND),
         };
         key.length = length;
         if key.text(length).is_empty() || key.text(length).ends_with('/') {
             key.append("index.html");
         }
-        let plain_length = key.length;
-        if let Some(found) = self.find(&mut key).await? {
-            return self.answer(exchange, &mut key, found).await;
-        }
-        if plain_length == length {
-            key.append("/index.html");
-            if self.find(&mut key).await?.is_some() {
-                return self.redirect(exchange, key.text(length)).await;
-            }
-        }
-        message(exchange, Status::NOT_FOUND).await
-    }
-}
-
-/// The representations that a store has of one resource.
-struct Found {
-    plain: Option<Entry>,
-    brotli: Option<Entry>,
-    gzip: Option<Entry>,
-}
-
-impl<K: KeyValue> Files<K> {
-    /// Looks for the value of `key` and its variants; `None` when there is none of them.
-    async fn find(&self, key: &mut Key) -> Result<Option<Found>, Error> {
-        let plain_length = key.length;
-        let mut entries = [None; 3];
-        for (coding, entry) in [Coding::Identity, Coding::Brotli, Coding::Gzip].iter().zip(&mut entries) {
-            key.append(coding.suffix());
-            *entry = self.store.entry(key.text(key.length)).await.map_err(|_| Error::Store)?;
-            key.truncate(plain_length);
-        }
-        let [plain, brotli, gzip] = entries;
-        let any = plain.is_some() || brotli.is_some() || gzip.is_some();
-        Ok(any.then_some(Found { plain, brotli, gzip }))
+        Ok(length)
     }
 
-    /// To the folder with its slash, so that relative links on its page work.
-    async fn redirect(&self, exchange: &mut Exchange<'_>, folder: &str) -> Result<(), Error> {
-        let query = exchange.head().query;
-        let response = exchange.respond(Status::MOVED_PERMANENTLY).fields(|out| {
-            out.put(b"Location: ");
-            out.put(self.prefix.as_bytes());
-            // The key never begins with a slash: "//host" would be another site.
-            out.put(b"/");
-            if !folder.is_empty() {
-                encode_path(folder, out);
-                out.put(b"/");
-            }
-            // A query is visible ASCII, or the request would have been refused.
-            if let Some(query) = query {
-                out.put(b"?");
-                out.put(query.as_bytes());
-            }
-            out.put(b"\r\n");
-        });
-        response.empty().await
-    }
-
-    async fn answer(&self, exchange: &mut Exchange<'_>, key: &mut Key, found: Found) -> Result<(), Error> {
-        let head = *exchange.head();
-        let media = media_type(key.text(key.length));
-        // 1. Which representation (RFC 9110 section 12.5.3).
+    /// Which representation is sent, whose key `key` then is.
+    fn choose<'k>(
+        &self,
+        exchange: &Exchange<'_>,
+        key: &'k mut Key,
+        asked: usize,
+        found: &Found,
+    ) -> Answer<'k> {
+        let page_of_folder = key.text(key.length).get(asked..) == Some("/index.html");
+        if found.iter().all(Option::is_none) {
+            return NOT_FOUND;
+        }
+        if page_of_folder {
+            return Answer::Redirect(key.text(asked));
+        }
+        let head = exchange.head();
+        // RFC 9110 section 12.5.3.
         let preferences = match head.known.accept_encoding {
             None => CodingPreferences::NONE,
             Some(_) if head.known.accept_encodings => {
@@ -145,96 +223,144 @@ impl<K: KeyValue> Files<K> {
             }
             Some(value) => CodingPreferences::parse([value].into_iter()),
         };
-        let candidates =
-            [(Coding::Identity, found.plain), (Coding::Brotli, found.brotli), (Coding::Gzip, found.gzip)];
-        let mut best: Option<(Coding, Entry)> = None;
-        for (coding, entry) in candidates {
+        let mut best: Option<(Coding, &Entry, u16)> = None;
+        for (coding, entry) in CODINGS.into_iter().zip(found) {
             let (weight, Some(entry)) = (preferences.weight(coding), entry) else { continue };
-            let better = best.is_none_or(|(other, smallest)| {
-                let other = preferences.weight(other);
+            let better = best.is_none_or(|(_, smallest, other)| {
                 weight > other || (weight == other && entry.size < smallest.size)
             });
             if weight > 0 && better {
-                best = Some((coding, entry));
+                best = Some((coding, entry, weight));
             }
         }
-        let variants = found.brotli.is_some() || found.gzip.is_some();
-        let Some((coding, entry)) = best else {
+        let Some((coding, entry, _)) = best else {
             //= https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
             //# If an Accept-Encoding header field is present in a request and none
             //# of the available responses have a content coding that is listed as
             //# acceptable, the origin server SHOULD send a response without any
             //# content coding unless the identity coding is indicated as
             //# unacceptable.
-            return message(exchange, Status::NOT_ACCEPTABLE).await;
+            return Answer::Message(Status::NOT_ACCEPTABLE, "Not Acceptable\n");
         };
-        key.append(coding.suffix());
-        // 2. Its validators, and the preconditions.
         let now = exchange.unix_time();
-        let mut space = [0; 18];
-        let validators = Validators {
-            tag: entry.digest.map(|digest| EntityTag::from_digest(digest, &mut space)),
+        let mut chosen = Chosen {
+            media: media_type(key.text(key.length)),
+            coding,
+            variants: matches!(found, [_, Some(_), _] | [_, _, Some(_)]),
+            digest: entry.digest,
             //= https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.1
             //# An origin server with a clock (as defined in Section 5.6.7) MUST NOT
             //# generate a Last-Modified date that is later than the server's time of
             //# message origination (Date, Section 6.6.1).
             last_modified: entry.last_modified.map(|time| now.map_or(time, |now| time.min(now))),
+            verdict: Verdict::NotModified,
         };
-        let about = About { media, coding, variants, validators, headers: self.headers };
-        let ranges = match evaluate(&head, &validators, now) {
-            Verdict::PreconditionFailed => return message(exchange, Status::PRECONDITION_FAILED).await,
-            Verdict::NotModified => {
-                return exchange
-                    .respond(Status::NOT_MODIFIED)
-                    .fields(|out| about.put_validators(out))
-                    .empty()
-                    .await;
-            }
-            //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
-            //# A server MUST ignore a Range header field received with a request
-            //# method that is unrecognized or for which range handling is not
-            //# defined.
-            Verdict::Proceed { range: true } if head.known.conditional && head.method == Method::Get => {
-                head.field("Range").map_or(Ranges::Whole, |value| Ranges::parse(value, entry.size))
-            }
-            Verdict::Proceed { .. } => Ranges::Whole,
+        chosen.verdict = evaluate(head, &chosen.validators(&mut [0; 18]), now);
+        key.append(coding.suffix());
+        if let Verdict::PreconditionFailed = chosen.verdict {
+            return Answer::Message(Status::PRECONDITION_FAILED, "Precondition Failed\n");
+        }
+        Answer::Found(chosen, entry.size)
+    }
+
+    /// Writes the answer's head and settles how its content is sent.
+    fn respond<'e, 'x>(
+        &self,
+        exchange: &'e mut Exchange<'x>,
+        value: &Value<'_, K>,
+        chosen: &Chosen,
+    ) -> Result<Content<'e, 'x>, Error> {
+        let size = value.size;
+        let ranges = chosen.ranges(exchange, size);
+        let status = match (chosen.verdict, &ranges) {
+            (Verdict::NotModified, _) => Status::NOT_MODIFIED,
+            (_, Ranges::Whole) => Status::OK,
+            (_, Ranges::Unsatisfiable) => Status::RANGE_NOT_SATISFIABLE,
+            (_, Ranges::Selected(_)) => Status::PARTIAL_CONTENT,
         };
-        let value = Value { store: &self.store, key: key.text(key.length), size: entry.size };
-        // 3. The answer.
-        match ranges {
-            Ranges::Whole => {
-                let response = exchange.respond(Status::OK).fields(|out| about.put_all(out, true));
-                match value.lend() {
-                    Some(content) => response.send_static(content).await,
-                    None => {
-                        let writer = response.sized(entry.size).await?;
-                        value.send(writer, head.method, ByteRange { start: 0, end: entry.size }).await
-                    }
+        let mut space = [0; 18];
+        let about = About { chosen, validators: chosen.validators(&mut space), headers: self.headers };
+        let only = ranges.get(0, size).filter(|_| !ranges.several());
+        let boundary = Boundary::new(chosen.digest);
+        let response = exchange.respond(status).fields(&mut |out| match (status, only) {
+            (Status::NOT_MODIFIED, _) => about.put_validators(out),
+            (Status::RANGE_NOT_SATISFIABLE, _) => {
+                out.put(b"Content-Range: bytes */");
+                out.put_decimal(size);
+                out.put(b"\r\n");
+            }
+            (_, Some(only)) => {
+                about.put_all(out, true);
+                if status == Status::PARTIAL_CONTENT {
+                    put_content_range(out, &only, size);
                 }
             }
-            Ranges::Unsatisfiable => {
-                let response = exchange.respond(Status::RANGE_NOT_SATISFIABLE).fields(|out| {
-                    out.put(b"Content-Range: bytes */");
-                    out.put_decimal(entry.size);
-                    out.put(b"\r\n");
-                });
-                response.empty().await
+            _ => {
+                out.put(b"Content-Type: multipart/byteranges; boundary=");
+                boundary.put(out);
+                out.put(b"\r\n");
+                about.put_all(out, false);
             }
-            Ranges::Selected(selected) => match selected.as_slice() {
-                [only] => {
-                    let response = exchange.respond(Status::PARTIAL_CONTENT).fields(|out| {
-                        about.put_all(out, true);
-                        put_content_range(out, only, entry.size);
-                    });
-                    match value.lend().and_then(|content| part(content, only)) {
-                        Some(content) => response.send_static(content).await,
-                        None => value.send(response.sized(only.len()).await?, head.method, *only).await,
-                    }
-                }
-                _ => value.send_multipart(exchange, &about, &selected).await,
-            },
+        });
+        if matches!(status, Status::NOT_MODIFIED | Status::RANGE_NOT_SATISFIABLE) {
+            return response.lent(b"").map(Content::Lent);
+        }
+        let Some(only) = only else {
+            // RFC 9110 section 14.6: each part with its own head, in one message of known length.
+            let mut scratch = [0; 320];
+            let mut out = Output::new(&mut scratch);
+            part_end(&mut out, &boundary);
+            let mut length = out.len() as u64;
+            for range in (0..).map_while(|index| ranges.get(index, size)) {
+                out.truncate(0);
+                part_head(&mut out, &boundary, chosen.media, &range, size);
+                length += out.len() as u64 + range.len();
+            }
+            return response.writer(Some(length)).map(Content::Parts);
+        };
+        match value.lend().and_then(|content| part(content, &only)) {
+            Some(content) => response.lent(content).map(Content::Lent),
+            None => response.writer(Some(only.len())).map(Content::Parts),
         }
     }
+}
+
+/// An answer without a representation.
+async fn say(exchange: &mut Exchange<'_>, prefix: &str, answer: Answer<'_>) -> Result<(), Error> {
+    let (status, text) = match answer {
+        Answer::Message(status, text) | Answer::Allow(status, text) => (status, text),
+        Answer::Redirect(_) => (Status::MOVED_PERMANENTLY, ""),
+        // Sent elsewhere.
+        Answer::Found(..) => return Err(Error::Store),
+    };
+    let query = exchange.head().query;
+    let response = exchange.respond(status).fields(&mut |out| {
+        match &answer {
+            Answer::Allow(..) => put_allow(out, METHODS),
+            Answer::Redirect(folder) => {
+                out.put(b"Location: ");
+                out.put(prefix.as_bytes());
+                // The key never begins with a slash: "//host" would be another site.
+                out.put(b"/");
+                if !folder.is_empty() {
+                    encode_path(folder, out);
+                    out.put(b"/");
+                }
+                // A query is visible ASCII, or the request would have been refused.
+                if let Some(query) = query {
+                    out.put(b"?");
+                    out.put(query.as_bytes());
+                }
+                out.put(b"\r\n");
+            }
+            _ => {}
+        }
+        if !text.is_empty() {
+            out.put_field("Content-Type", b"text/plain; charset=utf-8");
+        }
+    });
+    let rest = response.lent(text.as_bytes())?;
+    exchange.port.send_static(rest).await
 }
 
 /// A value of the store that is to be sent.
@@ -252,79 +378,39 @@ impl<K: KeyValue> Value<'_, K> {
     fn lend(&self) -> Option<&'static [u8]> {
         self.store.lend(self.key).filter(|content| content.len() as u64 == self.size)
     }
+}
 
-    async fn send(
-        &self,
-        mut writer: crate::Writer<'_, '_>,
-        method: Method,
-        range: ByteRange,
-    ) -> Result<(), Error> {
-        if method != Method::Head {
-            writer.fill_from(self.store, self.key, range.start, range.len()).await?;
+/// What stands between the parts. It must not occur in the content. A fixed one that an author could put there would only harm the
+/// readers of their own file; the tag makes even that unlikely.
+struct Boundary([u8; 18]);
+
+impl Boundary {
+    fn new(digest: Option<u64>) -> Self {
+        let mut space = *b"\"0000000000000000\"";
+        if let Some(digest) = digest {
+            EntityTag::from_digest(digest, &mut space);
         }
-        writer.finish().await
+        Self(space)
     }
-
-    /// RFC 9110 section 14.6: each part with its own head, in one message of known length.
-    async fn send_multipart(
-        &self,
-        exchange: &mut Exchange<'_>,
-        about: &About<'_>,
-        selected: &SelectedRanges,
-    ) -> Result<(), Error> {
-        // The boundary must not occur in the content. A static one that an author could put there would only
-        // harm the readers of their own file; the tag makes even that unlikely.
-        let tag = about.validators.tag.map_or(&b"0000000000000000"[..], |tag| tag.opaque);
-        let mut space = [0; 64];
-        let mut boundary = Output::new(&mut space);
-        boundary.put(b"airglow-part-");
-        boundary.put(tag);
-        let boundary = boundary.bytes();
-        let mut scratch = [0; 320];
-        let mut length = 0;
-        for range in selected.as_slice() {
-            length +=
-                part_head(&mut scratch, boundary, about.media, range, self.size).len() as u64 + range.len();
-        }
-        length += boundary.len() as u64 + 8;
-        let response = exchange.respond(Status::PARTIAL_CONTENT).fields(|out| {
-            out.put(b"Content-Type: multipart/byteranges; boundary=");
-            out.put(boundary);
-            out.put(b"\r\n");
-            about.put_all(out, false);
-        });
-        let mut writer = response.sized(length).await?;
-        for range in selected.as_slice() {
-            let head = part_head(&mut scratch, boundary, about.media, range, self.size);
-            writer.write(head).await?;
-            match self.lend().and_then(|content| part(content, range)) {
-                Some(content) => writer.write_static(content).await?,
-                None => writer.fill_from(self.store, self.key, range.start, range.len()).await?,
-            }
-        }
-        for piece in [&b"\r\n--"[..], boundary, b"--\r\n"] {
-            writer.write(piece).await?;
-        }
-        writer.finish().await
+    fn put(&self, out: &mut Output<'_>) {
+        out.put(b"airglow-part-");
+        out.put(self.0.get(1..17).unwrap_or(&[]));
     }
 }
 
-fn part_head<'s>(
-    space: &'s mut [u8; 320],
-    boundary: &[u8],
-    media: &str,
-    range: &ByteRange,
-    size: u64,
-) -> &'s [u8] {
-    let mut out = Output::new(space);
+fn part_head(out: &mut Output<'_>, boundary: &Boundary, media: &str, range: &ByteRange, size: u64) {
     out.put(b"\r\n--");
-    out.put(boundary);
+    boundary.put(out);
     out.put(b"\r\n");
     out.put_field("Content-Type", media.as_bytes());
-    put_content_range(&mut out, range, size);
+    put_content_range(out, range, size);
     out.put(b"\r\n");
-    let len = out.len();
-    space.get(..len).unwrap_or(&[])
+}
+
+fn part_end(out: &mut Output<'_>, boundary: &Boundary) {
+    out.put(b"\r\n--");
+    boundary.put(out);
+    out.put(b"--\r\n");
 }
 
 fn put_content_range(out: &mut Output<'_>, range: &ByteRange, size: u64) {
@@ -339,9 +425,7 @@ fn put_content_range(out: &mut Output<'_>, range: &ByteRange, size: u64) {
 
 /// What the fields of an answer tell about the selected representation.
 struct About<'a> {
-    media: &'static str,
-    coding: Coding,
-    variants: bool,
+    chosen: &'a Chosen,
     validators: Validators<'a>,
     headers: &'static [(&'static str, &'static str)],
 }
@@ -358,7 +442,7 @@ impl About<'_> {
             out.put_date_field("Last-Modified", time);
         }
         // Caches must know even from the plain representation that there are others.
-        if self.variants {
+        if self.chosen.variants {
             out.put(b"Vary: Accept-Encoding\r\n");
         }
         for (name, value) in self.headers {
@@ -368,9 +452,9 @@ impl About<'_> {
 
     fn put_all(&self, out: &mut Output<'_>, media: bool) {
         if media {
-            out.put_field("Content-Type", self.media.as_bytes());
+            out.put_field("Content-Type", self.chosen.media.as_bytes());
         }
-        if let Some(coding) = self.coding.name() {
+        if let Some(coding) = self.chosen.coding.name() {
             out.put_field("Content-Encoding", coding.as_bytes());
         }
         out.put(b"Accept-Ranges: bytes\r\n");
@@ -420,17 +504,21 @@ pub(crate) async fn allow(
     status: Status,
     methods: Methods,
 ) -> Result<(), Error> {
-    let mut space = [0; 96];
-    let mut list = Output::new(&mut space);
-    for method in methods.iter() {
-        if !list.is_empty() {
-            list.put(b", ");
-        }
-        list.put(method.name().as_bytes());
-    }
     let reason = if status.is_bodyless() { "" } else { "Method Not Allowed\n" };
-    let response = exchange.respond(status).header("Allow", list.bytes());
+    let response = exchange.respond(status).fields(&mut |out| put_allow(out, methods));
     let response =
         if reason.is_empty() { response } else { response.content_type("text/plain; charset=utf-8") };
     response.send(reason.as_bytes()).await
+}
+
+fn put_allow(out: &mut Output<'_>, methods: Methods) {
+    let mut before = "Allow: ";
+    for method in methods.iter() {
+        out.put(before.as_bytes());
+        out.put(method.name().as_bytes());
+        before = ", ";
+    }
+    if before == ", " {
+        out.put(b"\r\n");
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) enum Demand {
 /// the connection while
 /// it carries out a demand.
 pub(crate) struct Shared<'b> {
-    pub connection: Connection,
+    pub connection: &'b mut Connection,
     pub input: Input<'b>,
     pub output: Output<'b>,
     /// The peer has closed its direction.
@@ -78,6 +78,15 @@ impl<'b> Port<'b> {
     pub async fn ask(&self, demand: Demand) {
         self.demand.set(Some(demand));
         self.settled().await;
+    }
+
+    /// Sends the rest of an answer from where it lies, after all that is in the output.
+    pub async fn send_static(&self, rest: &'static [u8]) -> Result<(), Error> {
+        if !rest.is_empty() {
+            self.ask(Demand::Static(rest)).await;
+        }
+        self.whole.set(true);
+        Ok(())
     }
 
     /// Waits for a demand that an abandoned future may have left.

@@ -13,10 +13,9 @@ use crate::{
     },
     wire::{Method, Output, Status},
 };
-use airglow_device::{Instant, Stream, Timer};
+use airglow_device::{Stream, Timer};
 use core::{
     future::{Future, poll_fn},
-    net::SocketAddr,
     pin::{Pin, pin},
     task::Poll,
     time::Duration,
@@ -25,116 +24,78 @@ use core::{
 impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
     /// Serves requests, of which `received` octets are in the head buffer, until nothing is left of what was
     /// received.
+    ///
+    /// What lives across an `await` is part of every connection's memory, and every `await` is code: hence one place that
+    /// refuses, one that writes ahead of a head, one that writes behind an answer.
+    #[allow(clippy::await_holding_refcell_ref)] // Nobody else is polled meanwhile.
     pub(super) async fn requests<S: Stream, H: Handler>(
         &self,
         stream: &mut S,
         handler: &H,
         timer: &dyn Timer,
-        state: &mut Connection,
+        connection: &mut Connection,
         buffers: &mut Buffers<HEAD, OUT>,
         received: usize,
     ) -> Ending {
-        let peer = stream.peer();
         let Buffers { head: buf, out } = buffers;
         let mut out_len = 0;
-        let mut connection = *state;
-        let (mut start, mut end) = (0, received);
-        loop {
+        let mut held = Held { start: 0, end: received };
+        let refusal = 'refused: loop {
             // 1. A whole head.
-            let found = loop {
-                let received = buf.get(start..end).unwrap_or(&[]);
-                start += connection.empty_lines(received);
-                let received = buf.get(start..end).unwrap_or(&[]);
-                match connection.receive_head(received) {
-                    Ok(Some(length)) => break Ok(length),
-                    Ok(None) if received.len() == HEAD => break Err(connection.head_overflow(received)),
-                    Ok(None) => {}
-                    Err(refusal) => break Err(refusal),
-                }
-                if start == end {
-                    (start, end) = (0, 0);
-                } else if end == HEAD {
-                    buf.copy_within(start..end, 0);
-                    (start, end) = (0, end - start);
-                }
-                if out_len > 0 {
-                    let mut pace = Pace::default();
-                    if self
-                        .write_all(stream, timer, &mut pace, out.get(..out_len).unwrap_or(&[]))
-                        .await
-                        .is_err()
-                    {
+            let length = loop {
+                let found = held.look_for_head(connection, buf);
+                // Room for an answer's head is made before it is begun, so that a head is never torn.
+                if out_len > if found.is_none() { 0 } else { OUT / 2 } {
+                    let octets = out.get(..out_len).unwrap_or(&[]);
+                    if self.write_all(stream, timer, &mut Pace::default(), octets).await.is_err() {
                         return Ending::Abort;
                     }
                     out_len = 0;
                 }
-                if start == end {
-                    *state = connection;
-                    return Ending::Idle;
+                match found {
+                    Some(Ok(length)) => break length,
+                    Some(Err(refusal)) => break 'refused refusal,
+                    None if held.start == held.end => return Ending::Idle,
+                    None => {}
                 }
-                let room = buf.get_mut(end..).unwrap_or(&mut []);
-                match before(timer, |now| connection.deadline(now, true), stream.read(room)).await {
-                    Ok((Ok(0), _)) => {
-                        break Err(connection.head_truncated(buf.get(start..end).unwrap_or(&[])));
+                let room = buf.get_mut(held.end..).unwrap_or(&mut []);
+                match self.read(stream, timer, connection, room).await {
+                    Ok(0) => {
+                        let octets = buf.get(held.start..held.end).unwrap_or(&[]);
+                        break 'refused connection.head_truncated(octets);
                     }
-                    Ok((Ok(n), _)) => {
-                        add(&self.counters.octets_in, n as u64);
-                        end = (end + n).min(HEAD);
-                    }
-                    Ok((Err(_), _)) => return Ending::Abort,
-                    Err(TimedOut) => break Err(connection.timed_out().unwrap_or(Refusal::HeadTimeout)),
+                    Ok(n) => held.end = (held.end + n).min(HEAD),
+                    Err(Error::Refused(refusal)) => break 'refused refusal,
+                    Err(_) => return Ending::Abort,
                 }
             };
-            let received_at = timer.now();
-            let date = self.now(received_at);
-            let date_line = date.line.get(..date.len).unwrap_or(&[]);
-            // Room for an answer's head is made before it is begun, so that a head is never torn.
-            if out_len > OUT / 2 {
-                let mut pace = Pace::default();
-                if self.write_all(stream, timer, &mut pace, out.get(..out_len).unwrap_or(&[])).await.is_err()
-                {
-                    return Ending::Abort;
-                }
-                out_len = 0;
-            }
             // 2. The head's octets stay where they are while the rest of the buffer takes the content.
-            let begun = match found {
-                Ok(length) => {
-                    let (front, rest) = buf.split_at_mut((start + length).min(HEAD));
-                    let head = front.get(start..).unwrap_or(&[]);
-                    let end = end.saturating_sub(start + length);
-                    connection
-                        .begin(head)
-                        .map(|head| (head, start + length, Input { buf: rest, start: 0, end }))
+            let front = held.start + length;
+            let (octets, rest) = buf.split_at_mut(front.min(HEAD));
+            let head = match connection.begin(octets.get(held.start..).unwrap_or(&[])) {
+                Ok(_) if !connection.content_is_complete() && rest.len() < LEAST_INPUT => {
+                    break 'refused Refusal::HeadTooLarge;
                 }
-                Err(refusal) => Err(refusal),
-            };
-            let (head, front, input) = match begun {
-                Ok((head, _, input))
-                    if !connection.content_is_complete() && input.buf.len() < LEAST_INPUT =>
-                {
-                    let _ = head;
-                    let mut output = Output::resume(&mut *out, out_len);
-                    return self
-                        .refuse(stream, timer, &mut output, Refusal::HeadTooLarge, date_line, peer)
-                        .await;
-                }
-                Ok(begun) => begun,
-                Err(refusal) => {
-                    let mut output = Output::resume(&mut *out, out_len);
-                    return self.refuse(stream, timer, &mut output, refusal, date_line, peer).await;
-                }
+                Ok(head) => head,
+                Err(refusal) => break 'refused refusal,
             };
             // 3. The handler's turn and the stream's, one after the other.
-            let output = Output::resume(&mut *out, out_len);
-            let port = Port::new(Shared { connection, input, output, input_ended: false, sent: 0 });
+            let received_at = timer.now();
+            let date = self.now(received_at);
+            let port = Port::new(Shared {
+                connection: &mut *connection,
+                input: Input { buf: rest, start: 0, end: held.end.saturating_sub(front) },
+                output: Output::resume(&mut *out, out_len),
+                input_ended: false,
+                sent: 0,
+            });
             let mut exchange = Exchange {
                 head,
                 port: &port,
-                date: date_line,
+                date: date.line.get(..date.len).unwrap_or(&[]),
                 now: received_at,
                 unix_now: date.unix,
-                peer,
+                peer: stream.peer(),
                 pattern: "",
             };
             let mut pace = Pace::default();
@@ -157,82 +118,88 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
                 }
             };
             // 4. What the handler has left undone.
-            let status = port.status.get();
-            let whole = port.whole.get();
-            let (mut input, mut output, mut input_ended, sent) = match port.shared.try_borrow_mut() {
-                Ok(mut shared) => {
-                    connection = shared.connection;
-                    let output = core::mem::replace(&mut shared.output, Output::new(&mut []));
-                    let input =
-                        core::mem::replace(&mut shared.input, Input { buf: &mut [], start: 0, end: 0 });
-                    (input, output, shared.input_ended, shared.sent)
-                }
-                // A handler has leaked a future of this library's in mid-flight.
-                Err(_) => return Ending::Abort,
-            };
-            let refusal = match (status, result) {
-                (Some(_), _) if whole => None,
+            // That fails when a handler has leaked a future of this library's in mid-flight.
+            let Ok(mut shared) = port.shared.try_borrow_mut() else { return Ending::Abort };
+            let shared = &mut *shared;
+            let status = match (port.status.get(), result) {
+                (Some(status), _) if port.whole.get() => status,
                 (Some(status), _) => {
-                    self.report(status, head.method, head.path, sent, peer, received_at, timer);
+                    self.report(status, &exchange, shared.sent, timer);
                     return Ending::Abort;
                 }
                 (None, Err(Error::Disconnected)) => return Ending::Abort,
-                (None, Err(Error::Refused(refusal))) => Some(refusal),
-                (None, _) => None,
-            };
-            if let Some(refusal) = refusal {
-                return self.refuse(stream, timer, &mut output, refusal, date_line, peer).await;
-            }
-            let status = match status {
-                Some(status) => status,
-                None => {
-                    connection.give_up();
+                (None, Err(Error::Refused(refusal))) => {
+                    out_len = shared.output.len();
+                    break 'refused refusal;
+                }
+                (None, _) => {
+                    shared.connection.give_up();
                     let status = Status::INTERNAL_SERVER_ERROR;
-                    put_message(
-                        &mut output,
-                        &mut connection,
-                        status,
-                        "the server could not answer this",
-                        date_line,
-                    );
+                    let text = "the server could not answer this";
+                    put_message(&mut shared.output, shared.connection, status, text, exchange.date);
                     status
                 }
             };
-            self.report(status, head.method, head.path, sent, peer, received_at, timer);
+            self.report(status, &exchange, shared.sent, timer);
             // 5. Unread content is dropped, if it is little; else the connection ends.
             let mut discard = self.limits.discard;
-            let mut broken = !connection.content_is_complete() && !connection.discards(discard);
-            while !broken && !connection.content_is_complete() {
-                if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
+            let mut complete = shared.connection.content_is_complete();
+            let mut broken = !complete && !shared.connection.discards(discard);
+            loop {
+                let done = broken || complete;
+                if done && shared.connection.finish() && !broken && !shared.input_ended {
+                    break;
+                }
+                if self.write_all(stream, timer, &mut pace, shared.output.bytes()).await.is_err() {
                     return Ending::Abort;
                 }
-                output.truncate(0);
-                match connection.discard(&mut input, &mut discard) {
-                    Ok(true) => break,
-                    Ok(false) if !input_ended => {
-                        input_ended = self.receive(stream, timer, &mut connection, &mut input).await.is_err();
-                        broken = input_ended;
+                if done {
+                    let more = shared.input.end > shared.input.start;
+                    return if broken || more { Ending::Linger } else { Ending::Close };
+                }
+                shared.output.truncate(0);
+                match shared.connection.discard(&mut shared.input, &mut discard) {
+                    Ok(true) => complete = true,
+                    Ok(false) if !shared.input_ended => {
+                        shared.input_ended =
+                            self.receive(stream, timer, shared.connection, &mut shared.input).await.is_err();
+                        broken = shared.input_ended;
                     }
                     _ => broken = true,
                 }
             }
-            out_len = output.len();
-            start = front + input.start;
-            end = front + input.end;
-            let peer_done = broken || input_ended;
-            if !connection.finish() || peer_done {
-                if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
-                    return Ending::Abort;
+            out_len = shared.output.len();
+            held = Held { start: front + shared.input.start, end: front + shared.input.end };
+            if held.start == held.end {
+                held = Held { start: 0, end: 0 };
+            }
+        };
+        self.refuse(stream, timer, &mut Output::resume(out, out_len), refusal).await
+    }
+
+    /// Reads once, for as long as the connection's state allows: how many octets, 0 at the end of the stream.
+    async fn read<S: Stream>(
+        &self,
+        stream: &mut S,
+        timer: &dyn Timer,
+        connection: &mut Connection,
+        room: &mut [u8],
+    ) -> Result<usize, Error> {
+        let receiving = pin!(stream.read(room));
+        match before(timer, |now| connection.deadline(now, true), receiving).await {
+            Ok((Ok(n), waited)) => {
+                if waited.is_some() {
+                    connection.resumed(timer.now());
                 }
-                return if broken || end > start { Ending::Linger } else { Ending::Close };
+                add(&self.counters.octets_in, n as u64);
+                Ok(n)
             }
-            if start == end {
-                (start, end) = (0, 0);
-            }
+            Ok((Err(_), _)) => Err(Error::Disconnected),
+            Err(TimedOut) => Err(connection.timed_out().unwrap_or(Refusal::HeadTimeout).into()),
         }
     }
 
-    /// Reads once; `Err` at the end of the stream or when it fails.
+    /// Reads content once; `Err` at the end of the stream or when it fails.
     async fn receive<S: Stream>(
         &self,
         stream: &mut S,
@@ -240,18 +207,9 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
         connection: &mut Connection,
         input: &mut Input<'_>,
     ) -> Result<(), Error> {
-        match before(timer, |now| connection.deadline(now, true), stream.read(input.room())).await {
-            Ok((Ok(n), waited)) => {
-                if waited.is_some() {
-                    connection.resumed(timer.now());
-                }
-                add(&self.counters.octets_in, n as u64);
-                input.end = (input.end + n).min(input.buf.len());
-                if n == 0 { Err(Refusal::Truncated.into()) } else { Ok(()) }
-            }
-            Ok((Err(_), _)) => Err(Error::Disconnected),
-            Err(TimedOut) => Err(Refusal::BodyTimeout.into()),
-        }
+        let n = self.read(stream, timer, connection, input.room()).await?;
+        input.end = (input.end + n).min(input.buf.len());
+        if n == 0 { Err(Refusal::Truncated.into()) } else { Ok(()) }
     }
 
     #[allow(clippy::await_holding_refcell_ref)] // see below
@@ -267,7 +225,7 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
         let mut shared = port.shared()?;
         let shared = &mut *shared;
         if demand == Demand::Read {
-            return match self.receive(stream, timer, &mut shared.connection, &mut shared.input).await {
+            return match self.receive(stream, timer, shared.connection, &mut shared.input).await {
                 Err(Error::Refused(Refusal::Truncated)) => {
                     shared.input_ended = true;
                     Ok(())
@@ -279,7 +237,7 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
         shared.output.truncate(0);
         if let Demand::Static(mut content) = demand {
             while !content.is_empty() {
-                let n = self.write(timer, pace, stream.write_static(content)).await?;
+                let n = self.write(timer, pace, pin!(stream.write_static(content))).await?;
                 content = content.get(n..).unwrap_or(&[]);
             }
         }
@@ -294,7 +252,7 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
         mut bytes: &[u8],
     ) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let n = self.write(timer, pace, stream.write(bytes)).await?;
+            let n = self.write(timer, pace, pin!(stream.write(bytes))).await?;
             bytes = bytes.get(n..).unwrap_or(&[]);
         }
         Ok(())
@@ -305,7 +263,7 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
         &self,
         timer: &dyn Timer,
         pace: &mut Pace,
-        write: impl Future<Output = Result<usize, E>>,
+        write: Pin<&mut impl Future<Output = Result<usize, E>>>,
     ) -> Result<usize, Error> {
         let limits = &self.limits;
         let until = |now| limits.transfer_deadline(now, pace.waited, pace.done, limits.write_timeout);
@@ -327,51 +285,82 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
     }
 
     /// Says why and ends the connection.
-    #[allow(clippy::too_many_arguments)]
     async fn refuse<S: Stream>(
         &self,
         stream: &mut S,
         timer: &dyn Timer,
         output: &mut Output<'_>,
         refusal: Refusal,
-        date: &[u8],
-        peer: Option<SocketAddr>,
     ) -> Ending {
         self.counters.refusal(refusal);
         if refusal == Refusal::WriteTimeout {
             return Ending::Abort;
         }
         let mut pace = Pace::default();
-        if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
-            return Ending::Abort;
+        let mut said = false;
+        loop {
+            if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
+                return Ending::Abort;
+            }
+            if said {
+                break;
+            }
+            said = true;
+            output.truncate(0);
+            let mut connection = Connection::new(self.limits);
+            connection.give_up();
+            let date = self.now(timer.now());
+            let date = date.line.get(..date.len).unwrap_or(&[]);
+            put_message(output, &mut connection, refusal.status(), refusal.text(), date);
         }
-        output.truncate(0);
-        let mut connection = Connection::new(self.limits);
-        connection.give_up();
-        put_message(output, &mut connection, refusal.status(), refusal.text(), date);
-        if self.write_all(stream, timer, &mut pace, output.bytes()).await.is_err() {
-            return Ending::Abort;
+        let status = refusal.status();
+        self.counters.response(status);
+        if let Some(log) = self.log {
+            let content = refusal.text().len() as u64;
+            let (peer, method) = (stream.peer(), Method::Other);
+            log(&Access { peer, method, path: "", status, content, duration: Duration::ZERO });
         }
-        let now = timer.now();
-        self.report(refusal.status(), Method::Other, "", refusal.text().len() as u64, peer, now, timer);
         Ending::Linger
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn report(
-        &self,
-        status: Status,
-        method: Method,
-        path: &str,
-        content: u64,
-        peer: Option<SocketAddr>,
-        since: Instant,
-        timer: &dyn Timer,
-    ) {
+    fn report(&self, status: Status, exchange: &Exchange<'_>, content: u64, timer: &dyn Timer) {
         self.counters.response(status);
         if let Some(log) = self.log {
-            log(&Access { peer, method, path, status, content, duration: timer.now().since(since) });
+            let Exchange { head, peer, .. } = exchange;
+            let duration = timer.now().since(exchange.now);
+            log(&Access { peer: *peer, method: head.method, path: head.path, status, content, duration });
         }
+    }
+}
+
+/// Which octets of the head buffer were received and not yet used.
+struct Held {
+    start: usize,
+    end: usize,
+}
+
+impl Held {
+    /// The length of the whole head that is there, why there will be none, or `None`: there is room to receive more.
+    fn look_for_head(
+        &mut self,
+        connection: &mut Connection,
+        buf: &mut [u8],
+    ) -> Option<Result<usize, Refusal>> {
+        self.start += connection.empty_lines(buf.get(self.start..self.end).unwrap_or(&[]));
+        let received = buf.get(self.start..self.end).unwrap_or(&[]);
+        match connection.receive_head(received) {
+            Ok(Some(length)) => return Some(Ok(length)),
+            Ok(None) if received.len() == buf.len() => return Some(Err(connection.head_overflow(received))),
+            Ok(None) => {}
+            Err(refusal) => return Some(Err(refusal)),
+        }
+        if self.start == self.end {
+            *self = Self { start: 0, end: 0 };
+        } else if self.end == buf.len() {
+            buf.copy_within(self.start..self.end, 0);
+            *self = Self { start: 0, end: self.end - self.start };
+        }
+        None
     }
 }
 

@@ -38,7 +38,7 @@ impl<'e, 'x> Response<'e, 'x> {
         Self { exchange, status, mark, error }
     }
 
-    fn put(&mut self, put: impl FnOnce(&mut crate::wire::Output<'_>)) {
+    fn put(&mut self, put: &mut dyn FnMut(&mut crate::wire::Output<'_>)) {
         if self.error.is_none() {
             match self.exchange.port.shared() {
                 Ok(mut shared) => put(&mut shared.output),
@@ -55,7 +55,7 @@ impl<'e, 'x> Response<'e, 'x> {
         let own = ["content-length", "transfer-encoding", "connection", "date"];
         let mut good = !own.iter().any(|own| name.eq_ignore_ascii_case(own));
         if good {
-            self.put(|output| good = output.put_checked_field(name, value.as_ref()));
+            self.put(&mut |output| good = output.put_checked_field(name, value.as_ref()));
         }
         if !good && self.error.is_none() {
             self.error = Some(Error::Misuse(
@@ -71,7 +71,7 @@ impl<'e, 'x> Response<'e, 'x> {
     }
 
     /// Lets this library's own code write fields without the checks.
-    pub(crate) fn fields(mut self, put: impl FnOnce(&mut crate::wire::Output<'_>)) -> Self {
+    pub(crate) fn fields(mut self, put: &mut dyn FnMut(&mut crate::wire::Output<'_>)) -> Self {
         self.put(put);
         self
     }
@@ -134,43 +134,46 @@ impl<'e, 'x> Response<'e, 'x> {
     }
 
     /// Sends content that never changes: what does not fit behind the head goes out from where it lies.
-    pub async fn send_static(mut self, content: &'static [u8]) -> Result<(), Error> {
-        let framing = self.settle(Some(content.len() as u64))?;
+    pub async fn send_static(self, content: &'static [u8]) -> Result<(), Error> {
         let port = self.exchange.port;
-        if !framing.suppressed && framing.delimiter != Delimiter::Bodyless {
-            put_static(self.exchange, content).await?;
+        let rest = self.lent(content)?;
+        port.send_static(rest).await
+    }
+
+    /// Writes the head, and of `content` what fits behind it; returns the rest, for [`Port::send_static`].
+    pub(crate) fn lent(mut self, content: &'static [u8]) -> Result<&'static [u8], Error> {
+        let framing = self.settle(Some(content.len() as u64))?;
+        if framing.suppressed || framing.delimiter == Delimiter::Bodyless {
+            return Ok(&[]);
         }
-        port.whole.set(true);
-        Ok(())
+        fill(self.exchange, content)
     }
 
     /// Sends the head and returns a writer for exactly `length` octets of content.
-    pub async fn sized(mut self, length: u64) -> Result<Writer<'e, 'x>, Error> {
-        let framing = self.settle(Some(length))?;
-        Ok(Writer { exchange: self.exchange, left: length, framing, chunk: None })
+    pub async fn sized(self, length: u64) -> Result<Writer<'e, 'x>, Error> {
+        self.writer(Some(length))
     }
 
     /// Sends the head and returns a writer for content of unknown length: in chunks, or for an HTTP/1.0
     /// client up to the end of the
     /// connection.
-    pub async fn stream(mut self) -> Result<Writer<'e, 'x>, Error> {
-        let framing = self.settle(None)?;
-        Ok(Writer { exchange: self.exchange, left: u64::MAX, framing, chunk: None })
+    pub async fn stream(self) -> Result<Writer<'e, 'x>, Error> {
+        self.writer(None)
+    }
+
+    /// A writer for exactly `length` octets, or for who knows how many.
+    pub(crate) fn writer(mut self, length: Option<u64>) -> Result<Writer<'e, 'x>, Error> {
+        let framing = self.settle(length)?;
+        Ok(Writer { exchange: self.exchange, left: length.unwrap_or(u64::MAX), framing, chunk: None })
     }
 }
 
-async fn put_static(exchange: &mut Exchange<'_>, content: &'static [u8]) -> Result<(), Error> {
-    let rest = {
-        let mut shared = exchange.port.shared()?;
-        shared.sent += content.len() as u64;
-        // The first part shares a write, and a packet, with the head; all of it when it fits.
-        let n = shared.output.fill(content);
-        content.get(n..).unwrap_or(&[])
-    };
-    if !rest.is_empty() {
-        exchange.port.ask(Demand::Static(rest)).await;
-    }
-    Ok(())
+/// The first part of `content` shares a write, and a packet, with the head; all of it when it fits. Returns the rest.
+fn fill(exchange: &mut Exchange<'_>, content: &'static [u8]) -> Result<&'static [u8], Error> {
+    let mut shared = exchange.port.shared()?;
+    shared.sent += content.len() as u64;
+    let n = shared.output.fill(content);
+    Ok(content.get(n..).unwrap_or(&[]))
 }
 
 /// Writes an answer's content piece by piece. Pieces gather in the connection's output, which is sent when
@@ -191,8 +194,13 @@ pub struct Writer<'e, 'x> {
 /// `xxxx` CR LF: chunk sizes are written with leading zeros, so that they can be filled in afterwards.
 const CHUNK_HEAD: usize = 6;
 
-impl Writer<'_, '_> {
-    fn silent(&self) -> bool {
+impl<'x> Writer<'_, 'x> {
+    /// What is being answered.
+    pub(crate) fn exchange(&self) -> &Exchange<'x> {
+        self.exchange
+    }
+
+    pub(crate) fn silent(&self) -> bool {
         self.framing.suppressed || self.framing.delimiter == Delimiter::Bodyless
     }
 
@@ -239,9 +247,55 @@ impl Writer<'_, '_> {
         if self.silent() || self.framing.delimiter == Delimiter::Chunked {
             return self.write(content).await;
         }
-        self.take(content.len())?;
         self.exchange.port.settled().await;
-        put_static(self.exchange, content).await
+        self.write_lent(content).await
+    }
+
+    /// The same, for content of known length and when no future of this writer was given up.
+    pub(crate) async fn write_lent(&mut self, content: &'static [u8]) -> Result<(), Error> {
+        self.take(content.len())?;
+        let rest = fill(self.exchange, content)?;
+        if !rest.is_empty() {
+            self.exchange.port.ask(Demand::Static(rest)).await;
+        }
+        Ok(())
+    }
+
+    /// Writes what `put` puts, in one piece that an empty output has room for; for content of known length.
+    pub(crate) async fn put(&mut self, put: impl Fn(&mut crate::wire::Output<'_>)) -> Result<(), Error> {
+        loop {
+            let whole = {
+                let output = &mut self.exchange.port.shared()?.output;
+                let mark = output.len();
+                put(output);
+                let put = output.len() - mark;
+                if output.overflowed() {
+                    output.truncate(mark);
+                    if mark == 0 {
+                        return Err(Error::Misuse("a part's head does not fit the output buffer"));
+                    }
+                    None
+                } else {
+                    Some(put)
+                }
+            };
+            match whole {
+                Some(len) => {
+                    self.exchange.port.shared()?.sent += len as u64;
+                    return self.take(len);
+                }
+                None => self.exchange.port.ask(Demand::Flush).await,
+            }
+        }
+    }
+
+    /// All of the announced length is written: ends the content.
+    pub(crate) fn done(self) -> Result<(), Error> {
+        if self.left > 0 && !self.silent() {
+            return Err(Error::Misuse("less content than the announced length"));
+        }
+        self.exchange.port.whole.set(true);
+        Ok(())
     }
 
     /// Hands everything written so far to the stream.

@@ -1,7 +1,7 @@
 //! The async shell: one connection's bytes between a stream and the core.
 use crate::{
     Error, Limits,
-    deadline::{TimedOut, before},
+    deadline::before,
     server::{
         Statistics,
         buffers::{Lease, Pool},
@@ -12,7 +12,7 @@ use crate::{
     wire::{Method, Status},
 };
 use airglow_device::{Instant, Listener, Stream, Timer, WallClock};
-use core::{cell::Cell, convert::Infallible, future::Future, net::SocketAddr, time::Duration};
+use core::{cell::Cell, convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
 /// Answers requests: a folder of files, a [`Router`](crate::Router), an `async fn(&mut Exchange<'_>) ->
 /// Result<(), Error>`.
@@ -173,16 +173,13 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
                 }
             }
         };
-        match ending {
-            Ending::Idle | Ending::Close => {
-                let _ = self.within(timer, stream.close()).await;
+        if let Ending::Abort = ending {
+            add(&self.counters.aborted, 1);
+        } else {
+            let closed = before(timer, |now| now + self.limits.write_timeout, pin!(stream.close())).await;
+            if let (Ending::Linger, Ok((Ok(()), _))) = (ending, closed) {
+                self.linger(&mut stream, timer).await;
             }
-            Ending::Linger => {
-                if matches!(self.within(timer, stream.close()).await, Ok(Ok(()))) {
-                    self.linger(&mut stream, timer).await;
-                }
-            }
-            Ending::Abort => add(&self.counters.aborted, 1),
         }
         drop(open);
     }
@@ -196,7 +193,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         connection: &mut Connection,
         lease: &mut Lease<HEAD, OUT>,
     ) -> Result<usize, Ending> {
-        let receiving = stream.read_with(|octets| {
+        let receiving = pin!(stream.read_with(|octets| {
             if octets.is_empty() {
                 return (0, 0);
             }
@@ -206,7 +203,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
                 place.copy_from_slice(octets);
             }
             (n, n)
-        });
+        }));
         match before(timer, |now| connection.deadline(now, false), receiving).await {
             Ok((Ok(n @ 1..), _)) => {
                 add(&self.counters.octets_in, n as u64);
@@ -229,10 +226,6 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         airglow_runtime::for_each_connection::<N, L>(listener, timer, serve).await
     }
 
-    async fn within<T>(&self, timer: &dyn Timer, future: impl Future<Output = T>) -> Result<T, TimedOut> {
-        before(timer, |now| now + self.limits.write_timeout, future).await.map(|(output, _)| output)
-    }
-
     //= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
     //# To avoid the TCP reset problem, servers typically close a connection
     //# in stages.  First, the server performs a half-close by closing only
@@ -246,7 +239,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         let until = timer.now() + self.limits.linger;
         let mut left = self.limits.discard.saturating_mul(4).max(64 << 10);
         while let Ok((Ok(n @ 1..), _)) =
-            before(timer, |_| until, stream.read_with(|octets| (octets.len(), octets.len()))).await
+            before(timer, |_| until, pin!(stream.read_with(|octets| (octets.len(), octets.len())))).await
         {
             add(&self.counters.octets_in, n as u64);
             left = left.saturating_sub(n as u64);

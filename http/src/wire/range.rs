@@ -53,6 +53,18 @@ pub enum Ranges {
 }
 
 impl Ranges {
+    /// Range number `index` of a representation of `size` bytes.
+    pub(crate) fn get(&self, index: usize, size: u64) -> Option<ByteRange> {
+        match self {
+            Self::Whole => (index == 0).then_some(ByteRange { start: 0, end: size }),
+            Self::Unsatisfiable => None,
+            Self::Selected(selected) => selected.as_slice().get(index).copied(),
+        }
+    }
+    /// More than one.
+    pub(crate) fn several(&self) -> bool {
+        matches!(self, Self::Selected(selected) if selected.len > 1)
+    }
     /// Reads a `Range` field for a representation of `size` bytes. What overlaps or touches is joined, so
     /// that no
     /// request makes a server send a byte twice.
