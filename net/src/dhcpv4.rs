@@ -253,7 +253,7 @@ impl Core<'_> {
 
         let current = |a: &crate::address::Address| a.interface == interface && a.origin == Origin::Dhcp;
         let same = self.addresses.iter().flatten().any(|a| current(a) && a.cidr == cidr);
-        self.dhcp_clear(interface, same);
+        self.dhcp_clear(now, interface, same);
         if !same && self.add_address(now, interface, cidr, Origin::Dhcp, probe).is_err() {
             return;
         }
@@ -278,7 +278,7 @@ impl Core<'_> {
     }
 
     /// Removes what a lease gave, but the address if it is `kept`.
-    fn dhcp_clear(&mut self, interface: usize, kept: bool) {
+    fn dhcp_clear(&mut self, now: Instant, interface: usize, kept: bool) {
         for slot in self.routes.iter_mut() {
             if slot.as_ref().is_some_and(|r| r.interface == interface && r.metric == METRIC) {
                 *slot = None;
@@ -287,13 +287,13 @@ impl Core<'_> {
         self.last_path = None;
         let old = |a: &&crate::address::Address| a.interface == interface && a.origin == Origin::Dhcp;
         if !kept && let Some(addr) = self.addresses.iter().flatten().find(old).map(|a| a.cidr.addr) {
-            self.remove_address(addr);
+            self.remove_address(now, addr);
         }
     }
 
     /// The lease is over or refused: start again after `pause`.
     fn dhcp_lose(&mut self, now: Instant, interface: usize, pause: Duration) {
-        self.dhcp_clear(interface, false);
+        self.dhcp_clear(now, interface, false);
         let xid = self.random.next() as u32;
         if let Some(card) = self.interfaces.get_mut(interface) {
             card.name_servers.retain(IpAddr::is_ipv6);

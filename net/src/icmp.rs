@@ -137,7 +137,10 @@ impl Core<'_> {
                 }
                 None
             }
-            Repr::EchoReply { .. } => None,
+            Repr::EchoReply { identifier, sequence, data } => {
+                self.ping_receive(received, identifier, sequence, data);
+                None
+            }
             Repr::Unreachable { code, mtu, quoted } => {
                 let error = match code {
                     unreachable::FRAGMENTATION_NEEDED => IcmpError::TooBig(usize::from(mtu)),
@@ -191,6 +194,10 @@ impl Core<'_> {
                 let &[a, b, c, d] = quoted.first_chunk::<4>()?;
                 let (local, remote) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
                 self.udp_error(received.now, src, local, SocketAddr::new(dst, remote), error, len);
+                None
+            }
+            protocol::ICMP | protocol::ICMPV6 => {
+                self.ping_error(received.now, reported);
                 None
             }
             _ => None,

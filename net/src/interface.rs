@@ -1,5 +1,5 @@
 //! What the stack knows of one network card.
-use crate::{config::InterfaceConfig, dhcpv4::Client, slaac::RouterSolicitation};
+use crate::{config::InterfaceConfig, dhcpv4::Client, multicast::Querier, slaac::RouterSolicitation};
 use airglow_device::{Caps, MacAddr};
 use core::{net::IpAddr, time::Duration};
 use heapless::Vec;
@@ -24,6 +24,8 @@ pub struct Interface {
     pub(crate) solicitation: RouterSolicitation,
     pub(crate) dhcp: Option<Client>,
     pub(crate) name_servers: Vec<IpAddr, NAME_SERVERS>,
+    /// Multicast routers of IPv4 and of IPv6.
+    pub(crate) queriers: [Querier; 2],
     /// The device has not been told of a change in our groups.
     pub(crate) groups_changed: bool,
 }
@@ -46,6 +48,7 @@ impl Interface {
             solicitation: RouterSolicitation::IDLE,
             dhcp: None,
             name_servers: Vec::new(),
+            queriers: [Querier::SILENT; 2],
             groups_changed: false,
         }
     }

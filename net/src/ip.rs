@@ -8,6 +8,7 @@ use crate::{
     link::Link,
     loopback::Loopback,
     memory::{Memory, Slice, UdpWakers},
+    multicast::Membership,
     neighbor::{Due, NeighborCache},
     output::{Path, PendingPacket},
     path_mtu::PathMtus,
@@ -126,6 +127,7 @@ pub struct Core<'m> {
     pub(crate) reassembly: Reassembly<'m>,
     pub(crate) loopback: Loopback<'m>,
     pub(crate) path_mtus: PathMtus<'m>,
+    pub(crate) groups: Slice<'m, Option<Membership>>,
     pub(crate) random: Random,
     pub(crate) stats: IpStats,
     pub(crate) identification: u16,
@@ -157,6 +159,7 @@ impl<'m> Core<'m> {
             reassembly: memory.reassembly,
             loopback: memory.loopback,
             path_mtus: PathMtus(memory.path_mtus),
+            groups: memory.groups,
             identification: random.next() as u16,
             random,
             stats: IpStats::default(),
@@ -264,6 +267,9 @@ impl<'m> Core<'m> {
         }
         *slot = Some(address);
         self.next = self.next.min(address.next);
+        if let IpAddr::V6(addr) = cidr.addr {
+            self.solicited_node_group(now, interface, addr, true);
+        }
         self.last_path = None;
         if let Some(interface) = self.interfaces.get_mut(interface) {
             interface.groups_changed = true;
@@ -272,10 +278,14 @@ impl<'m> Core<'m> {
     }
 
     /// Removes an address and the route to its network.
-    pub(crate) fn remove_address(&mut self, addr: IpAddr) {
-        for slot in self.addresses.iter_mut() {
+    pub(crate) fn remove_address(&mut self, now: Instant, addr: IpAddr) {
+        for index in 0..self.addresses.len() {
+            let Some(slot) = self.addresses.get_mut(index) else { break };
             let Some(address) = slot.filter(|a| a.cidr.addr == addr) else { continue };
             *slot = None;
+            if let IpAddr::V6(addr) = addr {
+                self.solicited_node_group(now, address.interface, addr, false);
+            }
             for route in self.routes.iter_mut() {
                 if *route == Some(RouteEntry::on_link(address.cidr, address.interface)) {
                     *route = None;
@@ -450,6 +460,7 @@ impl<'m> Core<'m> {
             self.next = Instant::MAX;
             self.poll_addresses(now, link);
             self.poll_routers(now, link);
+            self.poll_groups(now, link);
             for route in self.routes.iter_mut() {
                 match route {
                     Some(entry) if entry.expires <= now => {

@@ -48,9 +48,10 @@ impl Core<'_> {
         };
         let Arrival { interface, meta, group_frame, looped } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
-        let own = looped || self.is_own(interface, dst.into());
+        let own = (looped && !dst.is_multicast()) || self.is_own(interface, dst.into());
         let broadcast = dst.is_broadcast() || self.is_directed_broadcast(interface, dst);
-        let group = dst == Ipv4Addr::new(224, 0, 0, 1);
+        let group =
+            dst == Ipv4Addr::new(224, 0, 0, 1) || (dst.is_multicast() && self.listens(interface, dst.into()));
         // A DHCP server sends to the address it is about to give, which we do not have yet (RFC 2131 section 4.1).
         let for_dhcp = packet.protocol() == protocol::UDP && !group_frame && self.dhcp_waits(interface);
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
@@ -110,6 +111,7 @@ impl Core<'_> {
                 return None;
             }
         }
+        let heard = crate::RAW && self.raw_receive(protocol, received);
         match protocol {
             protocol::TCP => {
                 // RFC 9293 section 3.10.7: connections are between two unicast addresses.
@@ -138,7 +140,12 @@ impl Core<'_> {
                     None
                 }
             },
+            protocol::IGMP if crate::MULTICAST && src.is_ipv4() => {
+                self.receive_igmp(now, received);
+                None
+            }
             protocol::ICMPV6 if crate::IPV6 && src.is_ipv6() => self.receive_icmpv6(now, received, link),
+            _ if heard => None,
             _ => {
                 self.stats.unknown_protocol += 1;
                 self.send_protocol_unreachable(now, received, link);

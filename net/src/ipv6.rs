@@ -28,7 +28,7 @@ impl Core<'_> {
         };
         let Arrival { interface, meta, group_frame, looped } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
-        let own = looped || self.is_own(interface, dst.into());
+        let own = (looped && !dst.is_multicast()) || self.is_own(interface, dst.into());
         let group = dst.is_multicast() && self.is_member(interface, dst);
         //= https://www.rfc-editor.org/rfc/rfc4291#section-2.7
         //# Multicast addresses must not be used as source addresses in IPv6
@@ -52,7 +52,9 @@ impl Core<'_> {
         };
         match upper_layer(&packet) {
             Upper::Protocol(next, payload, pointer) => {
-                if !matches!(next, protocol::TCP | protocol::UDP | protocol::ICMPV6) {
+                let known = matches!(next, protocol::TCP | protocol::UDP | protocol::ICMPV6)
+                    || (crate::RAW && self.is_heard(next));
+                if !known {
                     self.stats.unknown_protocol += 1;
                     let error = |quoted| icmpv6::Repr::ParameterProblem { code: 1, pointer, quoted };
                     if received.unicast {
@@ -90,6 +92,7 @@ impl Core<'_> {
             return false;
         }
         dst == crate::ndp::ALL_NODES
+            || self.listens(interface, dst.into())
             || self.addresses.iter().flatten().any(|a| match a.cidr.addr {
                 IpAddr::V6(addr) => a.interface == interface && crate::address::solicited_node(addr) == dst,
                 IpAddr::V4(_) => false,

@@ -76,6 +76,8 @@
 //! | `alloc` | yes | [`Limits`], [`tcp::Heap`] |
 //! | `dhcp` | yes | [`InterfaceConfig::dhcp`]; without it such a configuration is refused |
 //! | `fragments` | yes | packets larger than the way takes, both ways; without it fragments are dropped |
+//! | `multicast` | yes | joining groups, IGMP and MLD; without it there are those of IP itself |
+//! | `raw` | yes | ping and raw IP sockets |
 //! | `loopback` | yes | packets to one's own addresses |
 //! | `ipv6` | yes | IPv6; without it `InterfaceConfig::default` has it off, and a configuration with it is refused |
 //!
@@ -94,6 +96,10 @@ const IPV6: bool = cfg!(feature = "ipv6");
 const DHCP: bool = cfg!(feature = "dhcp");
 /// Fragmentation and reassembly are linked.
 const FRAGMENTS: bool = cfg!(feature = "fragments");
+/// Groups, IGMP and MLD are linked.
+const MULTICAST: bool = cfg!(feature = "multicast");
+/// Ping and raw sockets are linked.
+const RAW: bool = cfg!(feature = "raw");
 /// The way to ourselves is linked.
 const LOOPBACK: bool = cfg!(feature = "loopback");
 
@@ -112,11 +118,13 @@ mod ipv6;
 mod link;
 mod loopback;
 mod memory;
+mod multicast;
 mod ndp;
 mod neighbor;
 mod output;
 mod path_mtu;
 mod random;
+mod raw;
 mod reassembly;
 mod route;
 mod slaac;
@@ -136,10 +144,13 @@ pub use link::Link;
 pub use loopback::LoopbackMemory;
 #[cfg(feature = "alloc")]
 pub use memory::Limits;
-pub use memory::{Memory, StackMemory};
+pub use memory::{GroupMemory, Memory, StackMemory};
 pub use reassembly::ReassemblyMemory;
 pub use route::RouteEntry;
-pub use socket::udp::UdpSocket;
+pub use socket::{
+    raw::{PingSocket, RawSocket},
+    udp::UdpSocket,
+};
 pub use stack::{Output, Stack};
 pub use udp::Responder;
 

@@ -3,6 +3,7 @@ use crate::{
     address::Address,
     interface::Interface,
     loopback::{Loopback, LoopbackMemory},
+    multicast::Membership,
     neighbor::Neighbor,
     output::PendingPacket,
     path_mtu::PathMtu,
@@ -67,6 +68,7 @@ pub struct Memory<'m> {
     pub(crate) reassembly: Reassembly<'m>,
     pub(crate) loopback: Loopback<'m>,
     pub(crate) path_mtus: Slice<'m, Option<PathMtu>>,
+    pub(crate) groups: Slice<'m, Option<Membership>>,
 }
 
 impl<'m> Memory<'m> {
@@ -81,11 +83,34 @@ impl<'m> Memory<'m> {
         self
     }
 
+    /// Lets the stack listen to groups that sockets join, and report them with those of its own IPv6 addresses, each of which takes
+    /// one of `GROUPS`. Without it there are only the groups of IP itself, unreported.
+    pub fn with_groups<const GROUPS: usize>(mut self, memory: &'m mut GroupMemory<GROUPS>) -> Self {
+        self.groups = memory.0.make(|| None);
+        self
+    }
+
     /// Lets the stack talk to itself through these buffers, in packets of at most a quarter of one. Without any, there is no way to
     /// one's own addresses.
     pub fn with_loopback<const BYTES: usize>(mut self, memory: &'m mut LoopbackMemory<BYTES>) -> Self {
         self.loopback = Loopback::borrowed(&mut memory.filling, &mut memory.draining);
         self
+    }
+}
+
+/// Room for groups, for a stack that does not allocate. See [`Memory::with_groups`].
+pub struct GroupMemory<const GROUPS: usize>(Later<[Option<Membership>; GROUPS]>);
+
+impl<const GROUPS: usize> GroupMemory<GROUPS> {
+    /// No groups.
+    pub const fn new() -> Self {
+        Self(Later::Unused)
+    }
+}
+
+impl<const GROUPS: usize> Default for GroupMemory<GROUPS> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -112,7 +137,7 @@ impl<T, const N: usize> Later<[T; N]> {
 ///
 /// | parameter | of | bytes each, on 64 bits |
 /// |---|---|---|
-/// | `INTERFACES` | interfaces, with DHCP and autoconfiguration state | 304 |
+/// | `INTERFACES` | interfaces, with DHCP and autoconfiguration state | 336 |
 /// | `ADDRESSES` | addresses, all interfaces together; IPv6 takes one for the link-local address | 72 |
 /// | `NEIGHBORS` | entries of the ARP and neighbour cache | 56 |
 /// | `ROUTES` | routes; each address's own network takes one, so does each gateway | 56 |
@@ -206,6 +231,7 @@ impl<
             reassembly: Reassembly::default(),
             loopback: Loopback::default(),
             path_mtus: Slice::default(),
+            groups: Slice::default(),
         }
     }
 }
@@ -233,12 +259,14 @@ pub struct Limits {
     pub loopback: usize,
     /// Destinations whose path is known to be narrower than our link.
     pub path_mtus: usize,
+    /// Groups that are listened to, counted once for each socket; each IPv6 address takes one too.
+    pub groups: usize,
 }
 
 #[cfg(feature = "alloc")]
 impl Default for Limits {
     /// 16 addresses, 512 neighbours, 64 routes, 32 packets that wait, 64 sockets with up to 256 KiB each, 32 packets in
-    /// fragments, 256 KiB to ourselves, 64 narrow paths.
+    /// fragments, 256 KiB to ourselves, 64 narrow paths, 48 groups.
     fn default() -> Self {
         Self {
             addresses: 16,
@@ -250,6 +278,7 @@ impl Default for Limits {
             reassembly: 32,
             loopback: 256 * 1024,
             path_mtus: 64,
+            groups: 48,
         }
     }
 }
@@ -273,6 +302,7 @@ impl From<Limits> for Memory<'_> {
             reassembly: Reassembly::new(table(limits.reassembly, || Slot::FREE), table(0, || 0), 0),
             loopback: Loopback::owned(limits.loopback),
             path_mtus: table(limits.path_mtus, || None),
+            groups: table(limits.groups, || None),
         }
     }
 }
@@ -291,7 +321,7 @@ mod tests {
     fn a_board_has_room_for_the_default_tables() {
         // On 64 bits; pointers and so the tables are smaller on a board.
         assert!(size_of::<StackMemory>() <= 6_500, "{}", size_of::<StackMemory>());
-        assert!(size_of::<Interface>() <= 320);
+        assert!(size_of::<Interface>() <= 352);
         assert!(size_of::<Option<Address>>() <= 72 && size_of::<Option<RouteEntry>>() <= 56);
         assert!(size_of::<Option<Neighbor>>() <= 56);
     }

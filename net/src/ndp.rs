@@ -6,6 +6,7 @@ use crate::{
     ip::{Core, Delivery},
     ipv4::Received,
     link::Link,
+    multicast::{Membership, Owner},
     neighbor::Evidence,
     output::{Outgoing, group_mac},
     route::{self, RouteEntry},
@@ -41,6 +42,9 @@ impl Core<'_> {
         received: &Received<'f>,
         link: &mut dyn Link,
     ) -> Option<Delivery<'f>> {
+        if self.receive_mld(now, received) {
+            return None;
+        }
         match ndp::Repr::parse(received.payload) {
             Ok(message) => {
                 //= https://www.rfc-editor.org/rfc/rfc4861#section-7.1.1
@@ -77,7 +81,10 @@ impl Core<'_> {
                 self.answer_parts(now, link, &packet, reply.header(), data);
                 None
             }
-            icmpv6::Repr::EchoReply { .. } => None,
+            icmpv6::Repr::EchoReply { identifier, sequence, data } => {
+                self.ping_receive(received, identifier, sequence, data);
+                None
+            }
             icmpv6::Repr::Unreachable { code, quoted } => {
                 let hard = matches!(code, icmpv6::unreachable::PROHIBITED | icmpv6::unreachable::PORT);
                 self.quoted_ipv6(received, if hard { IcmpError::Hard } else { IcmpError::Soft }, quoted)
@@ -382,7 +389,7 @@ impl Core<'_> {
     }
 
     /// The Ethernet groups that the device of `interface` must pass, when they changed since the last call.
-    pub(crate) fn take_groups(&mut self, interface: usize, groups: &mut Vec<MacAddr, 32>) -> bool {
+    pub(crate) fn take_groups(&mut self, interface: usize, groups: &mut Vec<MacAddr, 64>) -> bool {
         let Some(card) = self.interfaces.get_mut(interface) else { return false };
         if !core::mem::take(&mut card.groups_changed) {
             return false;
@@ -396,6 +403,10 @@ impl Core<'_> {
             }
         };
         add(ALL_SYSTEMS.into());
+        let heard = |m: &&Membership| m.interface == interface && m.owner != Owner::Nobody;
+        for membership in self.groups.iter().flatten().filter(heard) {
+            add(membership.group);
+        }
         if !crate::IPV6 {
             return true;
         }

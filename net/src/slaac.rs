@@ -302,7 +302,7 @@ impl Core<'_> {
             let Some(Some(address)) = self.addresses.get(index) else { continue };
             if address.valid_until <= now {
                 let addr = address.cidr.addr;
-                self.remove_address(addr);
+                self.remove_address(now, addr);
                 continue;
             }
             if address.next <= now {

@@ -6,6 +6,7 @@ use crate::{
     ip::{Core, Delivery, IpStats},
     link::{Link, Ports},
     memory::{Memory, Slice, UdpWakers},
+    multicast::Owner,
     output::{Outgoing, SendError},
     route::RouteEntry,
     socket::tcp::{ListenerWakers, StreamWakers},
@@ -335,7 +336,7 @@ where
         let all_sent = tcp.poll_transmit(now, &mut Output { core, link: &mut ports, now });
         wake_tcp(tcp);
 
-        let mut groups = heapless::Vec::<_, 32>::new();
+        let mut groups = heapless::Vec::<_, 64>::new();
         let mut room = false;
         for (index, device) in devices.iter_mut().enumerate() {
             let bit = 1u32.checked_shl(index as u32).unwrap_or(0);
@@ -398,6 +399,7 @@ where
     /// A socket goes; if its responder drove the stack, another one or the run task takes over.
     pub(crate) fn close_udp(&self, socket: usize) {
         let mut inner = self.inner.borrow_mut();
+        inner.core.leave_all(self.timer.now(), Owner::Socket(socket));
         inner.core.udp_close(socket);
         if let Some(wakers) = inner.wakers.get_mut(socket) {
             *wakers = UdpWakers::default();

@@ -11,9 +11,23 @@ use crate::{
 use airglow_device::{Endpoint, Instant};
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
+/// What a socket's datagrams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The port is a UDP port.
+    Udp,
+    /// The port is the identifier of echo requests.
+    Ping,
+    /// The port is an IP protocol's number.
+    Raw,
+}
+
 /// One socket or responder.
 pub(crate) struct UdpSlot {
     pub open: bool,
+    pub kind: Kind,
+    /// Hop limit of datagrams to groups.
+    pub group_hops: u8,
     pub addr: Option<IpAddr>,
     pub port: u16,
     /// The only peer, when the socket is connected.
@@ -30,6 +44,9 @@ pub(crate) struct UdpSlot {
 impl UdpSlot {
     pub const CLOSED: Self = Self {
         open: false,
+        kind: Kind::Udp,
+        // RFC 1112 section 6.1: a datagram to a group stays on the link unless the application says otherwise.
+        group_hops: 1,
         addr: None,
         port: 0,
         peer: None,
@@ -39,6 +56,12 @@ impl UdpSlot {
         #[cfg(feature = "alloc")]
         own: alloc::vec::Vec::new(),
     };
+}
+
+impl UdpSlot {
+    fn is_udp(&self, port: u16) -> bool {
+        self.open && self.kind == Kind::Udp && self.port == port
+    }
 }
 
 /// The service that answers in place while it drives the stack.
@@ -133,7 +156,7 @@ impl Queue {
 }
 
 /// A peer's address, with the interface as scope where the address is of the link only.
-fn peer(received: &Received<'_>, port: u16) -> SocketAddr {
+pub(crate) fn peer(received: &Received<'_>, port: u16) -> SocketAddr {
     match received.src {
         IpAddr::V6(addr) if addr.is_unicast_link_local() => {
             SocketAddr::V6(SocketAddrV6::new(addr, port, 0, received.interface as u32 + 1))
@@ -142,10 +165,10 @@ fn peer(received: &Received<'_>, port: u16) -> SocketAddr {
     }
 }
 
-/// The interface that the scope of a link-local address names.
-fn scope_interface(addr: SocketAddr) -> Option<usize> {
+/// The interface that the scope of a link-local address or a group names.
+pub(crate) fn scope_interface(addr: SocketAddr) -> Option<usize> {
     match addr {
-        SocketAddr::V6(addr) if addr.ip().is_unicast_link_local() => {
+        SocketAddr::V6(addr) if addr.ip().is_unicast_link_local() || addr.ip().is_multicast() => {
             (addr.scope_id() as usize).checked_sub(1)
         }
         _ => None,
@@ -164,7 +187,13 @@ impl Core<'_> {
     }
 
     /// Opens a port; the socket's number.
+    #[cfg(test)]
     pub(crate) fn udp_bind(&mut self, on: Endpoint) -> Result<usize, Error> {
+        self.socket_open(Kind::Udp, on)
+    }
+
+    /// Opens a socket of any kind.
+    pub(crate) fn socket_open(&mut self, kind: Kind, on: Endpoint) -> Result<usize, Error> {
         if let Some(addr) = on.addr
             && !addr.is_loopback()
             && !self.addresses.iter().flatten().any(|a| a.cidr.addr == addr)
@@ -173,10 +202,16 @@ impl Core<'_> {
         }
         let taken = |sockets: &[UdpSlot], port| {
             sockets.iter().any(|s| {
-                s.open && s.port == port && (s.addr.is_none() || on.addr.is_none() || s.addr == on.addr)
+                s.open
+                    && s.kind == kind
+                    && s.port == port
+                    && (s.addr.is_none() || on.addr.is_none() || s.addr == on.addr)
             })
         };
-        let port = if on.port != 0 {
+        let port = if kind == Kind::Raw {
+            // Several may hear the same protocol.
+            Some(on.port)
+        } else if on.port != 0 {
             Some(on.port).filter(|port| !taken(&self.sockets, *port))
         } else {
             // RFC 6056 section 3.3.1: a random port of the dynamic range, then the next ones.
@@ -189,7 +224,7 @@ impl Core<'_> {
         let port = port.ok_or(Error::AddrInUse)?;
         let index = self.sockets.iter().position(|s| !s.open).ok_or(Error::TableFull)?;
         let slot = &mut self.sockets[index];
-        *slot = UdpSlot { open: true, addr: on.addr, port, ..UdpSlot::CLOSED };
+        *slot = UdpSlot { open: true, kind, addr: on.addr, port, ..UdpSlot::CLOSED };
         #[cfg(feature = "alloc")]
         if self.datagrams.is_empty() {
             slot.own = alloc::vec![0; self.datagrams_len];
@@ -238,7 +273,7 @@ impl Core<'_> {
         // RFC 8085 section 5.2 asks to check that the quoted packet is one of ours as far as that can be seen.
         let ours = |s: &&mut UdpSlot| {
             let peer = s.peer.is_none_or(|p| p.ip() == remote.ip() && p.port() == remote.port());
-            s.open && s.port == port && s.addr.is_none_or(|addr| addr == local) && peer
+            s.is_udp(port) && s.addr.is_none_or(|addr| addr == local) && peer
         };
         let Some(slot) = self.sockets.iter_mut().find(ours) else { return };
         let error = match error {
@@ -281,7 +316,7 @@ impl Core<'_> {
             return Err(UdpSendError::Failed(Error::InvalidInput));
         }
         let slot = self.sockets.get(socket).ok_or(UdpSendError::Failed(Error::NotConnected))?;
-        let (bound, src_port) = (slot.addr, slot.port);
+        let (bound, src_port, group_hops) = (slot.addr, slot.port, slot.group_hops);
         let no_route = UdpSendError::Failed(Error::NoRoute);
         let path = self.path(now, to.ip(), scope_interface(to)).ok_or(no_route)?;
         let source = bound.or_else(|| self.source(now, path.interface, to.ip())).ok_or(no_route)?;
@@ -289,17 +324,14 @@ impl Core<'_> {
             return Err(no_route);
         }
         let header = udp::Repr { src_port, dst_port: to.port(), payload_len: payload.len() };
-        let packet = Outgoing::new(source, to.ip(), protocol::UDP, 0).on(path.interface);
+        let mut packet = Outgoing::new(source, to.ip(), protocol::UDP, 0).on(path.interface);
+        packet.hop_limit = to.ip().is_multicast().then_some(group_hops);
         let mut head = [0; udp::HEADER_LEN];
         let sent = match header.emit(&mut head) {
             Ok(_) => self.send_parts(now, link, &packet, head, payload),
             Err(_) => Err(SendError::TooLong),
         };
-        sent.map_err(|error| match error {
-            SendError::Full => UdpSendError::Full,
-            SendError::NoRoute => no_route,
-            SendError::TooLong => UdpSendError::Failed(Error::MessageTooLong),
-        })
+        Ok(sent?)
     }
 
     pub(crate) fn receive_udp(
@@ -318,8 +350,8 @@ impl Core<'_> {
         let index = self
             .sockets
             .iter()
-            .position(|s| s.open && s.port == port && s.addr == Some(dst))
-            .or_else(|| self.sockets.iter().position(|s| s.open && s.port == port && s.addr.is_none()));
+            .position(|s| s.is_udp(port) && s.addr == Some(dst))
+            .or_else(|| self.sockets.iter().position(|s| s.is_udp(port) && s.addr.is_none()));
         let connected =
             |s: &UdpSlot| s.peer.is_none_or(|p| p.ip() == received.src && p.port() == datagram.src_port());
         let Some(index) = index.filter(|i| self.sockets.get(*i).is_some_and(connected)) else {
@@ -352,14 +384,21 @@ impl Core<'_> {
                 );
             }
             _ => {
-                let Some((queue, buffer)) = self.queue_buffer(index) else { return };
-                if queue.push(buffer, from, datagram.payload()) {
-                    self.sockets[index].ready = true;
-                    self.any_ready = true;
-                } else {
-                    self.stats.queue_full += 1;
-                }
+                self.socket_push(index, from, datagram.payload());
             }
+        }
+    }
+
+    /// Queues what a socket received.
+    pub(crate) fn socket_push(&mut self, index: usize, from: SocketAddr, payload: &[u8]) {
+        let Some((queue, buffer)) = self.queue_buffer(index) else { return };
+        if queue.push(buffer, from, payload)
+            && let Some(slot) = self.sockets.get_mut(index)
+        {
+            slot.ready = true;
+            self.any_ready = true;
+        } else {
+            self.stats.queue_full += 1;
         }
     }
 

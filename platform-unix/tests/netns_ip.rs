@@ -1,9 +1,64 @@
 //! What IP does beside TCP, with the kernel as peer: fragments, ICMP, groups, routes. Needs root; fails without.
 #![cfg(target_os = "linux")]
+use airglow_device::{Parameters, Udp, UdpSocket as _};
+use airglow_net::{InterfaceConfig, Limits, Stack, tcp::Heap};
+use airglow_platform_unix::{Packet, Reactor, SystemEntropy};
+use airglow_runtime::{Either, block_on, select, sleep, timeout};
 use airglow_testbed::{Namespace, Process, veth};
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::{IpAddr, UdpSocket},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
+
+type Own<const N: usize> = Stack<'static, Packet, Reactor, Heap, N>;
+
+/// Runs `app` beside a stack of its own over interfaces of `namespace`, each with its boot parameters.
+fn on_stack<const N: usize>(
+    namespace: &Namespace,
+    interfaces: [(&str, &str); N],
+    app: impl AsyncFnOnce(&Own<N>, &Reactor) + Send,
+) {
+    namespace.enter(|| {
+        let reactor = Reactor::new().unwrap();
+        let cards = interfaces.map(|(name, _)| Packet::open(&reactor, name, None, true).unwrap());
+        let stack = Stack::new(cards, reactor.clone(), &SystemEntropy, Limits::default(), Heap::default());
+        for (index, (_, words)) in interfaces.iter().enumerate() {
+            let config = InterfaceConfig::from_parameters(&Parameters::new(words)).unwrap();
+            stack.configure(index, &config).unwrap();
+        }
+        block_on(&reactor, async {
+            let app = async {
+                // Duplicates of IPv6 addresses are looked for first.
+                let mut ready = false;
+                while !ready {
+                    sleep(&reactor, Duration::from_millis(100)).await;
+                    ready = true;
+                    stack.with_addresses(|address| ready &= address.is_usable());
+                }
+                app(&stack, &reactor).await;
+            };
+            let app = timeout(&reactor, Duration::from_secs(60), app);
+            match select(app, stack.run()).await {
+                Either::Left(ended) => assert!(ended.is_ok(), "no end within a minute"),
+                Either::Right(never) => match never {},
+            }
+        });
+    });
+}
+
+/// Asks again and again until the answer is right.
+#[track_caller]
+fn eventually(what: &str, mut right: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !right() {
+        assert!(start.elapsed() < LIMIT, "{what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
 
 /// A host at 10.0.0.1 and fd00::1, and the example `datagrams` at 10.0.0.2 and fd00::2 on the other end of a veth pair.
 fn datagrams(label: &str) -> (Namespace, Namespace, Process) {
@@ -22,6 +77,7 @@ fn datagrams(label: &str) -> (Namespace, Namespace, Process) {
 fn packets_larger_than_the_link_go_both_ways() {
     let (host, _other, program) = datagrams("fragments");
     for to in ["10.0.0.2", "fd00::2"] {
+        eventually(to, || host.run("ping", &["-c", "1", "-W", "1", to]).success());
         for size in ["8000", "65000"] {
             let said = host.run("ping", &["-c", "3", "-i", "0.2", "-W", "2", "-s", size, to]);
             assert!(said.success() && said.stdout.contains(" 0% packet loss"), "{said}");
@@ -43,4 +99,108 @@ fn packets_larger_than_the_link_go_both_ways() {
     });
     program.signal("TERM");
     assert!(program.wait(LIMIT).success());
+}
+
+/// A bridge that asks for listeners as a multicast router does, and answers pings: it learns of our groups in both versions of IGMP
+/// and MLD, forwards what is sent to them, and forgets them when we leave.
+#[test]
+fn a_switch_learns_of_our_groups() {
+    for (igmp, mld) in [("3", "2"), ("2", "1")] {
+        let (host, other) = (Namespace::new("switch"), Namespace::new("member"));
+        host.ip("link add br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_startup_query_interval 50");
+        host.ip(&format!("link set br0 type bridge mcast_igmp_version {igmp} mcast_mld_version {mld}"));
+        host.ip("link set br0 type bridge mcast_query_response_interval 50 mcast_last_member_interval 20");
+        veth(&host, "h0", &other, "v0");
+        host.ip("link set h0 master br0");
+        host.ip("link set h0 up");
+        host.address("br0", "10.0.0.1/24");
+        host.address("br0", "fd00::1/64");
+        host.ip("route add 239.0.0.0/8 dev br0");
+        let groups = ["239.1.2.3", "ff05::1:3"];
+        let listed = |group: &str| {
+            let said = host.run("bridge", &["mdb", "show", "dev", "br0"]);
+            said.stdout.lines().any(|l| l.contains(group) && l.contains("port h0"))
+        };
+        let leave = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (left, other) = (&leave, &other);
+            let member = scope.spawn(move || {
+                let words = "ipv4=10.0.0.2/24 ipv6=fd00::2/64";
+                on_stack(other, [("v0", words)], async |stack, reactor| {
+                    let socket = stack.bind(5353).await.unwrap();
+                    for group in groups {
+                        socket.join(0, group.parse().unwrap()).unwrap();
+                    }
+                    // The first datagram to each group is sent back.
+                    let mut buf = [0; 100];
+                    for _ in groups {
+                        let (len, from) = socket.recv_from(&mut buf).await.unwrap();
+                        socket.send_to(&buf[..len], from).await.unwrap();
+                    }
+                    while !left.load(Ordering::Relaxed) {
+                        sleep(reactor, Duration::from_millis(50)).await;
+                    }
+                    for group in groups {
+                        socket.leave(0, group.parse().unwrap()).unwrap();
+                    }
+                    sleep(reactor, Duration::from_secs(3)).await;
+                });
+            });
+            for group in groups {
+                eventually(group, || listed(group));
+            }
+            host.enter(|| {
+                for (from, to) in [("10.0.0.1:0", "239.1.2.3:5353"), ("[fd00::1]:0", "[ff05::1:3]:5353")] {
+                    let socket = UdpSocket::bind(from).unwrap();
+                    socket.set_read_timeout(Some(LIMIT)).unwrap();
+                    socket.send_to(to.as_bytes(), to).unwrap();
+                    let mut buf = [0; 100];
+                    let (len, _) = socket.recv_from(&mut buf).unwrap();
+                    assert_eq!(&buf[..len], to.as_bytes());
+                }
+            });
+            leave.store(true, Ordering::Relaxed);
+            for group in groups {
+                eventually(group, || !listed(group));
+            }
+            member.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn our_pings_are_answered_and_refusals_are_heard() {
+    let (host, other) = (Namespace::new("pinged"), Namespace::new("pinger"));
+    veth(&host, "h0", &other, "v0");
+    host.address("h0", "10.0.0.1/24");
+    host.address("h0", "fd00::1/64");
+    let words = "ipv4=10.0.0.2/24 ipv6=fd00::2/64";
+    on_stack(&other, [("v0", words)], async |stack, reactor| {
+        let ping = stack.ping_socket().unwrap();
+        let mut buf = vec![0; 9000];
+        for (sequence, to) in ["10.0.0.1", "fd00::1"].into_iter().enumerate() {
+            let to: IpAddr = to.parse().unwrap();
+            let data: Vec<u8> = (0..8000).map(|i| (i / 7) as u8).collect();
+            // The kernel looks for a duplicate of its IPv6 address.
+            let mut tries = 0;
+            let len = loop {
+                tries += 1;
+                assert!(tries < 50, "{to} does not answer");
+                let _ = ping.send_to(to, sequence as u16, &data).await;
+                let answer = timeout(reactor, Duration::from_millis(300), ping.recv_from(&mut buf)).await;
+                if let Ok(Ok((len, from, number))) = answer
+                    && (from, usize::from(number)) == (to, sequence)
+                {
+                    break len;
+                }
+            };
+            assert!(buf[..len] == data);
+
+            let socket = stack.bind(0).await.unwrap();
+            socket.connect(Some((to, 9).into())).unwrap();
+            socket.send_to(b"anyone?", (to, 9).into()).await.unwrap();
+            let refused = timeout(reactor, Duration::from_secs(5), socket.recv_from(&mut buf)).await;
+            assert_eq!(refused.unwrap(), Err(airglow_net::Error::ConnectionRefused));
+        }
+    });
 }

@@ -1,12 +1,15 @@
 //! The async shell of UDP: `airglow_device`'s `Udp` and `UdpSocket` over a stack.
 use crate::{
     error::Error,
+    ip::Core,
+    link::Link,
+    multicast::Owner,
     socket::tcp::{ListenerWakers, StreamWakers},
     stack::{Stack, set_waker},
     tcp::Storage,
-    udp::UdpSendError,
+    udp::{Kind, UdpSendError},
 };
-use airglow_device::{Endpoint, NetDevice, Timer, Udp};
+use airglow_device::{Endpoint, Instant, NetDevice, Timer, Udp};
 use core::{
     convert::Infallible,
     future::poll_fn,
@@ -32,8 +35,16 @@ where
     S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
 {
     fn bind_udp(&self, on: Endpoint) -> Result<UdpSocket<'_, 'm, D, T, S, N>, Error> {
+        self.open_socket(Kind::Udp, on)
+    }
+
+    pub(crate) fn open_socket(
+        &self,
+        kind: Kind,
+        on: Endpoint,
+    ) -> Result<UdpSocket<'_, 'm, D, T, S, N>, Error> {
         let mut inner = self.inner.borrow_mut();
-        let socket = inner.core.udp_bind(on)?;
+        let socket = inner.core.socket_open(kind, on)?;
         let port = inner.core.sockets.get(socket).map_or(on.port, |s| s.port);
         let local = SocketAddr::new(on.addr.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port);
         Ok(UdpSocket { stack: self, socket, local })
@@ -89,6 +100,37 @@ where
         self.stack.inner.borrow_mut().core.udp_connect(self.socket, peer)
     }
 
+    /// Begins to listen to a group on an interface, and tells routers and switches so (IGMP, MLD); ends with [`leave`](Self::leave) or
+    /// when the socket is dropped. Datagrams to a group that anyone here has joined reach the socket of their port.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when it is no group, [`Error::AddrInUse`] when this socket listens to it already, [`Error::NoInterface`],
+    /// [`Error::TableFull`].
+    pub fn join(&self, interface: usize, group: IpAddr) -> Result<(), Error> {
+        let owner = Owner::Socket(self.socket);
+        let result = self.stack.with_core(|core, now, _| core.join(now, interface, group, owner));
+        self.stack.poke();
+        result
+    }
+
+    /// Ends listening to a group.
+    ///
+    /// # Errors
+    /// [`Error::AddrNotAvailable`] when this socket does not listen to it.
+    pub fn leave(&self, interface: usize, group: IpAddr) -> Result<(), Error> {
+        let owner = Owner::Socket(self.socket);
+        let result = self.stack.with_core(|core, now, _| core.leave(now, interface, group, owner));
+        self.stack.poke();
+        result
+    }
+
+    /// How many hops datagrams to groups may go; 1 at the start, which keeps them on the link.
+    pub fn set_group_hops(&self, hops: u8) {
+        if let Some(slot) = self.stack.inner.borrow_mut().core.sockets.get_mut(self.socket) {
+            slot.group_hops = hops;
+        }
+    }
+
     /// The last ICMP error about a datagram of this socket and to whom that went, once. For sockets that are not connected,
     /// whose `recv_from` returns no such errors, since one peer could then disturb the others'.
     pub fn take_error(&self) -> Option<(SocketAddr, Error)> {
@@ -122,9 +164,27 @@ where
     }
 
     async fn send_to(&self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
+        self.send_with(|core, now, socket, link| core.udp_send(now, socket, datagram, to, link)).await
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl<'m, D, T, S, const N: usize> UdpSocket<'_, 'm, D, T, S, N>
+where
+    D: NetDevice,
+    T: Timer,
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    /// Sends by `send`, waiting for room.
+    pub(crate) async fn send_with(
+        &self,
+        send: impl Fn(&mut Core<'m>, Instant, usize, &mut dyn Link) -> Result<(), UdpSendError>,
+    ) -> Result<(), Error> {
         poll_fn(|cx| {
-            let sent =
-                self.stack.with_core(|core, now, link| core.udp_send(now, self.socket, datagram, to, link));
+            let sent = self.stack.with_core(|core, now, link| send(core, now, self.socket, link));
             self.stack.poke();
             match sent {
                 Ok(()) => Poll::Ready(Ok(())),
@@ -143,10 +203,6 @@ where
             }
         })
         .await
-    }
-
-    fn local(&self) -> SocketAddr {
-        self.local
     }
 }
 

@@ -5,9 +5,11 @@ mod codecs;
 mod dhcp;
 mod errors;
 mod fragments;
+mod groups;
 mod ipv4;
 mod ipv6;
 mod loopback;
+mod raw;
 
 use crate::{
     Core, Delivery, InterfaceConfig, Ipv4Config, Limits, Link,
@@ -69,8 +71,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// Without room for groups, so that nothing is said of them.
     pub fn with(caps: Caps, config: &InterfaceConfig) -> Self {
-        let mut core = Core::with_memory(Limits { datagrams: 4096, ..Limits::default() }, [7; 16]);
+        Self::with_groups(caps, config, 0)
+    }
+
+    pub fn with_groups(caps: Caps, config: &InterfaceConfig, groups: usize) -> Self {
+        let mut core = Core::with_memory(Limits { datagrams: 4096, groups, ..Limits::default() }, [7; 16]);
         let now = Instant::from_secs(1000);
         assert_eq!(core.add_interface(US, caps), Ok(0));
         core.configure(now, 0, config).unwrap();

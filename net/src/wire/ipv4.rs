@@ -6,6 +6,9 @@ use core::net::Ipv4Addr;
 /// Length of a header without options.
 pub const HEADER_LEN: usize = 20;
 
+/// The router alert option (RFC 2113).
+pub const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
+
 /// A packet whose lengths are consistent and whose header checksum is right.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
@@ -185,6 +188,21 @@ impl Repr {
         header[6..12].copy_from_slice(&[flags, 0, self.ttl, self.protocol, 0, 0]);
         header[12..16].copy_from_slice(&self.src.octets());
         header[16..].copy_from_slice(&self.dst.octets());
+        let checksum = Sum::ZERO.bytes(header).finish();
+        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        Ok(payload)
+    }
+
+    /// Writes a header with the router alert option, 24 bytes, and returns the rest of `bytes`.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_with_router_alert<'a>(&self, bytes: &'a mut [u8]) -> Result<&'a mut [u8], WireError> {
+        Self { payload_len: self.payload_len + ROUTER_ALERT.len(), ..*self }.emit(bytes)?;
+        let (header, payload) = split_mut::<24>(bytes)?;
+        header[0] = 0x46;
+        header[20..].copy_from_slice(&ROUTER_ALERT);
+        header[10..12].fill(0);
         let checksum = Sum::ZERO.bytes(header).finish();
         header[10..12].copy_from_slice(&checksum.to_be_bytes());
         Ok(payload)
