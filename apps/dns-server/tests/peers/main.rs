@@ -2,6 +2,7 @@
 //!
 //! `DNS_QUESTIONS` in the environment sets how many questions are asked (20,000 by default).
 mod questions;
+mod reload;
 mod replication;
 mod reply;
 mod update;

@@ -91,10 +91,15 @@ fn run(program: &str, words: &[&str]) {
 
 /// Ours, on `port`, with these boot parameters.
 pub fn appliance(port: u16, words: &[String]) -> Process {
-    let mut command = Command::new(program("airglow-dns-server", "dev"));
+    appliance_of("dev", port, words)
+}
+
+/// The same in another cargo profile.
+pub fn appliance_of(profile: &str, port: u16, words: &[String]) -> Process {
+    let mut command = Command::new(program("airglow-dns-server", profile));
     command.arg(format!("port={port}")).arg(format!("key={KEY}:hmac-sha256:{SECRET}")).args(words);
     let mut process = Process::start(&mut command);
-    process.wait_for("serving", Duration::from_secs(20));
+    process.wait_for("serving", Duration::from_secs(60));
     process
 }
 
