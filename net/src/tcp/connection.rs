@@ -1,6 +1,6 @@
 //! One connection: RFC 9293's transmission control block without the memory of its buffers.
 use super::{
-    Config, Error, Tuple,
+    Config, Ecn, Error, Tuple,
     congestion::Congestion,
     receiver::Receiver,
     sender::{Fired, Plan, Sender},
@@ -90,6 +90,8 @@ pub struct Connection {
     pub(crate) ready: bool,
     /// An unbroken run of soft ICMP errors, reported when the connection times out.
     pub(crate) soft_error: bool,
+    #[cfg(feature = "trace")]
+    pub(crate) traced: bool,
 }
 
 /// RFC 7323 section 2.2: the smallest shift that lets `bytes` be announced.
@@ -140,6 +142,8 @@ impl Connection {
             want_write: false,
             ready: false,
             soft_error: false,
+            #[cfg(feature = "trace")]
+            traced: false,
         }
     }
 
@@ -313,7 +317,9 @@ impl Connection {
         }
         if self.state != State::TimeWait {
             // A recovering sender cuts its segments itself: it wants to know what becomes of each.
-            let most = if self.send.is_recovering() { 0 } else { self.tso.saturating_sub(LONGEST_HEADER) };
+            // So does one that tells of a reduced window: the device would tell it in every segment.
+            let alone = self.send.is_recovering() || self.send.window_reduced_due;
+            let most = if alone { 0 } else { self.tso.saturating_sub(LONGEST_HEADER) };
             if let Some(plan) = self.send.plan(now, most) {
                 return Some(Output::Segment(plan));
             }
@@ -357,13 +363,19 @@ impl Connection {
                 if plan.push {
                     header.flags = header.flags | Flags::PSH;
                 }
+                if self.send.window_reduced_due && plan.len > 0 && !plan.again {
+                    header.flags = header.flags | Flags::CWR;
+                }
             }
+        }
+        if self.receive.congestion_echo {
+            header.flags = header.flags | Flags::ECE;
         }
         header.window = self.receive.advertise();
         if self.timestamps {
             header.options.timestamps = Some((self.timestamp(now), self.receive.timestamp));
         }
-        if pure && self.send.sack && self.receive.has_gaps() {
+        if pure && self.send.sack && self.receive.has_blocks() {
             header.options.sack = self.receive.sack_blocks();
         }
         header
@@ -372,6 +384,10 @@ impl Connection {
     fn syn_header(&mut self, mut header: Header, now: Instant, config: &Config) -> Header {
         let answer = self.state == State::SynReceived;
         header.flags = if answer { Flags::SYN | Flags::ACK } else { Flags::SYN };
+        // RFC 3168 section 6.1.1: not again when the first SYN got no answer, which it may be the cause of.
+        if !answer && config.ecn == Ecn::Offer && self.send.in_flight() == 0 {
+            header.flags = header.flags | Flags::ECE | Flags::CWR;
+        }
         if !answer {
             header.acknowledgment = 0;
         }

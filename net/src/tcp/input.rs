@@ -1,6 +1,6 @@
 //! SEGMENT ARRIVES (RFC 9293 section 3.10.7) for a connection that exists.
 use super::{
-    Config, Error, TcpStats,
+    Config, Ecn, Error, TcpStats,
     connection::{Connection, State},
     sender::{Acknowledged, Acknowledgment},
     sequence::Seq,
@@ -20,10 +20,15 @@ pub(crate) struct Arrived<'a> {
     pub data: &'a [u8],
     /// Size of each segment when several came as one.
     pub segment: u32,
+    /// The two ECN bits of its IP header.
+    pub ecn: u8,
 }
 
+/// Congestion experienced, as the two ECN bits of the IP header (RFC 3168 section 5).
+const CONGESTION_EXPERIENCED: u8 = 0b11;
+
 impl<'a> Arrived<'a> {
-    pub fn new(segment: &Segment<'a>, gro_segment: u16) -> Self {
+    pub fn new(segment: &Segment<'a>, gro_segment: u16, ecn: u8) -> Self {
         let data = segment.payload();
         Self {
             seq: Seq(segment.sequence()),
@@ -33,6 +38,7 @@ impl<'a> Arrived<'a> {
             options: segment.options(),
             data,
             segment: if gro_segment > 0 { gro_segment.into() } else { data.len() as u32 },
+            ecn,
         }
     }
     /// SEG.LEN: data, SYN and FIN.
@@ -142,6 +148,9 @@ impl Connection {
                 // A probe, a keep-alive, a retransmission: answered; a storm of them without data is not.
                 let old_data = !arrived.data.is_empty() || flags.any(Flags::FIN);
                 if old_data {
+                    if fresh {
+                        self.receive.arrived_twice(arrived.seq, arrived.seq + arrived.data.len() as u32);
+                    }
                     self.receive.acknowledge_now();
                 } else {
                     self.challenge(cx);
@@ -288,7 +297,7 @@ impl Connection {
             echo: echo.map(|(_, echo)| echo.wrapping_sub(self.timestamp_offset)),
             floor: cx.config.least_timeout,
             memory: cx.send,
-            congestion_experienced: arrived.flags.has(Flags::ECE),
+            congestion_experienced: arrived.flags.has(Flags::ECE) && !arrived.flags.has(Flags::SYN),
         })
     }
 
@@ -311,6 +320,15 @@ impl Connection {
             //# new data is received after CLOSE is called, its TCP implementation SHOULD send a RST to show that data was lost (SHLD-3).
             self.reset(Error::ConnectionReset);
             return;
+        }
+        if self.send.ecn {
+            // RFC 3168 section 6.1.3: the echo goes on until the peer says that it has reduced its window.
+            if arrived.flags.has(Flags::CWR) {
+                self.receive.congestion_echo = false;
+            }
+            if arrived.ecn & 3 == CONGESTION_EXPERIENCED {
+                self.receive.congestion_echo = true;
+            }
         }
         let before = self.receive.readable();
         let fin = arrived.flags.has(Flags::FIN);
@@ -360,6 +378,12 @@ impl Connection {
             cx.config.sack && options.sack_permitted,
             timestamps,
         );
+        // RFC 3168 section 6.1.1: ECE without CWR; both are set by what only reflects the bits it got.
+        self.send.ecn = cx.config.ecn == Ecn::Offer
+            && acknowledges
+            && flags.has(Flags::ECE)
+            && !flags.has(Flags::CWR)
+            && !self.send.syn_was_lost();
         self.send.window_from = (arrived.seq, arrived.ack);
         self.send.set_window(arrived.window.into());
         self.heard = cx.now;

@@ -41,6 +41,13 @@ impl Secret {
         sip(self.sequence, &words) as u32
     }
 
+    /// A hash of a SYN that nobody without the key can make (SYN cookies).
+    #[cfg(feature = "syn-cookies")]
+    pub fn cookie(&self, tuple: &Tuple, irs: u32, counted: u32) -> u32 {
+        let [a, b, c, d, e] = words(tuple);
+        sip(self.sequence, &[a, b, c, d, e ^ 1 << 41, u64::from(irs) << 32 | u64::from(counted)]) as u32
+    }
+
     /// A hash for tables: quick, and unpredictable without the key.
     pub fn hash(&self, tuple: &Tuple) -> u32 {
         let [a, b, c, d, e] = words(tuple);

@@ -15,11 +15,23 @@ pub struct Listening {
     pub(crate) first: u32,
     pub(crate) last: u32,
     pub(crate) waiting: u16,
+    /// Cookies that were sent count until then.
+    #[cfg(feature = "syn-cookies")]
+    pub(crate) cookies_until: Instant,
 }
 
 impl Listening {
     pub(crate) const fn new(on: Endpoint, backlog: u16) -> Self {
-        Self { on, backlog, half_open: 0, first: NONE, last: NONE, waiting: 0 }
+        Self {
+            on,
+            backlog,
+            half_open: 0,
+            first: NONE,
+            last: NONE,
+            waiting: 0,
+            #[cfg(feature = "syn-cookies")]
+            cookies_until: Instant::ZERO,
+        }
     }
     /// 2: listens on exactly this address and port; 1: on every address; 0: not.
     pub(crate) fn matches(&self, addr: IpAddr, port: u16) -> u8 {
@@ -48,6 +60,7 @@ pub struct HalfOpen {
     pub(crate) scale: Option<u8>,
     pub(crate) own_scale: u8,
     pub(crate) sack: bool,
+    pub(crate) ecn: bool,
     /// The peer's TSval, when timestamps are used.
     pub(crate) timestamp: Option<u32>,
     /// The window our SYN,ACK offers.
@@ -67,7 +80,7 @@ impl HalfOpen {
             destination_port: self.tuple.remote_port,
             sequence: self.iss.0,
             acknowledgment: (self.irs + 1).0,
-            flags: Flags::SYN | Flags::ACK,
+            flags: Flags::SYN | Flags::ACK | if self.ecn { Flags::ECE } else { Flags(0) },
             window: self.window,
             options: Options {
                 mss: Some(self.path.0.min(0xffff) as u16),
@@ -96,6 +109,7 @@ impl HalfOpen {
             config.congestion,
         );
         connection.receive.synchronize(self.irs, self.window.into());
+        connection.send.ecn = self.ecn;
         connection.negotiated(self.mss, self.scale, self.sack, self.timestamp.is_some());
         if let Some(recent) = self.timestamp {
             (connection.receive.timestamp, connection.receive.timestamp_at) = (recent, now);

@@ -15,19 +15,27 @@
 //! |---|---|---|
 //! | RFC 9293 | all states, both opens, both closes, resets, Nagle, silly windows both ways, persist, keep-alive, R2 | urgent data is delivered in line; R1 is not reported |
 //! | RFC 5681, 6582, 6928, 6298 | slow start, fast retransmit and recovery, ten segments at first, RTO with Karn | the RTO's floor is 200 ms, not 1 s |
-//! | RFC 2018, 6675 | both ways, bounded scoreboards | sending D-SACK (2883), rescue retransmission (RACK's probe does its work) |
+//! | RFC 2018, 6675, 2883 | both ways, bounded scoreboards, D-SACK both ways | rescue retransmission (RACK's probe does its work) |
 //! | RFC 7323 | window scale, timestamps, PAWS | a segment without the agreed option is taken all the same |
 //! | RFC 5961, 5927, 1337, 6191, 6528, 6056 | challenges, ICMP checks, TIME-WAIT protected and reused, keyed numbers and ports | - |
-//! | congestion | [CUBIC](congestion::Cubic) (RFC 9438, the default), NewReno, [Westwood+'s](congestion::Westwood) floor under it; HyStart++ (RFC 9406), byte counting (RFC 3465), PRR (RFC 6937), unused windows (RFC 7661, but for idle ones: RFC 5681) | ECN, pacing |
+//! | RFC 3168 | ECN granted to whom asks, asked for by choice ([`Ecn`]); marks echoed and answered | AccECN, ABE (8511) |
+//! | congestion | [CUBIC](congestion::Cubic) (RFC 9438, the default), NewReno, [Westwood+'s](congestion::Westwood) floor under it; HyStart++ (RFC 9406), byte counting (RFC 3465), PRR (RFC 6937), unused windows (RFC 7661, but for idle ones: RFC 5681) | pacing |
 //! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015) | F-RTO without timestamps |
-//! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT | SYN cookies, limits per peer, autotuned buffers |
+//! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT; SYN cookies (RFC 4987) that keep window scale and SACK where there are timestamps; bounds on a peer's connections and receive buffers | a bound on a peer's send buffers, autotuned buffers |
+//! | observation | counters of the whole and of each connection ([`Info`]); a trace (feature `trace`) | - |
+//!
+//! CUBIC, RACK-TLP, SYN cookies and traces are features of this crate; `alloc` turns the first three on, and a board leaves out what it
+//! has no room for.
 //!
 //! User calls ([`Tcp::write`], [`Tcp::close`], ...) only change state; what they cause to be sent goes out with the next
 //! [`Tcp::poll_transmit`], so a batch of writes costs one flush.
 mod buffer;
 pub mod congestion;
 mod connection;
+#[cfg(feature = "syn-cookies")]
+mod cookie;
 mod flight;
+mod info;
 mod input;
 mod isn;
 mod listener;
@@ -49,6 +57,9 @@ mod transmit;
 mod user;
 
 pub use connection::{Connection, State};
+pub use info::Info;
+#[cfg(feature = "trace")]
+pub use info::Sample;
 pub use listener::{HalfOpen, Listening};
 pub use sequence::Seq;
 pub use storage::{Array, Fixed, Limits, ListenerRecord, Memory, Parts, Pool, Record, Storage};
@@ -131,6 +142,19 @@ pub(crate) struct Tuple {
     pub remote_port: u16,
 }
 
+/// Explicit congestion notification (RFC 3168).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ecn {
+    /// Neither asked for nor granted.
+    Off,
+    /// Granted to a peer that asks. The default.
+    #[default]
+    Accept,
+    /// Asked for in connections that this side opens, too.
+    Offer,
+}
+
 /// Times and choices; every one has a default.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -159,6 +183,14 @@ pub struct Config {
     pub timestamps: bool,
     /// Offer selective acknowledgments (RFC 2018).
     pub sack: bool,
+    /// Explicit congestion notification.
+    pub ecn: Ecn,
+    /// The most connections that one peer's address may have opened to this host; a further one is reset. No bound at first.
+    pub peer_connections: usize,
+    /// The most bytes of buffers that the connections of one peer's address may hold; beyond, no receive buffer grows. No bound at first.
+    pub peer_memory: usize,
+    /// How long a peer may make this side wait by its user timeout option (RFC 5482); zero: the option is not heeded. At first zero.
+    pub most_peer_timeout: Duration,
 }
 
 impl Default for Config {
@@ -176,6 +208,10 @@ impl Default for Config {
             congestion: congestion::Congestion::default(),
             timestamps: true,
             sack: true,
+            ecn: Ecn::default(),
+            peer_connections: usize::MAX,
+            peer_memory: usize::MAX,
+            most_peer_timeout: Duration::ZERO,
         }
     }
 }
@@ -200,6 +236,16 @@ pub struct TcpStats {
     pub no_connection: u64,
     /// SYNs dropped because the SYN queue was full.
     pub syn_queue_full: u64,
+    /// SYNs answered with a cookie because the SYN queue was full.
+    pub syn_cookies_sent: u64,
+    /// Connections that came of a cookie.
+    pub syn_cookies_accepted: u64,
+    /// Acknowledgments of a SYN,ACK that had no valid cookie (answered with a reset).
+    pub syn_cookies_refused: u64,
+    /// Connections reset because their peer had as many as it may have.
+    pub peer_connections_full: u64,
+    /// Buffers not enlarged because their peer's connections held as much as they may.
+    pub peer_memory_full: u64,
     /// Last acknowledgments of a handshake dropped because the accept queue was full.
     pub accept_queue_full: u64,
     /// The same, and connects refused, because there was no place for another connection.
@@ -241,6 +287,8 @@ pub struct Tcp<S> {
     stats: TcpStats,
     /// Counts ephemeral ports.
     port_counter: u32,
+    #[cfg(feature = "trace")]
+    samples: info::Samples,
 }
 
 impl<S: Storage> Tcp<S> {
@@ -253,6 +301,8 @@ impl<S: Storage> Tcp<S> {
             secret: isn::Secret::new(secret),
             stats: TcpStats::default(),
             port_counter: 0,
+            #[cfg(feature = "trace")]
+            samples: info::Samples::default(),
         }
     }
 

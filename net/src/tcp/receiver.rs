@@ -47,6 +47,10 @@ pub(crate) struct Receiver {
     pub timestamp_at: Instant,
     /// Last.ACK.sent.
     pub last_acknowledged: Seq,
+    /// What last arrived a second time, until it is reported (RFC 2883).
+    duplicate: Option<(Seq, Seq)>,
+    /// A packet marked by a congested router has come, and the peer has not yet said that it knows (RFC 3168).
+    pub congestion_echo: bool,
 }
 
 /// Most duplicate acknowledgments sent after one batch.
@@ -73,6 +77,8 @@ impl Receiver {
             timestamp: 0,
             timestamp_at: Instant::ZERO,
             last_acknowledged: Seq(0),
+            duplicate: None,
+            congestion_echo: false,
         }
     }
 
@@ -128,8 +134,19 @@ impl Receiver {
         self.ring.len() >= self.most
     }
     /// Segments are missing.
-    pub fn has_gaps(&self) -> bool {
+    fn has_gaps(&self) -> bool {
         !self.out_of_order.is_empty()
+    }
+
+    /// There is something to say in SACK blocks.
+    pub fn has_blocks(&self) -> bool {
+        self.has_gaps() || self.duplicate.is_some()
+    }
+    /// `seq..end` has arrived before.
+    pub fn arrived_twice(&mut self, seq: Seq, end: Seq) {
+        if seq.before(end.min(self.next)) {
+            self.duplicate = Some((seq, end.min(self.next)));
+        }
     }
 
     /// Takes the text and FIN of an acceptable segment. `segment`: size of each when several came as one.
@@ -153,6 +170,7 @@ impl Receiver {
         self.segment = self.segment.max(segment);
         if seq.before(self.next) {
             let old = self.next.since(seq) as usize;
+            self.arrived_twice(seq, seq + data.len() as u32);
             if old > data.len() || (old == data.len() && !fin) {
                 // Nothing new: the acknowledgment was lost.
                 self.owed = Owed::Now;
@@ -203,7 +221,11 @@ impl Receiver {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
             //# A TCP receiver SHOULD send an immediate duplicate ACK when an out-
             //# of-order segment arrives.
-            if taken > 0 && self.out_of_order.insert(seq, end).is_ok() && self.recent[0] != seq {
+            let inserted = if taken > 0 { self.out_of_order.insert(seq, end) } else { Err(()) };
+            if inserted == Ok(false) {
+                self.duplicate = Some((seq, end));
+            }
+            if inserted.is_ok() && self.recent[0] != seq {
                 self.recent = [seq, self.recent[0], self.recent[1]];
             }
             self.duplicates = (self.duplicates + 1).min(DUPLICATES);
@@ -294,6 +316,9 @@ impl Receiver {
     pub fn acknowledged(&mut self, pure: bool) {
         self.last_acknowledged = self.next;
         self.unacknowledged = 0;
+        if pure {
+            self.duplicate = None;
+        }
         if pure && self.duplicates > 0 {
             self.duplicates -= 1;
         }
@@ -305,6 +330,16 @@ impl Receiver {
     /// What to report as received out of order: the latest first (RFC 2018 section 4).
     pub fn sack_blocks(&self) -> SackBlocks {
         let mut blocks = SackBlocks::default();
+        //= https://www.rfc-editor.org/rfc/rfc2883#section-4
+        //# (1) A D-SACK block is only used to report a duplicate contiguous
+        //# sequence of data received by the receiver in the most recent packet.
+        if let Some((left, right)) = self.duplicate {
+            blocks.push(left.0, right.0);
+            // RFC 2883 section 4, (5): the block it lies in comes second.
+            if let Some((left, right)) = self.out_of_order.containing(left) {
+                blocks.push(left.0, right.0);
+            }
+        }
         for seq in self.recent {
             if let Some((left, right)) = self.out_of_order.containing(seq)
                 && !blocks.as_slice().contains(&(left.0, right.0))

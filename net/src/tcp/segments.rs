@@ -1,6 +1,6 @@
 //! Where an arriving segment belongs (RFC 9293 section 3.10.7): a connection, the SYN queue, TIME-WAIT, a listener, nobody.
 use super::{
-    Error, IcmpError, IpOutput, Storage, Tcp, Tuple,
+    Ecn, Error, IcmpError, IpOutput, Storage, Tcp, Tuple,
     connection::{Connection, State, window_scale},
     input::{Arrived, Context, Reply},
     listener::HalfOpen,
@@ -9,6 +9,8 @@ use super::{
     table::{Inline, NONE, Queue},
     time_wait::{TimeWait, Verdict},
 };
+#[cfg(feature = "syn-cookies")]
+use super::{connection::DEFAULT_MSS, cookie};
 use crate::wire::tcp::{Flags, HEADER_LEN, Header, Segment};
 use airglow_device::Instant;
 use core::{net::IpAddr, time::Duration};
@@ -29,7 +31,6 @@ impl<S: Storage> Tcp<S> {
         gro_segment: u16,
         out: &mut impl IpOutput,
     ) {
-        let _ = ecn;
         self.stats.segments_received += 1;
         let Ok(segment) = Segment::new_checked(segment) else {
             self.stats.malformed += 1;
@@ -41,7 +42,7 @@ impl<S: Storage> Tcp<S> {
             local_port: segment.destination_port(),
             remote_port: segment.source_port(),
         };
-        let arrived = Arrived::new(&segment, gro_segment);
+        let arrived = Arrived::new(&segment, gro_segment, ecn);
         let hash = self.secret.hash(&tuple);
         let answer = self.dispatch(now, &tuple, hash, &arrived, |dst| path(out, dst));
         if let Some(header) = answer {
@@ -94,10 +95,11 @@ impl<S: Storage> Tcp<S> {
 
     fn connection_input(&mut self, now: Instant, index: u32, arrived: &Arrived<'_>) -> Reply {
         let limits = self.storage.limits();
+        let may_grow = arrived.data.is_empty() || self.receive_may_grow(index, arrived);
         let parts = self.storage.parts();
         let Some(record) = parts.connections.get_mut(index) else { return Reply::None };
         let Record { connection, receive, send, .. } = record;
-        if !arrived.data.is_empty() {
+        if !arrived.data.is_empty() && may_grow {
             let wanted = connection.receive.memory_for(arrived.seq, arrived.data.len());
             let head = connection.receive.ring.head();
             if receive.grow(parts.pool, wanted, limits.receive, head) {
@@ -119,6 +121,25 @@ impl<S: Storage> Tcp<S> {
         reply
     }
 
+    /// The bound on a peer's memory lets the receive ring grow for a segment, or it need not grow.
+    fn receive_may_grow(&mut self, index: u32, arrived: &Arrived<'_>) -> bool {
+        let most = self.config.peer_memory;
+        if most == usize::MAX {
+            return true;
+        }
+        let Some(record) = self.storage.parts().connections.get_mut(index) else { return false };
+        let wanted = record.connection.receive.memory_for(arrived.seq, arrived.data.len());
+        // Buffers come in powers of two.
+        let wanted = wanted.max(2048).next_power_of_two();
+        let has = record.receive.bytes().len();
+        let remote = record.connection.tuple.remote;
+        if wanted <= has || self.peer_memory(remote) + (wanted - has) <= most {
+            return true;
+        }
+        self.stats.peer_memory_full += 1;
+        false
+    }
+
     /// After anything happened to a connection: queues it for output, tells its user, moves its deadline, and ends it.
     pub(super) fn settle(&mut self, now: Instant, index: u32) {
         self.settle_after(now, index, false);
@@ -126,6 +147,8 @@ impl<S: Storage> Tcp<S> {
 
     /// `transmitted`: it has just sent all it may, so that only a new event puts it in the queue again.
     pub(super) fn settle_after(&mut self, now: Instant, index: u32, transmitted: bool) {
+        #[cfg(feature = "trace")]
+        self.sample(now, index);
         let parts = self.storage.parts();
         let Some(record) = parts.connections.get_mut(index) else { return };
         let connection = &mut record.connection;
@@ -234,6 +257,13 @@ impl<S: Storage> Tcp<S> {
             return None;
         }
         let listener = self.listener_for(tuple);
+        #[cfg(feature = "syn-cookies")]
+        if let Some(listener) = listener
+            && flags.has(Flags::ACK)
+            && !flags.has(Flags::SYN)
+        {
+            return self.cookie_input(now, listener, tuple, hash, arrived, path);
+        }
         let Some(listener) = listener.filter(|_| !flags.has(Flags::ACK)) else {
             self.stats.no_connection += 1;
             return self.reset_for(tuple, arrived);
@@ -259,6 +289,7 @@ impl<S: Storage> Tcp<S> {
             scale: options.window_scale,
             own_scale: window_scale(most),
             sack: self.config.sack && options.sack_permitted,
+            ecn: self.config.ecn != Ecn::Off && flags.has(Flags::ECE | Flags::CWR),
             timestamp: options.timestamps.map(|(value, _)| value).filter(|_| self.config.timestamps),
             window: most.min(0xffff) as u16,
             path,
@@ -266,21 +297,112 @@ impl<S: Storage> Tcp<S> {
             retries: 0,
         };
         if listening.half_open >= listening.backlog.max(1) {
-            self.stats.syn_queue_full += 1;
-            return None;
+            return self.syn_queue_full(now, &half);
         }
+<<<<<<< HEAD
         let Some(row) = parts.half_open.insert(hash, Inline(half)) else {
             self.stats.syn_queue_full += 1;
             return None;
+=======
+        let Ok(row) = parts.half_open.insert(hash, Inline(half)) else {
+            return self.syn_queue_full(now, &half);
+>>>>>>> 39356b3 (ECN, D-SACK, SYN cookies, bounds per peer, statistics and traces; goodput and fairness kept as a table)
         };
         listening.half_open += 1;
         parts.half_open.schedule(row, now + Duration::from_secs(1));
         Some(half.header(now))
     }
 
+<<<<<<< HEAD
     /// A segment for an entry of the SYN queue (RFC 9293 section 3.10.7.4, SYN-RECEIVED). In a frame of its own: it makes a
     /// connection, which is large.
     #[inline(never)]
+=======
+    /// There is no place to remember a SYN: it is not answered.
+    #[cfg(not(feature = "syn-cookies"))]
+    fn syn_queue_full(&mut self, _now: Instant, _half: &HalfOpen) -> Option<Header> {
+        self.stats.syn_queue_full += 1;
+        None
+    }
+
+    /// There is no place to remember a SYN: the answer holds all there is to know. A listener whose accept queue is full has no
+    /// use for more connections and does not answer.
+    #[cfg(feature = "syn-cookies")]
+    fn syn_queue_full(&mut self, now: Instant, half: &HalfOpen) -> Option<Header> {
+        let listening = &mut self.storage.parts().listeners.get_mut(half.listener)?.listening;
+        if listening.waiting >= listening.backlog {
+            self.stats.syn_queue_full += 1;
+            return None;
+        }
+        listening.cookies_until = now + cookie::LIFE;
+        self.stats.syn_cookies_sent += 1;
+        let mss = half.mss.unwrap_or(if half.tuple.remote.is_ipv4() { DEFAULT_MSS.0 } else { DEFAULT_MSS.1 });
+        let iss = cookie::make(&self.secret, &half.tuple, half.irs, mss, now);
+        let remembers = half.timestamp.is_some();
+        let half = HalfOpen {
+            iss,
+            scale: half.scale.filter(|_| remembers),
+            sack: half.sack && remembers,
+            ecn: false,
+            ..*half
+        };
+        let mut header = half.header(now);
+        if let Some((value, _)) = &mut header.options.timestamps {
+            *value = cookie::encode_options(*value, half.scale, half.sack);
+        }
+        Some(header)
+    }
+
+    /// An acknowledgment for a listener: perhaps of a SYN,ACK with a cookie.
+    #[cfg(feature = "syn-cookies")]
+    fn cookie_input(
+        &mut self,
+        now: Instant,
+        listener: u32,
+        tuple: &Tuple,
+        hash: u32,
+        arrived: &Arrived<'_>,
+        path: impl FnOnce(IpAddr) -> Option<(u32, u32)>,
+    ) -> Option<Header> {
+        let most = self.storage.limits().receive;
+        let parts = self.storage.parts();
+        let generation = parts.listeners.generation(listener);
+        let awaited = parts.listeners.get(listener).is_some_and(|l| now < l.listening.cookies_until);
+        let (iss, irs) = (arrived.ack - 1, arrived.seq - 1);
+        let mss = awaited.then(|| cookie::check(&self.secret, tuple, irs, iss, now)).flatten();
+        let Some(mss) = mss else {
+            self.stats.syn_cookies_refused += u64::from(awaited);
+            self.stats.no_connection += 1;
+            return self.reset_for(tuple, arrived);
+        };
+        let timestamps = arrived.options.timestamps.filter(|_| self.config.timestamps);
+        let (_, timestamp_offset) = self.secret.initial(tuple, now);
+        let offer = cookie::decode_options(mss, timestamps.map(|(_, echo)| echo));
+        let half = HalfOpen {
+            tuple: *tuple,
+            listener,
+            generation,
+            irs,
+            iss,
+            timestamp_offset,
+            mss: Some(offer.mss),
+            scale: offer.scale,
+            own_scale: window_scale(most),
+            sack: offer.sack && self.config.sack,
+            ecn: false,
+            timestamp: timestamps.map(|(value, _)| value),
+            window: most.min(0xffff) as u16,
+            path: path(tuple.remote)?,
+            sent: now,
+            // Nothing is known of the round-trip time.
+            retries: 1,
+        };
+        self.stats.syn_cookies_accepted += 1;
+        self.establish(now, hash, &half, None, arrived)
+    }
+
+    /// A segment for an entry of the SYN queue (RFC 9293 section 3.10.7.4, SYN-RECEIVED).
+>>>>>>> 39356b3 (ECN, D-SACK, SYN cookies, bounds per peer, statistics and traces; goodput and fairness kept as a table)
     fn half_open_input(
         &mut self,
         now: Instant,
@@ -311,6 +433,25 @@ impl<S: Storage> Tcp<S> {
         if arrived.seq.before(next) || arrived.seq.after(next + u32::from(half.window)) {
             return Some(half.header(now));
         }
+        self.establish(now, hash, &half, Some(index), arrived)
+    }
+
+    /// A handshake is complete: the connection goes to the accept queue. `row`: its entry of the SYN queue.
+    fn establish(
+        &mut self,
+        now: Instant,
+        hash: u32,
+        half: &HalfOpen,
+        row: Option<u32>,
+        arrived: &Arrived<'_>,
+    ) -> Option<Header> {
+        if self.peer_has_enough(half.tuple.remote) {
+            self.stats.peer_connections_full += 1;
+            if let Some(row) = row {
+                self.remove_half_open(row);
+            }
+            return self.reset_for(&half.tuple, arrived);
+        }
         let limits = self.storage.limits();
         self.make_room_to_accept(half.listener);
         let parts = self.storage.parts();
@@ -325,12 +466,25 @@ impl<S: Storage> Tcp<S> {
         }
         let mut connection = half.connection(now, limits.receive, &self.config, arrived);
         connection.listener = Some(half.listener);
+<<<<<<< HEAD
         let Some(row) = parts.connections.insert_with(hash, || Record::new(connection).into()) else {
+=======
+        let record = Record {
+            connection,
+            user: S::Connection::default(),
+            receive: S::Receive::default(),
+            send: S::Send::default(),
+        };
+        let Ok(connection) = parts.connections.insert(hash, record.into()) else {
+>>>>>>> 39356b3 (ECN, D-SACK, SYN cookies, bounds per peer, statistics and traces; goodput and fairness kept as a table)
             self.stats.connections_full += 1;
             return None;
         };
         self.stats.established += 1;
-        self.remove_half_open(index);
+        if let Some(row) = row {
+            self.remove_half_open(row);
+        }
+        let row = connection;
         let parts = self.storage.parts();
         let listening = &mut parts.listeners.get_mut(half.listener)?.listening;
         listening.waiting += 1;
@@ -345,6 +499,33 @@ impl<S: Storage> Tcp<S> {
             Reply::None => None,
             Reply::Reset => self.reset_for(&half.tuple, arrived),
         }
+    }
+
+    /// Connections that this peer opened, and bytes of buffers that all of its connections hold, reach a bound. It is looked at once
+    /// for a connection and once when a buffer grows, and only where there is a bound: all connections are walked through.
+    fn peer_has_enough(&mut self, remote: IpAddr) -> bool {
+        let most = self.config.peer_connections;
+        if most == usize::MAX {
+            return false;
+        }
+        let connections = &*self.storage.parts().connections;
+        let theirs = |index: &u32| {
+            connections.get(*index).is_some_and(|record| {
+                let connection = &record.connection;
+                connection.tuple.remote == remote && !connection.active && !connection.is_over()
+            })
+        };
+        connections.indices().filter(theirs).count() >= most
+    }
+
+    fn peer_memory(&mut self, remote: IpAddr) -> usize {
+        let connections = &*self.storage.parts().connections;
+        let held = |index: u32| {
+            let record = connections.get(index)?;
+            let held = record.receive.bytes().len() + record.send.bytes().len();
+            (record.connection.tuple.remote == remote).then_some(held)
+        };
+        connections.indices().filter_map(held).sum()
     }
 
     /// Takes connections that are over already out of a full accept queue.

@@ -252,9 +252,9 @@ impl Sender {
     pub fn is_idle(&self) -> bool {
         self.in_flight() == 0 && self.unsent() == 0 && !self.fin_unsent()
     }
-    #[cfg(test)]
-    pub fn phase_name(&self) -> String {
-        format!("{:?}", self.phase)
+    /// The SYN had to be sent again.
+    pub fn syn_was_lost(&self) -> bool {
+        self.syn_lost
     }
     /// In fast recovery or after a timeout.
     pub fn is_recovering(&self) -> bool {
@@ -468,6 +468,9 @@ impl Sender {
         }
         if self.in_flight() == 0 {
             self.progress = now;
+        }
+        if plan.len > 0 && !plan.again {
+            self.window_reduced_due = false;
         }
         self.flight.sent(plan.seq, end, micros(now), self.near());
         self.reduction.sent(end.since(plan.seq));

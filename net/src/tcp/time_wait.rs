@@ -46,16 +46,17 @@ impl TimeWait {
             return Verdict::Drop;
         }
         if arrived.flags.has(Flags::SYN) && !arrived.flags.has(Flags::ACK) {
+            let follows = arrived.seq.after(self.receive_next);
+            // RFC 9293 section 3.6.1 (MAY-2), by the rules of RFC 6191 section 2: timestamps say which is newer, sequence numbers
+            // where there are none or they are the same.
             let newer = match (self.timestamps, arrived.options.timestamps) {
-                (Some((recent, _)), Some((value, _))) => (value.wrapping_sub(recent) as i32) > 0,
-                _ => false,
+                (Some((recent, _)), Some((value, _))) if value != recent => {
+                    (value.wrapping_sub(recent) as i32) > 0
+                }
+                (None, Some(_)) => true,
+                _ => follows,
             };
-            // RFC 9293 section 3.6.1 (MAY-2) and RFC 6191.
-            return if newer || arrived.seq.after(self.receive_next) {
-                Verdict::Reopen(self.send_next + 0x10000)
-            } else {
-                Verdict::Acknowledge
-            };
+            return if newer { Verdict::Reopen(self.send_next + 0x10000) } else { Verdict::Acknowledge };
         }
         if arrived.flags.has(Flags::FIN) {
             return Verdict::Restart;

@@ -45,7 +45,8 @@ impl<S: Storage> Tcp<S> {
             let header_len = header.len();
             let queue = &connection.send.queue;
             let offset = header.sequence.wrapping_sub(connection.send.unacknowledged.0) as usize;
-            let result = out.send(src, dst, 0, header_len + data, segment, |bytes| {
+            let ecn = connection.ecn_bits(&output);
+            let result = out.send(src, dst, ecn, header_len + data, segment, |bytes| {
                 header.emit(bytes);
                 if data > 0
                     && let Some(room) = bytes.get_mut(header_len..)
@@ -130,7 +131,19 @@ impl Output {
     }
 }
 
+/// ECN-capable transport, ECT(0), as the two ECN bits of the IP header (RFC 3168 section 5).
+const ECN_CAPABLE: u8 = 0b10;
+
 impl Connection {
+    /// The ECN bits of the packet that carries `output`.
+    fn ecn_bits(&self, output: &Output) -> u8 {
+        match output {
+            // RFC 3168 sections 6.1.4 to 6.1.6: new data only, neither retransmissions nor acknowledgments nor probes.
+            Output::Segment(plan) if self.send.ecn && plan.len > 0 && !plan.again => ECN_CAPABLE,
+            _ => 0,
+        }
+    }
+
     /// The segment is with the device.
     fn sent(&mut self, output: &Output, now: Instant) {
         match output {

@@ -207,7 +207,7 @@ impl<S: Storage> Tcp<S> {
         connections.get_mut(handle.index)
     }
 
-    fn connection(&mut self, handle: Handle) -> Option<&mut Connection> {
+    pub(super) fn connection(&mut self, handle: Handle) -> Option<&mut Connection> {
         self.record(handle).map(|record| &mut record.connection)
     }
 
@@ -454,27 +454,6 @@ impl State {
         matches!(
             self,
             Self::SynSent | Self::SynReceived | Self::Established | Self::FinWait1 | Self::FinWait2
-        )
-    }
-}
-
-#[cfg(test)]
-impl<S: Storage> Tcp<S> {
-    pub(crate) fn debug_sender(&mut self, handle: Handle) -> String {
-        use super::congestion::CongestionControl;
-        let s = &self.connection(handle).unwrap().send;
-        format!(
-            "cwnd {} ssthresh {} pipe {} flight {} losses {} rtx {} undone {} rtt {:?} least {:?} phase {}",
-            s.congestion.window(),
-            s.congestion.slow_start_threshold(),
-            s.pipe(),
-            s.in_flight(),
-            s.losses,
-            s.retransmitted,
-            s.undone,
-            s.round_trip.smoothed(),
-            s.round_trip.least(),
-            s.phase_name()
         )
     }
 }

@@ -129,7 +129,7 @@ fn a_syn_flood_leaves_others_their_memory() {
     }
     let usage = pair.hosts[1].usage();
     assert_eq!((usage.half_open, usage.connections, usage.buffers), (8, 1, 0));
-    assert_eq!(pair.hosts[1].stats().syn_queue_full, 100_000 - 8);
+    assert_eq!(pair.hosts[1].stats().syn_cookies_sent, 100_000 - 8);
     assert!(pair.hosts[0].state(a).is_ok());
     // When the flood is over the port opens again.
     pair.run(Duration::from_secs(70), |_| false);

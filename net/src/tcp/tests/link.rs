@@ -36,6 +36,8 @@ impl Random {
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     pub loss: u64,
+    /// ECN-capable packets that are marked.
+    pub mark: u64,
     pub duplicate: u64,
     pub reorder: u64,
     pub delay: Duration,
@@ -53,6 +55,7 @@ impl Default for Link {
     fn default() -> Self {
         Self {
             loss: 0,
+            mark: 0,
             duplicate: 0,
             reorder: 0,
             delay: Duration::from_millis(5),
@@ -72,6 +75,8 @@ pub struct Packet {
     pub dst: IpAddr,
     pub bytes: Vec<u8>,
     pub gro: u16,
+    /// The two ECN bits.
+    pub ecn: u8,
 }
 
 impl Packet {
@@ -99,7 +104,7 @@ impl IpOutput for Ring<'_> {
         &mut self,
         src: IpAddr,
         dst: IpAddr,
-        _ecn: u8,
+        ecn: u8,
         len: usize,
         tso_segment: u16,
         fill: impl FnOnce(&mut [u8]),
@@ -113,13 +118,13 @@ impl IpOutput for Ring<'_> {
         assert_eq!(src, self.addr);
         if tso_segment == 0 {
             assert!(len <= self.link.mtu, "{len} bytes do not fit the packet");
-            self.sent.push(Packet { src, dst, bytes, gro: 0 });
+            self.sent.push(Packet { src, dst, bytes, gro: 0, ecn });
         } else if self.link.gro {
-            self.sent.push(Packet { src, dst, bytes, gro: tso_segment });
+            self.sent.push(Packet { src, dst, bytes, gro: tso_segment, ecn });
         } else {
             for bytes in cut(&bytes, tso_segment.into()) {
                 assert!(bytes.len() <= self.link.mtu);
-                self.sent.push(Packet { src, dst, bytes, gro: 0 });
+                self.sent.push(Packet { src, dst, bytes, gro: 0, ecn });
             }
         }
         Ok(())
@@ -197,9 +202,13 @@ impl<S: Storage> Pair<S> {
     }
 
     fn send(&mut self, packets: Vec<Packet>) {
-        for packet in packets {
+        for mut packet in packets {
             if self.random.chance(self.link.loss) {
                 continue;
+            }
+            // A router that marks instead of dropping.
+            if packet.ecn != 0 && self.random.chance(self.link.mark) {
+                packet.ecn = 3;
             }
             let copies = 1 + u64::from(self.random.chance(self.link.duplicate));
             for _ in 0..copies {
@@ -255,7 +264,15 @@ impl<S: Storage> Pair<S> {
         };
         let mut sent = Vec::new();
         let mut ring = Ring { addr, link: self.link, sent: &mut sent, left: 8 };
-        self.hosts[host].input(self.now, packet.src, packet.dst, 0, &packet.bytes, packet.gro, &mut ring);
+        self.hosts[host].input(
+            self.now,
+            packet.src,
+            packet.dst,
+            packet.ecn,
+            &packet.bytes,
+            packet.gro,
+            &mut ring,
+        );
         self.send(sent);
     }
 

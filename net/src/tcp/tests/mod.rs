@@ -2,6 +2,8 @@
 mod bottleneck;
 mod hostile;
 mod link;
+mod loss;
+mod overload;
 mod packets;
 mod pair;
 mod scenarios;

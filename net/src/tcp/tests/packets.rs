@@ -8,44 +8,48 @@ use crate::{
 use airglow_device::{Endpoint, Instant};
 use core::{net::SocketAddr, time::Duration};
 
-const SYN: Flags = Flags::SYN;
-const ACK: Flags = Flags::ACK;
-const RST: Flags = Flags::RST;
-const FIN_ACK: Flags = Flags(0x11);
-const SYN_ACK: Flags = Flags(0x12);
-const PSH_ACK: Flags = Flags(0x18);
-const RST_ACK: Flags = Flags(0x14);
+pub(super) const SYN: Flags = Flags::SYN;
+pub(super) const ACK: Flags = Flags::ACK;
+pub(super) const RST: Flags = Flags::RST;
+pub(super) const FIN_ACK: Flags = Flags(0x11);
+pub(super) const SYN_ACK: Flags = Flags(0x12);
+pub(super) const PSH_ACK: Flags = Flags(0x18);
+pub(super) const RST_ACK: Flags = Flags(0x14);
 
 /// A host at B, and a peer at A that the test plays.
-struct Table {
-    host: Host,
-    now: Instant,
-    listener: Option<ListenerHandle>,
+pub(super) struct Table {
+    pub(super) host: Host,
+    pub(super) now: Instant,
+    pub(super) listener: Option<ListenerHandle>,
     /// The host's initial sequence number.
-    iss: u32,
+    pub(super) iss: u32,
     /// The host's port, the peer's port.
-    ports: (u16, u16),
+    pub(super) ports: (u16, u16),
 }
 
 /// The peer's initial sequence number.
-const IRS: u32 = 1000;
+pub(super) const IRS: u32 = 1000;
 
 impl Table {
-    fn new(config: Config) -> Self {
-        let mut host = Host::new(heap(8192), Config { timestamps: false, ..config }, [9; 32]);
+    pub(super) fn new(config: Config) -> Self {
+        Self::with_buffers(config, 8192)
+    }
+
+    pub(super) fn with_buffers(config: Config, bytes: usize) -> Self {
+        let mut host = Host::new(heap(bytes), Config { timestamps: false, ..config }, [9; 32]);
         let listener = host.listen(Endpoint::from(80), 2).ok();
         Self { host, now: Instant::from_secs(50), listener, iss: 0, ports: (80, 5000) }
     }
 
-    fn listening() -> Self {
+    pub(super) fn listening() -> Self {
         Self::new(Config::default())
     }
 
-    fn established() -> (Self, Handle) {
+    pub(super) fn established() -> (Self, Handle) {
         Self::established_with(Config::default())
     }
 
-    fn established_with(config: Config) -> (Self, Handle) {
+    pub(super) fn established_with(config: Config) -> (Self, Handle) {
         let mut table = Self::new(config);
         let options = Options { mss: Some(1000), ..Options::default() };
         let answers = table.send(Header { options, ..table.segment(SYN, IRS, 0) }, b"");
@@ -55,7 +59,7 @@ impl Table {
         (table, handle)
     }
 
-    fn segment(&self, flags: Flags, sequence: u32, acknowledgment: u32) -> Header {
+    pub(super) fn segment(&self, flags: Flags, sequence: u32, acknowledgment: u32) -> Header {
         Header {
             source_port: self.ports.1,
             destination_port: self.ports.0,
@@ -68,7 +72,7 @@ impl Table {
     }
 
     /// What the host sends by itself now.
-    fn poll(&mut self) -> Vec<Packet> {
+    pub(super) fn poll(&mut self) -> Vec<Packet> {
         let mut sent = Vec::new();
         let mut ring = Ring { addr: B, link: Link::default(), sent: &mut sent, left: 100 };
         assert!(self.host.poll_transmit(self.now, &mut ring));
@@ -76,7 +80,7 @@ impl Table {
     }
 
     /// What the host answers to a segment.
-    fn send(&mut self, header: Header, data: &[u8]) -> Vec<Packet> {
+    pub(super) fn send(&mut self, header: Header, data: &[u8]) -> Vec<Packet> {
         let mut bytes = vec![0; header.len()];
         header.emit(&mut bytes);
         bytes.extend_from_slice(data);
@@ -87,13 +91,20 @@ impl Table {
         sent
     }
 
-    fn answers(&mut self, flags: Flags, seq: u32, ack: u32, data: &[u8]) -> Vec<Packet> {
+    pub(super) fn answers(&mut self, flags: Flags, seq: u32, ack: u32, data: &[u8]) -> Vec<Packet> {
         self.send(self.segment(flags, seq, ack), data)
     }
 
     /// One answer with these control bits, sequence and acknowledgment number.
     #[track_caller]
-    fn expect(&mut self, flags: Flags, seq: u32, ack: u32, data: &[u8], answer: (Flags, u32, u32)) -> Packet {
+    pub(super) fn expect(
+        &mut self,
+        flags: Flags,
+        seq: u32,
+        ack: u32,
+        data: &[u8],
+        answer: (Flags, u32, u32),
+    ) -> Packet {
         let mut answers = self.answers(flags, seq, ack, data);
         assert_eq!(answers.len(), 1, "{answers:?}");
         let header = answers[0].header();
@@ -102,12 +113,12 @@ impl Table {
     }
 
     #[track_caller]
-    fn expect_none(&mut self, flags: Flags, seq: u32, ack: u32, data: &[u8]) {
+    pub(super) fn expect_none(&mut self, flags: Flags, seq: u32, ack: u32, data: &[u8]) {
         let answers = self.answers(flags, seq, ack, data);
         assert_eq!(answers, [], "{:?}", answers.iter().map(Packet::header).collect::<Vec<_>>());
     }
 
-    fn wait(&mut self, time: Duration) -> Vec<Packet> {
+    pub(super) fn wait(&mut self, time: Duration) -> Vec<Packet> {
         let end = self.now + time;
         let mut sent = Vec::new();
         while let Some(at) = self.host.poll_timeout().filter(|at| *at <= end) {
@@ -118,7 +129,7 @@ impl Table {
         sent
     }
 
-    fn read(&mut self, handle: Handle) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn read(&mut self, handle: Handle) -> Result<Option<Vec<u8>>, Error> {
         self.host.read_with(self.now, handle, 0, |bytes| (bytes.len(), bytes.to_vec()))
     }
 }

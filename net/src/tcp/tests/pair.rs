@@ -1,6 +1,6 @@
 //! Two hosts talk over a bad wire: every byte arrives intact, or both sides get an error.
 use super::link::*;
-use crate::tcp::{Config, Fixed, Handle, State, Storage, congestion::Congestion};
+use crate::tcp::{Config, Ecn, Fixed, Handle, State, Storage, congestion::Congestion};
 use core::time::Duration;
 
 /// One direction's user: writes `total` bytes, closes, and reads what comes.
@@ -175,6 +175,7 @@ fn nothing_at_all_still_opens_and_closes() {
 fn random_link(random: &mut Random) -> Link {
     Link {
         loss: [0, 5, 20, 50, 100, 200][random.below(6) as usize],
+        mark: [0, 20][random.below(2) as usize],
         duplicate: [0, 0, 20, 100][random.below(4) as usize],
         reorder: [0, 0, 100, 500][random.below(4) as usize],
         delay: Duration::from_micros([10, 500, 5_000, 50_000][random.below(4) as usize]),
@@ -207,6 +208,9 @@ fn any_wire_delivers_every_byte_or_an_error_on_both_sides() {
         let config = Config {
             timestamps: random.chance(500),
             sack: random.chance(500),
+            ecn: if random.chance(500) { Ecn::Offer } else { Ecn::Off },
+            congestion: [Congestion::default(), Congestion::NewReno, Congestion::Westwood]
+                [random.below(3) as usize],
             user_timeout: PATIENT,
             ..Config::default()
         };
