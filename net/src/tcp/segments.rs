@@ -299,25 +299,14 @@ impl<S: Storage> Tcp<S> {
         if listening.half_open >= listening.backlog.max(1) {
             return self.syn_queue_full(now, &half);
         }
-<<<<<<< HEAD
         let Some(row) = parts.half_open.insert(hash, Inline(half)) else {
-            self.stats.syn_queue_full += 1;
-            return None;
-=======
-        let Ok(row) = parts.half_open.insert(hash, Inline(half)) else {
             return self.syn_queue_full(now, &half);
->>>>>>> 39356b3 (ECN, D-SACK, SYN cookies, bounds per peer, statistics and traces; goodput and fairness kept as a table)
         };
         listening.half_open += 1;
         parts.half_open.schedule(row, now + Duration::from_secs(1));
         Some(half.header(now))
     }
 
-<<<<<<< HEAD
-    /// A segment for an entry of the SYN queue (RFC 9293 section 3.10.7.4, SYN-RECEIVED). In a frame of its own: it makes a
-    /// connection, which is large.
-    #[inline(never)]
-=======
     /// There is no place to remember a SYN: it is not answered.
     #[cfg(not(feature = "syn-cookies"))]
     fn syn_queue_full(&mut self, _now: Instant, _half: &HalfOpen) -> Option<Header> {
@@ -402,7 +391,6 @@ impl<S: Storage> Tcp<S> {
     }
 
     /// A segment for an entry of the SYN queue (RFC 9293 section 3.10.7.4, SYN-RECEIVED).
->>>>>>> 39356b3 (ECN, D-SACK, SYN cookies, bounds per peer, statistics and traces; goodput and fairness kept as a table)
     fn half_open_input(
         &mut self,
         now: Instant,
@@ -436,7 +424,9 @@ impl<S: Storage> Tcp<S> {
         self.establish(now, hash, &half, Some(index), arrived)
     }
 
-    /// A handshake is complete: the connection goes to the accept queue. `row`: its entry of the SYN queue.
+    /// A handshake is complete: the connection goes to the accept queue. `row`: its entry of the SYN queue. In a frame of its own:
+    /// it makes a connection, which is large.
+    #[inline(never)]
     fn establish(
         &mut self,
         now: Instant,
@@ -466,17 +456,7 @@ impl<S: Storage> Tcp<S> {
         }
         let mut connection = half.connection(now, limits.receive, &self.config, arrived);
         connection.listener = Some(half.listener);
-<<<<<<< HEAD
-        let Some(row) = parts.connections.insert_with(hash, || Record::new(connection).into()) else {
-=======
-        let record = Record {
-            connection,
-            user: S::Connection::default(),
-            receive: S::Receive::default(),
-            send: S::Send::default(),
-        };
-        let Ok(connection) = parts.connections.insert(hash, record.into()) else {
->>>>>>> 39356b3 (ECN, D-SACK, SYN cookies, bounds per peer, statistics and traces; goodput and fairness kept as a table)
+        let Some(connection) = parts.connections.insert_with(hash, || Record::new(connection).into()) else {
             self.stats.connections_full += 1;
             return None;
         };
