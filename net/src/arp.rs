@@ -125,7 +125,6 @@ impl Core<'_> {
     fn is_on_link(&self, interface: usize, addr: IpAddr) -> bool {
         self.routes
             .iter()
-            .flatten()
             .any(|r| r.interface == interface && r.gateway.is_none() && r.destination.contains(addr))
     }
 

@@ -279,11 +279,7 @@ impl Core<'_> {
 
     /// Removes what a lease gave, but the address if it is `kept`.
     fn dhcp_clear(&mut self, now: Instant, interface: usize, kept: bool) {
-        for slot in self.routes.iter_mut() {
-            if slot.as_ref().is_some_and(|r| r.interface == interface && r.metric == METRIC) {
-                *slot = None;
-            }
-        }
+        self.routes.retain(|r| r.interface != interface || r.metric != METRIC);
         self.last_path = None;
         let old = |a: &&crate::address::Address| a.interface == interface && a.origin == Origin::Dhcp;
         if !kept && let Some(addr) = self.addresses.iter().flatten().find(old).map(|a| a.cidr.addr) {

@@ -14,7 +14,7 @@ use crate::{
     path_mtu::PathMtus,
     random::Random,
     reassembly::Reassembly,
-    route::{self, RouteEntry},
+    route::{RouteEntry, RouteTable},
     tcp::IcmpError,
     udp::{Responder, UdpSlot},
     wire::{
@@ -71,6 +71,9 @@ pub struct IpStats {
     pub conflicts: u64,
 }
 
+/// For so long a router that did not answer comes after others.
+const SUSPECT: Duration = Duration::from_secs(60);
+
 /// How a packet came in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
@@ -119,7 +122,7 @@ pub struct Core<'m> {
     pub(crate) interfaces: Slice<'m, Interface>,
     pub(crate) addresses: Slice<'m, Option<Address>>,
     pub(crate) neighbors: NeighborCache<'m>,
-    pub(crate) routes: Slice<'m, Option<RouteEntry>>,
+    pub(crate) routes: RouteTable<'m>,
     pub(crate) pending: Slice<'m, PendingPacket>,
     pub(crate) sockets: Slice<'m, UdpSlot>,
     pub(crate) datagrams: Slice<'m, u8>,
@@ -151,7 +154,7 @@ impl<'m> Core<'m> {
             interfaces: memory.interfaces,
             addresses: memory.addresses,
             neighbors: NeighborCache::new(memory.neighbors, random.next()),
-            routes: memory.routes,
+            routes: RouteTable::new(memory.routes),
             pending: memory.pending,
             sockets: memory.sockets,
             datagrams: memory.datagrams,
@@ -244,7 +247,7 @@ impl<'m> Core<'m> {
             return Err(Error::AddrInUse);
         }
         let slot = self.addresses.iter_mut().find(|a| a.is_none()).ok_or(Error::TableFull)?;
-        if origin != Origin::Slaac && !route::insert(&mut self.routes, RouteEntry::on_link(cidr, interface)) {
+        if origin != Origin::Slaac && !self.routes.insert(RouteEntry::on_link(cidr, interface)) {
             return Err(Error::TableFull);
         }
         let mut address = Address {
@@ -286,10 +289,11 @@ impl<'m> Core<'m> {
             if let IpAddr::V6(addr) = addr {
                 self.solicited_node_group(now, address.interface, addr, false);
             }
-            for route in self.routes.iter_mut() {
-                if *route == Some(RouteEntry::on_link(address.cidr, address.interface)) {
-                    *route = None;
-                }
+            let network = RouteEntry::on_link(address.cidr, address.interface);
+            self.routes.retain(|r| !r.is_same(&network) || r.expires != Instant::MAX);
+            // Another address may be in the same network.
+            for other in self.addresses.iter().flatten().filter(|a| a.origin != Origin::Slaac) {
+                self.routes.insert(RouteEntry::on_link(other.cidr, other.interface));
             }
             if let Some(interface) = self.interfaces.get_mut(address.interface) {
                 interface.groups_changed = true;
@@ -303,7 +307,7 @@ impl<'m> Core<'m> {
     pub fn add_route(&mut self, route: RouteEntry) -> Result<(), Error> {
         self.last_path = None;
         self.next = self.next.min(route.expires);
-        if route::insert(&mut self.routes, route) { Ok(()) } else { Err(Error::TableFull) }
+        if self.routes.insert(route) { Ok(()) } else { Err(Error::TableFull) }
     }
 
     /// The addresses, with their state.
@@ -461,15 +465,15 @@ impl<'m> Core<'m> {
             self.poll_addresses(now, link);
             self.poll_routers(now, link);
             self.poll_groups(now, link);
-            for route in self.routes.iter_mut() {
-                match route {
-                    Some(entry) if entry.expires <= now => {
-                        *route = None;
-                        self.last_path = None;
-                    }
-                    Some(entry) => self.next = self.next.min(entry.expires),
-                    None => {}
-                }
+            let (mut next, mut gone) = (self.next, false);
+            self.routes.retain(|route| {
+                gone |= route.expires <= now;
+                next = next.min(if route.expires <= now { next } else { route.expires });
+                route.expires > now
+            });
+            self.next = next;
+            if gone {
+                self.last_path = None;
             }
         }
         self.poll_dhcp(now, link);
@@ -485,7 +489,17 @@ impl<'m> Core<'m> {
                 Due::Solicit { interface, addr, mac } => self.solicit(now, link, interface, addr, mac),
                 Due::Failed { interface, addr, was_router } => {
                     self.drop_pending(now, interface, addr);
-                    if was_router {
+                    //= https://www.rfc-editor.org/rfc/rfc4861#section-6.3.6
+                    //# Routers that are reachable or probably reachable (i.e., in any
+                    //# state other than INCOMPLETE) SHOULD be preferred over routers
+                    //# whose reachability is unknown or suspect
+                    self.routes.retain(|route| {
+                        if route.interface == interface && route.gateway == Some(addr) {
+                            route.suspect_until = now + SUSPECT;
+                        }
+                        true
+                    });
+                    if was_router || addr.is_ipv4() {
                         self.last_path = None;
                     }
                 }

@@ -9,7 +9,7 @@ use crate::{
     multicast::{Membership, Owner},
     neighbor::Evidence,
     output::{Outgoing, group_mac},
-    route::{self, RouteEntry},
+    route::RouteEntry,
     tcp::IcmpError,
     wire::{
         WireError, icmpv6,
@@ -287,14 +287,9 @@ impl Core<'_> {
 
     /// Removes the routes over a router that is none any more.
     pub(crate) fn remove_router(&mut self, interface: usize, router: Ipv6Addr) {
-        for slot in self.routes.iter_mut() {
-            let learned = |r: &RouteEntry| {
-                r.gateway == Some(router.into()) && r.interface == interface && r.expires != Instant::MAX
-            };
-            if slot.as_ref().is_some_and(learned) {
-                *slot = None;
-            }
-        }
+        self.routes.retain(|r| {
+            r.gateway != Some(router.into()) || r.interface != interface || r.expires == Instant::MAX
+        });
         self.last_path = None;
     }
 
@@ -312,11 +307,11 @@ impl Core<'_> {
         //= https://www.rfc-editor.org/rfc/rfc4861#section-8.1
         //# The IP source address of the Redirect is the same as the current
         //# first-hop router for the specified ICMP Destination Address.
-        let current = route::find(&self.routes, destination.into(), now, |r| r.interface == interface);
+        let current = self.routes.find(destination.into(), now, |r| r.interface == interface);
         let from_router = src.is_unicast_link_local() && current.and_then(|r| r.gateway) == Some(src.into());
         let good_target = target.is_unicast_link_local() || target == destination;
         // Redirects never take the last free places of the table.
-        let room = self.routes.iter().filter(|r| r.is_none()).count() > 2;
+        let room = self.routes.room() > 2;
         if !from_router || !good_target || destination.is_multicast() || !room {
             self.stats.bad_neighbor += 1;
             return;
@@ -325,11 +320,9 @@ impl Core<'_> {
         let expires = now + REDIRECT_LIFETIME;
         let destination = IpCidr::new(destination.into(), 128);
         // The new way replaces one that an earlier redirect gave.
-        self.routes
-            .iter_mut()
-            .filter(|r| r.is_some_and(|r| r.destination == destination))
-            .for_each(|r| *r = None);
-        let _ = self.add_route(RouteEntry { destination, gateway, interface, metric: 0, expires });
+        self.routes.retain(|r| r.destination != destination);
+        let _ =
+            self.add_route(RouteEntry { gateway, expires, ..RouteEntry::on_link(destination, interface) });
         let mac = ndp::options(options).find_map(|option| match option {
             NdpOption::TargetLinkLayer(mac) if mac.is_unicast() => Some(mac),
             _ => None,

@@ -251,7 +251,7 @@ impl Core<'_> {
             interface.is_none_or(|wanted| wanted == route.interface)
                 && interfaces.get(route.interface).is_some_and(|i| i.active && i.up)
         };
-        let route = route::find(&self.routes, dst, now, usable)?;
+        let route = self.routes.find(dst, now, usable)?;
         let path = Path { interface: route.interface, next_hop: route.gateway.unwrap_or(dst), local: false };
         self.last_path = Some((dst, interface, path, route.expires));
         Some(path)

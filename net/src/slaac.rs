@@ -8,7 +8,7 @@ use crate::{
     link::Link,
     ndp::{ALL_ROUTERS, source_link_layer},
     neighbor::{Evidence, reachable_time},
-    route::{self, RouteEntry},
+    route::RouteEntry,
     wire::ndp::{self, NdpOption, lifetime},
 };
 use airglow_device::{Instant, MacAddr};
@@ -223,24 +223,25 @@ impl Core<'_> {
 
     /// Adds, renews or (when it expires now) removes a route that a router gave.
     fn learned_route(&mut self, now: Instant, route: RouteEntry) {
-        let same = |r: &RouteEntry| {
-            (r.destination, r.gateway, r.interface) == (route.destination, route.gateway, route.interface)
-        };
-        let known = self.routes.iter().position(|r| r.as_ref().is_some_and(same));
+        let same = |r: &RouteEntry| r.is_same(&route);
         self.last_path = None;
+        let known = self.routes.iter().find(|r| same(r)).copied();
         if let Some(known) = known {
             // A route that was configured stays as it is.
-            let slot = &mut self.routes[known];
-            if slot.is_some_and(|r| r.expires == Instant::MAX && r.metric == 0) {
+            if known.expires == Instant::MAX && known.metric == 0 {
                 return;
             }
-            *slot = Some(route).filter(|_| route.expires > now);
+            if route.expires <= now {
+                self.routes.retain(|r| !same(r));
+                return;
+            }
+            self.routes.insert(RouteEntry { suspect_until: known.suspect_until, ..route });
             self.next = self.next.min(route.expires);
             return;
         }
         let learned = |r: &&RouteEntry| r.interface == route.interface && r.metric >= 256;
-        let full = self.routes.iter().flatten().filter(learned).count() >= MAX_LEARNED_ROUTES;
-        if route.expires > now && !full && route::insert(&mut self.routes, route) {
+        let full = self.routes.iter().filter(learned).count() >= MAX_LEARNED_ROUTES;
+        if route.expires > now && !full && self.routes.insert(route) {
             self.next = self.next.min(route.expires);
         }
     }

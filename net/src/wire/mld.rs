@@ -118,7 +118,7 @@ mod tests {
             let mut bytes = [9; 40];
             message.emit(&mut bytes).unwrap();
             assert_eq!(Repr::parse(&bytes[..message.len()]), Ok(message));
-            assert_eq!(Repr::parse(&bytes[..message.len() - 1]).is_ok(), false);
+            assert!(Repr::parse(&bytes[..message.len() - 1]).is_err());
         }
         let mut bytes = [0; 28];
         Repr::ReportV2(Record::ToInclude, group).emit(&mut bytes).unwrap();
