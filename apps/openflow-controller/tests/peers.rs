@@ -1,11 +1,8 @@
 //! The controller with bridges of Open vSwitch (its userspace datapath) and our own switch in one network, in namespaces.
-use airglow_testbed::{Namespace, Process, Said, program, veth};
+use airglow_testbed::{Namespace, OpenVswitch, Process, Said, program, veth};
 use std::{
-    env::temp_dir,
-    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -16,59 +13,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Bytes that a host sends before it waits for an answer.
 const PART: usize = 100_000;
 
-/// Open vSwitch with its own database and directory, nothing of the machine's.
-struct OpenVswitch {
-    directory: PathBuf,
-    _database: Process,
-    _switch: Process,
-}
-
-impl OpenVswitch {
-    fn new(space: &Namespace) -> Self {
-        let directory = temp_dir().join(format!("airglow-ovs-{}", space.name()));
-        fs::create_dir_all(&directory).unwrap();
-        let at = |name: &str| directory.join(name).display().to_string();
-        let start = |program: &str, words: &[String]| {
-            let mut command = space.command(program);
-            for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"] {
-                command.env(variable, &directory);
-            }
-            Process::start(command.args(words))
-        };
-        let schema = "/usr/share/openvswitch/vswitch.ovsschema".to_owned();
-        let made = start("ovsdb-tool", &["create".into(), at("conf.db"), schema]).wait(LIMIT);
-        assert!(made.success(), "{made}");
-        let socket = format!("unix:{}", at("db.sock"));
-        let _database = start("ovsdb-server", &[at("conf.db"), format!("--remote=p{socket}")]);
-        let _switch = start("ovs-vswitchd", &[socket, "--disable-system".into()]);
-        let this = Self { directory, _database, _switch };
-        let deadline = Instant::now() + LIMIT;
-        while !this.vsctl(space, &["--no-wait", "init"]).success() {
-            assert!(Instant::now() < deadline, "{}", this._switch.so_far());
-            thread::sleep(Duration::from_millis(100));
-        }
-        this
-    }
-
-    fn vsctl(&self, space: &Namespace, words: &[&str]) -> Said {
-        let socket = format!("--db=unix:{}/db.sock", self.directory.display());
-        space.run("ovs-vsctl", &[&[socket.as_str(), "--timeout=20"], words].concat())
-    }
-}
-
-impl Drop for OpenVswitch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
 /// Switches 1 and 2 are Open vSwitch's, 3 is ours. Hosts 10.9.0.1 to 10.9.0.3 are at `h1` to `h3`, each at the switch of its number.
 struct Network {
     hosts: [Namespace; 3],
     middle: Namespace,
     controller: Process,
     _ours: Process,
-    _open: OpenVswitch,
+    open: OpenVswitch,
 }
 
 impl Network {
@@ -102,16 +53,9 @@ impl Network {
         let open = OpenVswitch::new(&middle);
         for (index, ports) in ports[..2].iter().enumerate() {
             let bridge = format!("br{}", index + 1);
-            let protocols = format!("protocols={version}");
-            let mut words = vec!["--", "add-br", &bridge, "--", "set", "bridge", &bridge];
-            words.extend(["datapath_type=netdev", "fail-mode=secure", &protocols]);
-            for port in ports {
-                words.extend(["--", "add-port", &bridge, port]);
-            }
-            words.extend(["--", "set-controller", &bridge, "tcp:127.0.0.1:6653"]);
-            words.extend(["--", "set", "controller", &bridge, "connection-mode=out-of-band"]);
-            let made = open.vsctl(&middle, &words);
-            assert!(made.success(), "{made}");
+            let mut more = vec!["--", "set-controller", &bridge, "tcp:127.0.0.1:6653"];
+            more.extend(["--", "set", "controller", &bridge, "connection-mode=out-of-band"]);
+            open.bridge(&bridge, ports, version, &more);
         }
         let ours = middle.start(
             program("airglow-openflow-switch", "dev"),
@@ -122,7 +66,7 @@ impl Network {
             assert!(Instant::now() < deadline, "{}\n{}", controller.so_far(), ours.so_far());
             thread::sleep(Duration::from_millis(100));
         }
-        Self { hosts, middle, controller, _ours: ours, _open: open }
+        Self { hosts, middle, controller, _ours: ours, open }
     }
 
     fn ping(&self, from: usize, to: usize, count: &str) -> Said {
@@ -143,7 +87,7 @@ impl Network {
     }
 
     fn flows(&self, bridge: u8, version: &str) -> String {
-        let management = format!("unix:{}/br{bridge}.mgmt", self._open.directory.display());
+        let management = self.open.management(&format!("br{bridge}"));
         let said =
             self.middle.run("ovs-ofctl", &[&format!("--protocols={version}"), "dump-flows", &management]);
         assert!(said.success(), "{said}");
