@@ -21,6 +21,17 @@ pub struct Arguments {
 const BENCHMARKS: &[(&str, &[&str])] = &[
     ("http", &["iproute2", "nginx", "util-linux", "wrk"]),
     ("dns", &["bind9", "dnsperf", "knot", "nsd", "util-linux"]),
+    (
+        "openflow",
+        &[
+            "iproute2",
+            "openvswitch-switch",
+            "openvswitch-testcontroller",
+            "python3-os-ken",
+            "python3-pip",
+            "util-linux",
+        ],
+    ),
     ("tcp", &["iproute2", "util-linux"]),
     ("idle", &["iproute2", "nginx", "util-linux"]),
 ];

@@ -20,10 +20,12 @@ mod enter;
 pub mod name_servers;
 mod namespace;
 mod open_vswitch;
+mod os_ken;
 mod process;
 mod program;
 
 pub use namespace::{Namespace, veth};
 pub use open_vswitch::OpenVswitch;
+pub use os_ken::OsKen;
 pub use process::{Process, Said, cpu_seconds, memory};
 pub use program::{allow_open_files, example, program};

@@ -70,8 +70,9 @@ impl OpenVswitch {
         let protocols = format!("protocols={protocols}");
         let mut words = vec!["--", "add-br", name, "--", "set", "bridge", name];
         words.extend(["datapath_type=netdev", "fail-mode=secure", &protocols]);
-        for port in ports {
-            words.extend(["--", "add-port", name, port]);
+        let numbers: Vec<String> = (1..=ports.len()).map(|n| format!("ofport_request={n}")).collect();
+        for (port, number) in ports.iter().zip(&numbers) {
+            words.extend(["--", "add-port", name, port, "--", "set", "interface", port, number]);
         }
         words.extend(more);
         let made = self.vsctl(&words);

@@ -6,7 +6,7 @@ use crate::wire::{
     port,
 };
 use airglow_device::Instant;
-use alloc::{rc::Rc, vec::Vec};
+use alloc::{collections::BTreeSet, rc::Rc, vec::Vec};
 use core::{
     hash::{BuildHasherDefault, Hasher},
     time::Duration,
@@ -38,6 +38,8 @@ pub struct Rule {
     pub since: Instant,
     /// When a packet last matched.
     pub used: Instant,
+    /// When it is looked at to see whether its time is up.
+    due: Option<Instant>,
 }
 
 /// Why a flow went.
@@ -68,6 +70,7 @@ impl Rule {
             bytes: 0,
             since: now,
             used: now,
+            due: None,
         }
     }
 
@@ -157,6 +160,8 @@ pub struct Table {
     free: Vec<u32>,
     /// By falling priority.
     tuples: Vec<Tuple>,
+    /// When which rule is looked at next: never later than its end. A packet that puts an idle timeout off leaves this as it is.
+    due: BTreeSet<(Instant, u32)>,
     /// Packets looked up.
     pub lookups: u64,
     /// Packets that matched.
@@ -266,7 +271,9 @@ impl Table {
             if !reset {
                 (rule.packets, rule.bytes) = (slot.packets, slot.bytes);
             }
+            rule.due = slot.due;
             *slot = rule;
+            self.look_later(index);
             return Ok(());
         }
         if self.len() >= limit {
@@ -281,7 +288,20 @@ impl Table {
         };
         self.link(index, &rule);
         self.rules[index as usize] = Some(rule);
+        self.look_later(index);
         Ok(())
+    }
+
+    /// Plans the next look at a rule, for its end as it is now.
+    fn look_later(&mut self, index: u32) {
+        let Some(rule) = self.rules.get_mut(index as usize).and_then(Option::as_mut) else { return };
+        let next = rule.end().map(|(at, _)| at);
+        if let Some(old) = core::mem::replace(&mut rule.due, next) {
+            self.due.remove(&(old, index));
+        }
+        if let Some(at) = next {
+            self.due.insert((at, index));
+        }
     }
 
     /// The index of the rule with exactly this match and priority.
@@ -315,6 +335,9 @@ impl Table {
     pub fn remove(&mut self, index: u32) -> Option<Rule> {
         let rule = self.rules.get_mut(index as usize)?.take()?;
         self.free.push(index);
+        if let Some(at) = rule.due {
+            self.due.remove(&(at, index));
+        }
         let place = self.tuples.iter().position(|tuple| tuple.mask == rule.matches.mask)?;
         let tuple = &mut self.tuples[place];
         let hash = tuple.hash(&rule.matches.value);
@@ -334,18 +357,22 @@ impl Table {
 
     /// Takes out every rule that a request picks.
     pub fn delete(&mut self, selection: &Selection<'_>) -> Vec<Rule> {
-        let indices: Vec<u32> = match selection.strict {
+        self.picked(selection).into_iter().filter_map(|index| self.remove(index)).collect()
+    }
+
+    fn picked(&self, selection: &Selection<'_>) -> Vec<u32> {
+        match selection.strict {
             Some(_) => self.exactly(selection).into_iter().collect(),
             None => self.select(selection).map(|(index, _)| index).collect(),
-        };
-        indices.into_iter().filter_map(|index| self.remove(index)).collect()
+        }
     }
 
     /// Changes the instructions of the rules that a request picks; returns how many there were.
     pub fn modify(&mut self, selection: &Selection<'_>, change: &FlowMod, version: Version) -> usize {
         let instructions = Rc::new(change.instructions.clone());
         let mut count = 0;
-        for rule in self.rules.iter_mut().flatten().filter(|rule| selection.picks(rule)) {
+        for index in self.picked(selection) {
+            let Some(rule) = self.rule_mut(index) else { continue };
             rule.instructions = Rc::clone(&instructions);
             if version == Version::V10 {
                 rule.cookie = change.cookie;
@@ -360,21 +387,20 @@ impl Table {
 
     /// Takes out the rules whose time is up.
     pub fn expire(&mut self, now: Instant) -> Vec<(Rule, Removed)> {
-        let due: Vec<(u32, Removed)> = self
-            .rules
-            .iter()
-            .enumerate()
-            .filter_map(|(index, rule)| {
-                let (at, why) = rule.as_ref()?.end()?;
-                (at <= now).then_some((index as u32, why))
-            })
-            .collect();
-        due.into_iter().filter_map(|(index, why)| Some((self.remove(index)?, why))).collect()
+        let mut gone = Vec::new();
+        while let Some((_, index)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            let end = self.rules.get(index as usize).and_then(Option::as_ref).and_then(Rule::end);
+            match end.filter(|(at, _)| *at <= now) {
+                Some((_, why)) => gone.extend(self.remove(index).map(|rule| (rule, why))),
+                None => self.look_later(index),
+            }
+        }
+        gone
     }
 
     /// The first instant at which a rule may go.
     pub fn next_end(&self) -> Option<Instant> {
-        self.rules.iter().flatten().filter_map(Rule::end).map(|(at, _)| at).min()
+        self.due.first().map(|(at, _)| *at)
     }
 }
 
