@@ -174,16 +174,20 @@ impl Switch {
     ) -> Option<(Rc<Instructions>, u64, bool)> {
         let table = self.tables.get_mut(usize::from(number))?;
         table.lookups += 1;
-        let hash = hash_key(packet.key()) ^ u64::from(number);
-        let index = match self.exact.find(hash, number, packet.key()) {
-            Some(index) => {
-                self.stats.cached += 1;
-                index
-            }
-            None => {
-                let index = table.find(packet.key())?;
-                self.exact.keep(hash, number, index, packet.key());
-                index
+        let index = if table.is_quick() {
+            table.find(packet.key())?
+        } else {
+            let hash = hash_key(packet.key()) ^ u64::from(number);
+            match self.exact.find(hash, number, packet.key()) {
+                Some(index) => {
+                    self.stats.cached += 1;
+                    index
+                }
+                None => {
+                    let index = table.find(packet.key())?;
+                    self.exact.keep(hash, number, index, packet.key());
+                    index
+                }
             }
         };
         table.matched += 1;

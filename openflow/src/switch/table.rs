@@ -7,11 +7,8 @@ use crate::wire::{
 };
 use airglow_device::Instant;
 use alloc::{collections::BTreeSet, rc::Rc, vec::Vec};
-use core::{
-    hash::{BuildHasherDefault, Hasher},
-    time::Duration,
-};
-use hashbrown::HashMap;
+use core::time::Duration;
+use hashbrown::HashTable;
 
 /// A flow.
 #[derive(Debug)]
@@ -92,26 +89,6 @@ impl Rule {
     }
 }
 
-/// The numbers put in are hashes already.
-#[derive(Default)]
-pub struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-type Buckets = HashMap<u64, Vec<u32>, BuildHasherDefault<Hashed>>;
-
 /// The rules that share one mask.
 struct Tuple {
     mask: Key,
@@ -119,18 +96,29 @@ struct Tuple {
     words: Vec<u8>,
     /// The highest priority of its rules.
     priority: u16,
-    buckets: Buckets,
-    count: usize,
+    /// Each rule's index, with the hash of its value: the rule itself is the only other memory that a look-up touches.
+    rules: HashTable<(u64, u32)>,
 }
 
 impl Tuple {
     fn new(mask: Key) -> Self {
         let words = (0..25_u8).filter(|word| self::word(&mask, *word) != 0).collect();
-        Self { mask, words, priority: 0, buckets: Buckets::default(), count: 0 }
+        Self { mask, words, priority: 0, rules: HashTable::new() }
     }
 
     fn hash(&self, key: &Key) -> u64 {
         hash_words(key, self.words.iter().map(|word| (*word, self::word(&self.mask, *word))))
+    }
+
+    /// The rules whose value has this hash.
+    fn candidates(&self, hash: u64) -> impl Iterator<Item = u32> {
+        self.rules.iter_hash(hash).filter(move |(of, _)| *of == hash).map(|(_, index)| *index)
+    }
+
+    /// Whether a key has this value in the mask's bits.
+    fn holds(&self, value: &Key, key: &Key) -> bool {
+        let same = |index: &u8| (word(value, *index) ^ word(key, *index)) & word(&self.mask, *index) == 0;
+        self.words.iter().all(same)
     }
 }
 
@@ -217,6 +205,11 @@ impl Table {
             .filter(|(_, rule)| selection.picks(rule))
     }
 
+    /// Whether a look-up costs less than one in the exact-match cache, which is larger than a processor's: few masks are in use.
+    pub fn is_quick(&self) -> bool {
+        self.tuples.len() <= 2
+    }
+
     /// The matching rule of the highest priority.
     pub fn find(&self, key: &Key) -> Option<u32> {
         let mut best: Option<(u16, u32)> = None;
@@ -224,11 +217,11 @@ impl Table {
             if best.is_some_and(|(priority, _)| priority >= tuple.priority) {
                 break;
             }
-            let Some(bucket) = tuple.buckets.get(&tuple.hash(key)) else { continue };
-            for index in bucket {
-                let Some(Some(rule)) = self.rules.get(*index as usize) else { continue };
-                if best.is_none_or(|(priority, _)| rule.priority > priority) && rule.matches.matches(key) {
-                    best = Some((rule.priority, *index));
+            for index in tuple.candidates(tuple.hash(key)) {
+                let Some(Some(rule)) = self.rules.get(index as usize) else { continue };
+                let better = best.is_none_or(|(priority, _)| rule.priority > priority);
+                if better && tuple.holds(&rule.matches.value, key) {
+                    best = Some((rule.priority, index));
                 }
             }
         }
@@ -307,11 +300,10 @@ impl Table {
     /// The index of the rule with exactly this match and priority.
     fn exactly(&self, selection: &Selection<'_>) -> Option<u32> {
         let tuple = self.tuples.iter().find(|tuple| tuple.mask == selection.matches.mask)?;
-        let bucket = tuple.buckets.get(&tuple.hash(&selection.matches.value))?;
-        let picked = |index: &&u32| {
-            self.rules.get(**index as usize).and_then(Option::as_ref).is_some_and(|r| selection.picks(r))
+        let picked = |index: &u32| {
+            self.rules.get(*index as usize).and_then(Option::as_ref).is_some_and(|r| selection.picks(r))
         };
-        bucket.iter().find(picked).copied()
+        tuple.candidates(tuple.hash(&selection.matches.value)).find(picked)
     }
 
     fn link(&mut self, index: u32, rule: &Rule) {
@@ -323,9 +315,9 @@ impl Table {
             }
         };
         let tuple = &mut self.tuples[place];
-        tuple.buckets.entry(tuple.hash(&rule.matches.value)).or_default().push(index);
-        tuple.count += 1;
-        if tuple.priority < rule.priority || tuple.count == 1 {
+        let hash = tuple.hash(&rule.matches.value);
+        tuple.rules.insert_unique(hash, (hash, index), |(hash, _)| *hash);
+        if tuple.priority < rule.priority || tuple.rules.len() == 1 {
             tuple.priority = rule.priority;
             self.tuples.sort_by_key(|tuple| core::cmp::Reverse(tuple.priority));
         }
@@ -341,15 +333,11 @@ impl Table {
         let place = self.tuples.iter().position(|tuple| tuple.mask == rule.matches.mask)?;
         let tuple = &mut self.tuples[place];
         let hash = tuple.hash(&rule.matches.value);
-        if let Some(bucket) = tuple.buckets.get_mut(&hash) {
-            bucket.retain(|other| *other != index);
-            if bucket.is_empty() {
-                tuple.buckets.remove(&hash);
-            }
+        if let Ok(entry) = tuple.rules.find_entry(hash, |(_, other)| *other == index) {
+            entry.remove();
         }
         // The tuple's priority may now be higher than its rules': a little more is looked at, nothing is missed.
-        tuple.count -= 1;
-        if tuple.count == 0 {
+        if tuple.rules.is_empty() {
             self.tuples.remove(place);
         }
         Some(rule)
