@@ -1,6 +1,10 @@
 //! os-ken, the OpenFlow controller framework of OpenStack, with the example controllers that its releases had until 1.0.0.
 use crate::{Process, name_servers::Folder};
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 /// The release that is fetched, and one library that Debian lacks; everything else comes with Debian's `python3-os-ken`.
 const RELEASES: [&str; 2] = ["os-ken==1.0.0", "tinyrpc==1.0.4"];
@@ -20,7 +24,8 @@ impl OsKen {
     /// # Panics
     /// With what pip says when that fails.
     pub fn fetch() -> Self {
-        let folder = Folder::new("os-ken");
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let folder = Folder::new(&format!("os-ken-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         let mut pip = Command::new("/usr/bin/pip");
         pip.args(["install", "--quiet", "--no-deps", "--target"]).arg(folder.path()).args(RELEASES);
         let said = Process::start(&mut pip).wait(Duration::from_secs(120));

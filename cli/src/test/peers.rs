@@ -25,6 +25,8 @@ const PACKAGES: &[&str] = &[
     "python3",
     "sslscan",
     "testssl.sh",
+    "python3-os-ken",
+    "python3-pip",
 ];
 
 /// A browser shows the site; other name servers answer as ours does.
@@ -33,6 +35,8 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
     tests.cargo("HTTPS", "test --release --package airglow-website --test https");
     tests.cargo("Open vSwitch", "test --package airglow-openflow-switch --test peers");
+    tests.cargo("as Open vSwitch", "test --package airglow-openflow-switch --test like_ovs");
+    tests.cargo("os-ken", "test --package airglow-openflow-switch --test os_ken");
     tests.cargo("a controller's network", "test --package airglow-openflow-controller --test peers");
     tests.cargo("name servers", "test --package airglow-dns-server --test peers");
     tests.cargo("TLS", "test --package airglow-tls-peers --test peers");

@@ -22,10 +22,11 @@ impl Switch {
         &self,
         actions: &[Action],
         matches: Option<&wire::Match>,
+        version: Version,
     ) -> Result<(), Fault> {
         for action in actions {
             match *action {
-                Action::Output { port: to, .. } => {
+                Action::Output { port: to, .. } | Action::Enqueue { port: to, .. } => {
                     let real = to <= port::MAX && to != 0;
                     let reserved = (port::IN_PORT..=port::LOCAL).contains(&to);
                     if !real && !reserved || to == port::TABLE && matches.is_some() {
@@ -36,7 +37,11 @@ impl Switch {
                 Action::SetQueue(_) => {}
                 Action::SetField(field, _) => {
                     let Some(matches) = matches else { continue };
-                    // The field must be there in every packet that matches (section 7.2.5.11), unless a push makes it.
+                    // In 1.0 an action does nothing to packets without the field (section 3.3).
+                    if version == Version::V10 {
+                        continue;
+                    }
+                    // In 1.3 every packet that matches must have the field (section 7.2.5.11), unless a push makes it.
                     let needs = field.layout().needs;
                     let exact = |(needed, value): &(Field, u16)| {
                         matches.is_exact(*needed) && matches.value.number(*needed) == u64::from(*value)
@@ -59,16 +64,17 @@ impl Switch {
         instructions: &Instructions,
         table: u8,
         matches: &wire::Match,
+        version: Version,
     ) -> Result<(), Fault> {
-        self.check_actions(instructions.applied(), Some(matches))?;
-        self.check_actions(instructions.written(), Some(matches))?;
+        self.check_actions(instructions.applied(), Some(matches), version)?;
+        self.check_actions(instructions.written(), Some(matches), version)?;
         if let Some(next) = instructions.goto
             && (next <= table || usize::from(next) >= self.tables.len())
         {
             return Err(Fault::BadGotoTable);
         }
         match instructions.meter {
-            Some(id) if !self.meters.contains_key(&id) => Err(Fault::UnknownMeter),
+            Some(id) if !self.meters.contains_key(&id) => Err(Fault::InvalidMeter),
             _ => Ok(()),
         }
     }
@@ -100,7 +106,7 @@ impl Switch {
             }
             return Ok(());
         }
-        self.check_instructions(&change.instructions, change.table, &change.matches)?;
+        self.check_instructions(&change.instructions, change.table, &change.matches, version)?;
         let limit = self.config.flows;
         let table = &mut self.tables[usize::from(change.table)];
         let modified = match change.command {
@@ -140,7 +146,7 @@ impl Switch {
         };
         let actions =
             action::parse_list(version, reader.take(usize::from(length)).map_err(|_| Fault::BadLength)?)?;
-        self.check_actions(&actions, None)?;
+        self.check_actions(&actions, None, version)?;
         let buffered;
         let (in_port, bytes) = match buffer {
             flow_mod::NO_BUFFER => (in_port, reader.rest()),
@@ -256,7 +262,7 @@ impl Switch {
             {
                 return Err(Fault::WatchUnsupported);
             }
-            self.check_actions(&bucket.actions, None)?;
+            self.check_actions(&bucket.actions, None, Version::V13)?;
             for action in &bucket.actions {
                 if let Action::Group(next) = action
                     && self.leads_to(*next, change.id, 0)

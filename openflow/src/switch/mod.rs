@@ -61,7 +61,7 @@ impl Config {
     pub fn new(datapath_id: u64) -> Self {
         Self {
             datapath_id,
-            tables: 16,
+            tables: 254,
             flows: 1 << 20,
             groups: 4096,
             meters: 1024,

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::wire::{Fault, Field, Kind, Reader, Version, field::FIELDS, flow_mod, group, match10, oxm, port};
 use airglow_device::Instant;
-use alloc::{string::ToString, vec::Vec};
+use alloc::vec::Vec;
 
 /// Bytes of a part; a longer reply is several of them.
 const PART: usize = 60_000;
@@ -96,7 +96,8 @@ impl Switch {
                 put(out, &[16, 8, 0, 0]);
             }),
             (12, Version::V13) => self.table_features(&mut parts),
-            (13, Version::V13) => {
+            // In 1.0 an extension of Open vSwitch's.
+            (13, _) => {
                 for port in self.ports.values() {
                     parts.entry(|out| port.description.emit(version, out));
                 }
@@ -225,7 +226,8 @@ impl Switch {
             parts.entry(|out| {
                 put(out, &[number as u8, 0, 0, 0]);
                 if version == Version::V10 {
-                    text(out, &alloc::format!("table{number}"), 32);
+                    // No name: tables have their numbers only.
+                    put(out, &[0; 32]);
                     put(out, &0x3f_ffff_u32.to_be_bytes());
                     put(out, &(self.config.flows as u32).to_be_bytes());
                 }
@@ -401,14 +403,7 @@ impl Switch {
         for number in 0..count {
             parts.sized(|out| {
                 put(out, &[number as u8, 0, 0, 0, 0, 0]);
-                text(
-                    out,
-                    &alloc::string::String::from("table")
-                        .chars()
-                        .chain(number.to_string().chars())
-                        .collect::<alloc::string::String>(),
-                    32,
-                );
+                put(out, &[0; 32]);
                 put(out, &u64::MAX.to_be_bytes());
                 put(out, &u64::MAX.to_be_bytes());
                 put(out, &[0; 4]);

@@ -264,6 +264,8 @@ impl Switch {
                     }
                 }
                 Action::CopyTtlIn => copy_ttl_in(packet),
+                // There are no queues but the port's own.
+                Action::Enqueue { port, .. } => self.output(now, port, 0, packet, origin, out),
                 Action::SetQueue(_) => {}
             }
         }

@@ -34,6 +34,9 @@ pub(super) struct Connection {
     pub(super) miss_send_len: u16,
 }
 
+/// Bytes of a refused request that its error quotes: what a message's length can say, less header, type and code.
+const MOST_OF_A_REQUEST: usize = 0xffff - 12;
+
 impl Switch {
     /// A controller's stream is open: greets it.
     pub fn connected(&mut self) -> ConnectionId {
@@ -140,7 +143,8 @@ impl Switch {
         self.reply(id, version, Kind::Error, xid, |out| {
             out.extend_from_slice(&kind.to_be_bytes());
             out.extend_from_slice(&code.to_be_bytes());
-            out.extend_from_slice(&request[..request.len().min(64)]);
+            // At least 64 bytes of the request are asked for; all that a message has room for can be read by the one who sent it.
+            out.extend_from_slice(&request[..request.len().min(MOST_OF_A_REQUEST)]);
         });
     }
 
@@ -288,15 +292,15 @@ impl Switch {
             match version {
                 Version::V10 => {
                     out.extend_from_slice(&[tables, 0, 0, 0]);
-                    // Flow, table and port statistics, match on ARP's addresses.
-                    out.extend_from_slice(&0b1000_0111_u32.to_be_bytes());
-                    out.extend_from_slice(&0b0111_1111_1111_u32.to_be_bytes());
+                    // Flow, table, port and queue statistics, match on ARP's addresses.
+                    out.extend_from_slice(&0b1100_0111_u32.to_be_bytes());
+                    out.extend_from_slice(&0b1111_1111_1111_u32.to_be_bytes());
                     ports.iter().for_each(|port| port.emit(version, out));
                 }
                 Version::V13 => {
                     out.extend_from_slice(&[tables, 0, 0, 0]);
-                    // Flow, table, port and group statistics.
-                    out.extend_from_slice(&0b1111_u32.to_be_bytes());
+                    // Flow, table, port, group and queue statistics.
+                    out.extend_from_slice(&0b100_1111_u32.to_be_bytes());
                     out.extend_from_slice(&[0; 4]);
                 }
             }

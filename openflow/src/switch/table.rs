@@ -54,7 +54,7 @@ pub enum Removed {
 }
 
 impl Rule {
-    fn new(change: &FlowMod, now: Instant) -> Self {
+    fn new(change: &FlowMod, instructions: Rc<Instructions>, now: Instant) -> Self {
         Self {
             matches: change.matches,
             priority: change.priority,
@@ -62,7 +62,7 @@ impl Rule {
             idle_timeout: change.idle_timeout,
             hard_timeout: change.hard_timeout,
             flags: change.flags,
-            instructions: Rc::new(change.instructions.clone()),
+            instructions,
             packets: 0,
             bytes: 0,
             since: now,
@@ -75,7 +75,7 @@ impl Rule {
         use crate::wire::Action;
         let actions = || self.instructions.applied().iter().chain(self.instructions.written());
         let to_port = out_port == port::ANY
-            || actions().any(|a| matches!(a, Action::Output { port, .. } if *port == out_port));
+            || actions().any(|a| matches!(a, Action::Output { port, .. } | Action::Enqueue { port, .. } if *port == out_port));
         let to_group = out_group == flow_mod::ANY_GROUP || actions().any(|a| *a == Action::Group(out_group));
         to_port && to_group
     }
@@ -150,6 +150,8 @@ pub struct Table {
     tuples: Vec<Tuple>,
     /// When which rule is looked at next: never later than its end. A packet that puts an idle timeout off leaves this as it is.
     due: BTreeSet<(Instant, u32)>,
+    /// What the rule added last does: rules that come in a row often do the same and share it, in memory and in the processor's cache.
+    last: Rc<Instructions>,
     /// Packets looked up.
     pub lookups: u64,
     /// Packets that matched.
@@ -247,7 +249,10 @@ impl Table {
                 return Err(Fault::Overlap);
             }
         }
-        let mut rule = Rule::new(change, now);
+        if *self.last != change.instructions {
+            self.last = Rc::new(change.instructions.clone());
+        }
+        let mut rule = Rule::new(change, Rc::clone(&self.last), now);
         let selection = Selection {
             matches: &change.matches,
             strict: Some(change.priority),

@@ -27,6 +27,11 @@ pub enum Action {
     /// What follows is this Ethernet type.
     PopMpls(u16),
     SetQueue(u32),
+    /// OpenFlow 1.0: sends it through a queue of a port.
+    Enqueue {
+        port: u32,
+        queue: u32,
+    },
     Group(u32),
     SetIpTtl(u8),
     DecIpTtl,
@@ -120,8 +125,11 @@ impl Action {
             },
             9 => Self::SetTransportSrc(body.u16()?),
             10 => Self::SetTransportDst(body.u16()?),
-            // Enqueue: there are no queues but the port's own.
-            11 => Self::Output { port: port::from_10(body.u16()?), max_len: 0 },
+            11 => {
+                let port = port::from_10(body.u16()?);
+                body.skip(6)?;
+                Self::Enqueue { port, queue: body.u32()? }
+            }
             0xffff => return Err(Fault::BadActionExperimenter),
             _ => return Err(Fault::BadActionType),
         })
@@ -210,6 +218,12 @@ impl Action {
                 2
             }
             Self::PopVlan => 3,
+            Self::Enqueue { port, queue } => {
+                put(&port::to_10(port).to_be_bytes());
+                put(&[0; 6]);
+                put(&queue.to_be_bytes());
+                11
+            }
             Self::SetTransportSrc(port) => {
                 put(&port.to_be_bytes());
                 9
@@ -298,7 +312,8 @@ impl Action {
                 Oxm { field, value: value.bytes(field), mask: None }.emit(out);
                 25
             }
-            Self::SetVlanVid(_)
+            Self::Enqueue { .. }
+            | Self::SetVlanVid(_)
             | Self::SetVlanPcp(_)
             | Self::SetTransportSrc(_)
             | Self::SetTransportDst(_) => return None,

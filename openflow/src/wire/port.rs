@@ -127,7 +127,7 @@ impl Description {
                 out.extend_from_slice(&self.name_bytes());
                 out.extend_from_slice(&self.config.to_be_bytes());
                 // Bit 0: link down; bit 2: live for fast failover.
-                let state = u32::from(self.link_down) | u32::from(!self.link_down) << 2;
+                let state = u32::from(self.link_down) | u32::from(self.is_up()) << 2;
                 out.extend_from_slice(&state.to_be_bytes());
                 out.extend_from_slice(&[0; 16]);
                 out.extend_from_slice(&self.speed.to_be_bytes());
