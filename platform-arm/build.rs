@@ -10,6 +10,21 @@ struct Board {
     /// How much of the RAM, from its start, is the stack. It grows down and out of the RAM, so that an
     /// overflow is a fault and never another variable.
     stack: u32,
+    /// Its driver is of the embassy project: `--cfg airglow_board="NAME"` must be among the compiler's flags, for which
+    /// `cargo airglow` sees, because cargo picks that driver's crates by it.
+    embassy: bool,
+    /// What a boot program wants to find at the start of the flash.
+    boot: Boot,
+}
+
+#[derive(PartialEq)]
+enum Boot {
+    /// Nothing: the vector table lies there.
+    None,
+    /// RP2040: 256 bytes of a second stage in front of the vector table.
+    SecondStage,
+    /// RP2350: a block that describes the image, behind the vector table.
+    Block,
 }
 
 const KIB: u32 = 1024;
@@ -21,6 +36,8 @@ const BOARDS: &[Board] = &[
         flash: (0, 256 * KIB),
         ram: (0x2000_0000, 64 * KIB),
         stack: 40_000,
+        embassy: false,
+        boot: Boot::None,
     },
     Board {
         name: "mps2-an385",
@@ -28,6 +45,8 @@ const BOARDS: &[Board] = &[
         flash: (0, 4096 * KIB),
         ram: (0x2000_0000, 4096 * KIB),
         stack: 64 * KIB,
+        embassy: false,
+        boot: Boot::None,
     },
     Board {
         name: "mps2-an386",
@@ -35,6 +54,8 @@ const BOARDS: &[Board] = &[
         flash: (0, 4096 * KIB),
         ram: (0x2000_0000, 4096 * KIB),
         stack: 64 * KIB,
+        embassy: false,
+        boot: Boot::None,
     },
     Board {
         name: "mps2-an500",
@@ -42,6 +63,45 @@ const BOARDS: &[Board] = &[
         flash: (0, 4096 * KIB),
         ram: (0x2000_0000, 4096 * KIB),
         stack: 64 * KIB,
+        embassy: false,
+        boot: Boot::None,
+    },
+    Board {
+        name: "w5500-evb-pico",
+        target: "thumbv6m-none-eabi",
+        flash: (0x1000_0000, 2048 * KIB),
+        ram: (0x2000_0000, 264 * KIB),
+        stack: 64 * KIB,
+        embassy: true,
+        boot: Boot::SecondStage,
+    },
+    Board {
+        name: "w5500-evb-pico2",
+        target: "thumbv8m.main-none-eabihf",
+        flash: (0x1000_0000, 2048 * KIB),
+        ram: (0x2000_0000, 512 * KIB),
+        stack: 64 * KIB,
+        embassy: true,
+        boot: Boot::Block,
+    },
+    Board {
+        name: "nucleo-f429zi",
+        target: "thumbv7em-none-eabihf",
+        flash: (0x0800_0000, 2048 * KIB),
+        ram: (0x2000_0000, 192 * KIB),
+        stack: 64 * KIB,
+        embassy: true,
+        boot: Boot::None,
+    },
+    Board {
+        name: "nucleo-h743zi",
+        target: "thumbv7em-none-eabihf",
+        flash: (0x0800_0000, 2048 * KIB),
+        // AXI SRAM, which the Ethernet controller reaches; the tightly coupled memory it does not.
+        ram: (0x2400_0000, 512 * KIB),
+        stack: 64 * KIB,
+        embassy: true,
+        boot: Boot::None,
     },
 ];
 
@@ -51,6 +111,7 @@ fn main() {
     let names: Vec<_> =
         BOARDS.iter().map(|b| format!("{:?}", b.name)).chain(["\"virt-aarch64\"".into()]).collect();
     println!("cargo::rustc-check-cfg=cfg(board, values({}))", names.join(", "));
+    println!("cargo::rustc-check-cfg=cfg(embassy_time)");
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
@@ -71,14 +132,41 @@ fn main() {
         .find(|b| board.as_deref().is_none_or(|name| name == b.name) && b.target == target)
         .unwrap_or_else(|| panic!("AIRGLOW_BOARD={board:?} is no board of the target {target}"));
     println!("cargo::rustc-cfg=board=\"{}\"", board.name);
-    let (flash, ram) = (board.flash, board.ram);
+    if board.embassy {
+        // Its driver has a background task and deadlines.
+        if board.name.starts_with("w5500") {
+            println!("cargo::rustc-cfg=embassy_time");
+        }
+        assert!(
+            env::var("CARGO_CFG_AIRGLOW_BOARD").as_deref() == Ok(board.name),
+            "{0} needs --cfg airglow_board=\"{0}\" among the compiler's flags; `cargo airglow build --on {0}` sees to it",
+            board.name
+        );
+    }
+    let (mut flash, ram) = (board.flash, board.ram);
+    let mut boot = "";
+    match board.boot {
+        Boot::None => {}
+        Boot::SecondStage => {
+            flash = (flash.0 + 0x100, flash.1 - 0x100);
+            boot = "SECTIONS { .boot2 ORIGIN(FLASH) - 0x100 : { KEEP(*(.boot2)) } > BOOT2 } INSERT BEFORE .vector_table;\n";
+        }
+        Boot::Block => {
+            boot = "SECTIONS { .start_block : ALIGN(4) { KEEP(*(.start_block)) } > FLASH } INSERT AFTER .vector_table;\n\
+                    _stext = ADDR(.start_block) + SIZEOF(.start_block);\n";
+        }
+    }
+    let second_stage = match board.boot {
+        Boot::SecondStage => format!("  BOOT2 : ORIGIN = {:#x}, LENGTH = 256\n", board.flash.0),
+        _ => String::new(),
+    };
     write(
         &out.join("memory.x"),
         &format!(
             "/* {}: the stack lies below all variables and grows out of the RAM. */\n\
-             MEMORY {{\n  FLASH : ORIGIN = {:#x}, LENGTH = {}\n  STACK : ORIGIN = {:#x}, LENGTH = {}\n  \
+             MEMORY {{\n{second_stage}  FLASH : ORIGIN = {:#x}, LENGTH = {}\n  STACK : ORIGIN = {:#x}, LENGTH = {}\n  \
              RAM : ORIGIN = {:#x}, LENGTH = {}\n}}\n\
-             _stack_start = ORIGIN(RAM);\n_stack_end = ORIGIN(STACK);\n",
+             _stack_start = ORIGIN(RAM);\n_stack_end = ORIGIN(STACK);\n{boot}",
             board.name,
             flash.0,
             flash.1,

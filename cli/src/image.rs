@@ -36,6 +36,9 @@ pub struct FlashArguments {
     /// A board of `cargo airglow boards`
     #[arg(long, value_name = "BOARD")]
     on: Target,
+    /// Boot parameters as key=value words, written into the image
+    #[arg(last = true, value_name = "KEY=VALUE")]
+    parameters: Vec<String>,
 }
 
 /// Builds an image; the last line is its path and its size in bytes.
@@ -78,5 +81,5 @@ pub fn size(arguments: &SizeArguments) -> Result {
 pub fn flash(arguments: &FlashArguments) -> Result {
     let workspace = Workspace::find()?;
     let app = workspace.app(arguments.app.as_deref())?;
-    arm::flash(&workspace, &app, arguments.on.board("flash")?)
+    arm::flash(&workspace, &app, arguments.on.board("flash")?, &arguments.parameters)
 }

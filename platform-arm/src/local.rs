@@ -49,3 +49,34 @@ impl<T> Once<T> {
         Some(unsafe { &mut *self.value.get() })
     }
 }
+
+/// Memory in a `static` for one future of any type of at most `N` bytes: a background task of a driver, whose type has no name.
+#[cfg(embassy_time)]
+#[derive(Debug)]
+pub(crate) struct Runner<const N: usize>(Once<Aligned<N>>);
+
+#[cfg(embassy_time)]
+#[derive(Debug)]
+#[repr(C, align(16))]
+struct Aligned<const N: usize>([core::mem::MaybeUninit<u8>; N]);
+
+#[cfg(embassy_time)]
+impl<const N: usize> Runner<N> {
+    pub(crate) const fn new() -> Self {
+        Self(Once::new(Aligned([const { core::mem::MaybeUninit::uninit() }; N])))
+    }
+
+    /// Puts `future` there, for ever; `None` from the second call on. A future that is too large does not compile.
+    pub(crate) fn place<F: Future<Output = core::convert::Infallible> + 'static>(
+        &'static self,
+        future: F,
+    ) -> Option<core::pin::Pin<&'static mut dyn Future<Output = core::convert::Infallible>>> {
+        const { assert!(size_of::<F>() <= N && align_of::<F>() <= align_of::<Aligned<N>>()) };
+        let place: *mut F = self.0.take()?.0.as_mut_ptr().cast();
+        // SAFETY: the memory is large enough, aligned, and nobody else's for ever, so it is never moved either.
+        unsafe {
+            place.write(future);
+            Some(core::pin::Pin::new_unchecked(&mut *place))
+        }
+    }
+}

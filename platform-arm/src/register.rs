@@ -71,6 +71,33 @@ impl<const BASE: usize> Registers for Mmio<BASE> {
     }
 }
 
+/// Registers at a base that is found when the board runs, or that differs between chips which are otherwise the same.
+#[derive(Clone, Debug)]
+pub struct MmioAt(usize);
+
+impl MmioAt {
+    /// The device at `base`.
+    ///
+    /// # Safety
+    /// As [`Mmio::new`].
+    pub const unsafe fn new(base: usize) -> Self {
+        Self(base)
+    }
+}
+
+impl Registers for MmioAt {
+    #[inline(always)]
+    fn read(&mut self, offset: usize) -> u32 {
+        // SAFETY: `new`'s caller vouches for the device; drivers name only offsets of its registers.
+        unsafe { ((self.0 + offset) as *const u32).read_volatile() }
+    }
+    #[inline(always)]
+    fn write(&mut self, offset: usize, value: u32) {
+        // SAFETY: as above.
+        unsafe { ((self.0 + offset) as *mut u32).write_volatile(value) }
+    }
+}
+
 /// The bytes of words, in memory order: how FIFO words become a frame. Every machine that this crate knows is little-endian.
 pub fn bytes_of(words: &mut [u32]) -> &mut [u8] {
     const { assert!(cfg!(target_endian = "little")) };

@@ -2,7 +2,12 @@
 //! loom's in their place, so that the code that is shipped is the code that is searched.
 #[cfg(feature = "alloc")]
 pub(crate) use core::sync::atomic::AtomicBool;
-pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(target_has_atomic = "ptr")]
+pub(crate) use core::sync::atomic::AtomicUsize;
+pub(crate) use core::sync::atomic::Ordering;
+/// A Cortex-M0 has no instruction for it: a critical section of the platform's.
+#[cfg(not(target_has_atomic = "ptr"))]
+pub(crate) use portable_atomic::AtomicUsize;
 
 /// `core::cell::UnsafeCell` with loom's way in.
 pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);

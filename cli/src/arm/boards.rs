@@ -17,7 +17,7 @@ pub struct Board {
     pub net: &'static str,
     /// How it is checked.
     pub checked: &'static str,
-    /// The emulator and its arguments.
+    /// The emulator and its arguments; empty when none models the board.
     pub qemu: &'static [&'static str],
     /// How the network is joined to the emulated controller.
     pub wiring: Wiring,
@@ -25,6 +25,25 @@ pub struct Board {
     pub largest_file: Option<u32>,
     /// IPv6 is compiled in. The rule: boards with at least 256 KiB of RAM.
     pub ipv6: bool,
+    /// How an image gets into its flash.
+    pub flashing: Flashing,
+}
+
+/// How an image gets into a board's flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flashing {
+    /// Not by `cargo airglow`: a model of an emulator, or a board of which no tool is known.
+    Never,
+    /// With a debug probe, by `probe-rs`, which knows the chip by this name.
+    Probe(&'static str),
+    /// By copying a UF2 file of this family to the drive that the board becomes when its button is held at power-up, or with a
+    /// debug probe.
+    Uf2 {
+        /// The chip's number in UF2.
+        family: u32,
+        /// What `probe-rs` calls the chip.
+        chip: &'static str,
+    },
 }
 
 /// How QEMU joins a network to a board.
@@ -34,12 +53,19 @@ pub enum Wiring {
     Nic,
     /// A virtio device on the board's bus: `-netdev` and `-device`.
     Virtio,
+    /// No emulator models the board.
+    None,
 }
 
 impl Board {
     /// Its console carries `defmt` frames and not text.
     pub fn defmt(&self) -> bool {
         self.target.starts_with("thumb")
+    }
+
+    /// An emulator models it.
+    pub fn emulated(&self) -> bool {
+        !self.qemu.is_empty()
     }
 }
 
@@ -57,6 +83,7 @@ pub const BOARDS: &[Board] = &[
         wiring: Wiring::Nic,
         largest_file: None,
         ipv6: false,
+        flashing: Flashing::Never,
     },
     Board {
         name: "mps2-an385",
@@ -70,6 +97,7 @@ pub const BOARDS: &[Board] = &[
         wiring: Wiring::Nic,
         largest_file: Some(1 << 20),
         ipv6: true,
+        flashing: Flashing::Never,
     },
     Board {
         name: "mps2-an386",
@@ -83,6 +111,7 @@ pub const BOARDS: &[Board] = &[
         wiring: Wiring::Nic,
         largest_file: Some(1 << 20),
         ipv6: true,
+        flashing: Flashing::Never,
     },
     Board {
         name: "mps2-an500",
@@ -96,6 +125,7 @@ pub const BOARDS: &[Board] = &[
         wiring: Wiring::Nic,
         largest_file: Some(1 << 20),
         ipv6: true,
+        flashing: Flashing::Never,
     },
     Board {
         name: "virt-aarch64",
@@ -119,6 +149,63 @@ pub const BOARDS: &[Board] = &[
         wiring: Wiring::Virtio,
         largest_file: None,
         ipv6: true,
+        flashing: Flashing::Never,
+    },
+    Board {
+        name: "w5500-evb-pico",
+        target: "thumbv6m-none-eabi",
+        core: "RP2040, Cortex-M0+, 125 MHz",
+        flash: 2048,
+        ram: 264,
+        net: "W5500 over SPI",
+        checked: "links; driver against a model of the W5500",
+        qemu: &[],
+        wiring: Wiring::None,
+        largest_file: Some(256 << 10),
+        ipv6: true,
+        flashing: Flashing::Uf2 { family: 0xe48b_ff56, chip: "RP2040" },
+    },
+    Board {
+        name: "w5500-evb-pico2",
+        target: "thumbv8m.main-none-eabihf",
+        core: "RP2350, Cortex-M33, 125 MHz",
+        flash: 2048,
+        ram: 512,
+        net: "W5500 over SPI",
+        checked: "links; driver against a model of the W5500",
+        qemu: &[],
+        wiring: Wiring::None,
+        largest_file: Some(256 << 10),
+        ipv6: true,
+        flashing: Flashing::Uf2 { family: 0xe48b_ff59, chip: "RP235x" },
+    },
+    Board {
+        name: "nucleo-f429zi",
+        target: "thumbv7em-none-eabihf",
+        core: "STM32F429, Cortex-M4, 168 MHz",
+        flash: 2048,
+        ram: 192,
+        net: "STM32 Ethernet",
+        checked: "links",
+        qemu: &[],
+        wiring: Wiring::None,
+        largest_file: Some(256 << 10),
+        ipv6: false,
+        flashing: Flashing::Probe("STM32F429ZITx"),
+    },
+    Board {
+        name: "nucleo-h743zi",
+        target: "thumbv7em-none-eabihf",
+        core: "STM32H743, Cortex-M7, 400 MHz",
+        flash: 2048,
+        ram: 512,
+        net: "STM32 Ethernet",
+        checked: "links",
+        qemu: &[],
+        wiring: Wiring::None,
+        largest_file: Some(256 << 10),
+        ipv6: true,
+        flashing: Flashing::Probe("STM32H743ZITx"),
     },
 ];
 

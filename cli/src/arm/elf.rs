@@ -29,9 +29,22 @@ pub struct Symbol {
     pub size: u64,
 }
 
+/// Bytes that are loaded, and where to.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its physical address: for the initial values of variables, the one in flash.
+    pub address: u64,
+    /// Where it begins in the file.
+    pub offset: usize,
+    /// Bytes in the file.
+    pub size: usize,
+}
+
 /// A file that was read.
 #[derive(Debug)]
 pub struct Elf {
+    /// What is loaded, without what is only zeroed.
+    pub segments: Vec<Segment>,
     /// Its sections.
     pub sections: Vec<Section>,
     /// Its functions and variables that have a size.
@@ -77,6 +90,18 @@ impl Elf {
         let header = |index: usize| table + index * entry;
         let offset_of = |header: usize| reader.word(header, 0x10, 0x18).map(|v| v as usize);
         let names = offset_of(header(reader.number(at_names, 2)? as usize))?;
+        let headers = usize::try_from(reader.word(0, 0x1c, 0x20)?).ok()?;
+        let (at_size, at_count) = if reader.wide { (0x36, 0x38) } else { (0x2a, 0x2c) };
+        let (each, programs) = (reader.number(at_size, 2)? as usize, reader.number(at_count, 2)? as usize);
+        let mut segments = Vec::new();
+        for index in 0..programs {
+            let at = headers.checked_add(index * each)?;
+            let (kind, size) = (reader.number(at, 4)?, reader.word(at, 16, 32)? as usize);
+            if kind == 1 && size > 0 {
+                let (address, offset) = (reader.word(at, 12, 24)?, reader.word(at, 4, 8)? as usize);
+                segments.push(Segment { address, offset, size });
+            }
+        }
         let mut sections = Vec::new();
         let mut symbols = Vec::new();
         for index in 0..count {
@@ -107,7 +132,7 @@ impl Elf {
                 }
             }
         }
-        Some(Self { sections, symbols })
+        Some(Self { segments, sections, symbols })
     }
 
     /// The section of this name.
@@ -126,6 +151,7 @@ mod tests {
         let bytes = std::fs::read(path).unwrap();
         let elf = Elf::read(&bytes).map_err(|e| e.to_string()).unwrap();
         let text = elf.section(".text").unwrap();
+        assert!(elf.segments.iter().all(|s| s.offset + s.size <= bytes.len()) && elf.segments.len() > 1);
         assert!(text.loaded && !text.empty && text.size > 1000);
         assert!(elf.symbols.iter().any(|s| s.name.contains("reads_this_very_program")));
         for cut in (0..bytes.len()).step_by(bytes.len() / 50) {

@@ -20,7 +20,16 @@ use std::{
 const DEFMT_PRINT: &str = "1.2.0";
 
 /// Makes sure that `board` can be emulated.
+///
+/// # Errors
+/// When no emulator models it, or QEMU is missing and cannot be installed.
 pub fn ready(board: &Board) -> Result {
+    if !board.emulated() {
+        return Err(Failure::new(format!(
+            "no emulator models {0}; `cargo airglow flash --on {0}` writes the image to a board",
+            board.name
+        )));
+    }
     if packages::in_path(board.qemu[0]) { Ok(()) } else { packages::need(&["qemu-system-arm"]) }
 }
 
@@ -37,6 +46,7 @@ pub fn command(board: &Board, image: &Path, netdev: &str) -> Command {
             command.args(["-netdev", &format!("{netdev},id=n0")]);
             command.args(["-device", "virtio-net-device,netdev=n0", "-device", "virtio-rng-device"]);
         }
+        Wiring::None => {}
     }
     command.arg("-kernel").arg(image);
     command

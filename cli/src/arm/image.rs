@@ -20,6 +20,10 @@ const SEED: usize = 32;
 pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf> {
     let toolchain = Toolchain::find(board.target)?;
     let mut flags = vec!["-Clink-arg=-Tairglow.ld".to_owned()];
+    if !board.emulated() {
+        // Cargo picks the crates of the board's driver by it.
+        flags.push(format!("--cfg=airglow_board=\"{}\"", board.name));
+    }
     if board.defmt() {
         flags.push("-Clink-arg=-Tdefmt.x".to_owned());
         // The hash that stirs the boot seed runs a few times in a board's life: small, not fast.

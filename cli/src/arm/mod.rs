@@ -2,16 +2,18 @@
 mod boards;
 pub mod elf;
 mod emulator;
+mod flash;
 mod frames;
 mod image;
 pub mod size;
 mod test;
 pub mod toolchain;
+mod uf2;
 
 pub use test::test;
 
 use crate::{
-    failure::{Context, Failure, Result},
+    failure::{Context, Result},
     workspace::{App, Workspace},
 };
 use boards::{BOARDS, Board};
@@ -28,12 +30,12 @@ pub fn is_board(name: &str) -> bool {
 
 /// Prints the table of boards.
 pub fn boards() -> Result {
-    println!("{:<14} {:<19} {:>9} {:>9}  {:<14} checked", "board", "processor", "flash", "RAM", "network");
+    println!("{:<15} {:<29} {:>9} {:>9}  {:<14} checked", "board", "processor", "flash", "RAM", "network");
     for board in BOARDS {
         let flash = if board.flash == 0 { "in RAM".to_owned() } else { format!("{} KiB", board.flash) };
         let ram = format!("{} KiB", board.ram);
         println!(
-            "{:<14} {:<19} {flash:>9} {ram:>9}  {:<14} {}",
+            "{:<15} {:<29} {flash:>9} {ram:>9}  {:<14} {}",
             board.name, board.core, board.net, board.checked
         );
     }
@@ -49,6 +51,7 @@ pub fn build(workspace: &Workspace, app: &App, name: &str) -> Result<PathBuf> {
 /// says at which port of 127.0.0.1 the board's port 80 is to be found.
 pub fn run(workspace: &Workspace, app: &App, name: &str, parameters: &[String]) -> Result {
     let board = board(name)?;
+    emulator::ready(board)?;
     let (own, words): (Vec<String>, Vec<String>) =
         parameters.iter().cloned().partition(|word| word.starts_with("forward="));
     let port = match own.last() {
@@ -66,12 +69,9 @@ pub fn size(workspace: &Workspace, app: &App, name: &str) -> Result {
     size::print(&image::build(workspace, app, board)?, board)
 }
 
-/// Builds `app` and writes it to `board`.
-pub fn flash(_workspace: &Workspace, _app: &App, name: &str) -> Result {
+/// Builds `app` and writes it to `board`, with the boot `parameters` and a fresh seed.
+pub fn flash(workspace: &Workspace, app: &App, name: &str, parameters: &[String]) -> Result {
     let board = board(name)?;
-    Err(Failure::new(format!(
-        "{} is only known under emulation so far: `cargo airglow run --on {}`; \
-         `cargo airglow build` makes an ELF file that a debug probe's own tools write",
-        board.name, board.name
-    )))
+    let image = image::with_parameters(&image::build(workspace, app, board)?, parameters)?;
+    flash::flash(board, &image)
 }

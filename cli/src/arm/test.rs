@@ -1,7 +1,8 @@
 //! The area `arm`: every board that QEMU models, booted, fetched from, flooded and measured.
 use super::{
-    boards::{self, BOARDS, Board},
+    boards::{self, BOARDS, Board, Flashing},
     emulator::{self, Running},
+    flash,
     frames::Wire,
     image, size,
 };
@@ -36,7 +37,7 @@ const FILES: &[(&str, bool)] = &[("index.html", false), ("style.css", false), ("
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(&["curl", "qemu-system-arm"])?;
     let decoder = emulator::decoder()?;
-    for board in BOARDS {
+    for board in BOARDS.iter().filter(|board| board.emulated()) {
         let mut built = None;
         tests.check(&format!("{}: image and its size", board.name), |workspace| {
             let image = image::build(workspace, &workspace.app(Some("website"))?, board)?;
@@ -46,6 +47,15 @@ pub fn test(tests: &mut Tests) -> Result {
         let Some(image) = built else { continue };
         tests.check(&format!("{}: DHCP, and every page to the byte", board.name), |workspace| {
             serves(workspace, board, &image, &decoder)
+        });
+    }
+    for board in BOARDS.iter().filter(|board| !board.emulated()) {
+        tests.check(&format!("{}: the website links, and fits its flash", board.name), |workspace| {
+            let image = image::build(workspace, &workspace.app(Some("website"))?, board)?;
+            if let Flashing::Uf2 { .. } = board.flashing {
+                flash::uf2(board, &image)?;
+            }
+            bounded(&image, board)
         });
     }
     // One board for each network controller.

@@ -8,7 +8,8 @@ use crate::{
     interrupt::InterruptLine,
     register::{Mmio, Registers},
 };
-use airglow_device::MacAddr;
+use airglow_device::{MacAddr, Timer};
+use airglow_runtime::Park;
 
 type SystemControl = Mmio<0x400f_e000>;
 type GpioA = Mmio<0x4000_4000>;
@@ -54,7 +55,8 @@ impl Board for Lm3s6965Evb {
     type Serial = Pl011<Mmio<0x4000_c000>>;
     type Alarm = Gptm<Mmio<0x4003_0000>>;
     type Watchdog = fn();
-    type Net<L: InterruptLine> = StellarisMac<'static, Mmio<0x4004_8000>, L>;
+    type Net<L: InterruptLine + 'static, K: Timer + Park + 'static> =
+        StellarisMac<'static, Mmio<0x4004_8000>, L>;
 
     fn start() {
         let mut control = system_control();
@@ -90,7 +92,11 @@ impl Board for Lm3s6965Evb {
         let _ = Watchdog::start(unsafe { Mmio::<0x4000_0000>::new() }, Self::HERTZ * 8);
         || Watchdog::running(unsafe { Mmio::<0x4000_0000>::new() }, Self::HERTZ * 8).feed()
     }
-    fn net<L: InterruptLine>(line: L, stages: &'static mut Stages) -> Option<Self::Net<L>> {
+    fn net<L: InterruptLine + 'static, K: Timer + Park + 'static>(
+        line: L,
+        _: &'static K,
+        stages: &'static mut Stages,
+    ) -> Option<Self::Net<L, K>> {
         let mut control = system_control();
         let [a, b, c, _] = control.read(USER_REG0).to_le_bytes();
         let [d, e, f, _] = control.read(USER_REG1).to_le_bytes();

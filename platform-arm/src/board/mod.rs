@@ -7,11 +7,19 @@
 //! 1. Its line in `BOARDS` of `build.rs`: target, start and size of flash and RAM, size of the stack.
 //! 2. A module here that implements [`Board`]: clocks, the serial port, a timer for deadlines, the watchdog, the MAC.
 //! 3. Its line in `Selected`, and in `cli/src/arm/boards.rs` how QEMU or a probe reaches it.
-use crate::driver::{Alarm, Serial, Stages};
-use airglow_device::NetDevice;
+use crate::{
+    driver::{Alarm, Serial, Stages},
+    interrupt::InterruptLine,
+};
+use airglow_device::{NetDevice, Timer};
+use airglow_runtime::Park;
 
 pub mod lm3s6965evb;
 pub mod mps2;
+#[cfg(any(board = "nucleo-f429zi", board = "nucleo-h743zi"))]
+pub mod nucleo;
+#[cfg(any(board = "w5500-evb-pico", board = "w5500-evb-pico2"))]
+pub mod w5500_evb_pico;
 
 /// What a Cortex-M board has, as the platform uses it.
 ///
@@ -20,7 +28,7 @@ pub mod mps2;
 pub trait Board {
     /// Its name in `cargo airglow boards`.
     const NAME: &'static str;
-    /// The processor's clock, which SysTick and the alarm count; divides 1 GHz.
+    /// The processor's clock in hertz, which SysTick and the alarm count; whole kilohertz.
     const HERTZ: u32;
     /// The interrupts of `line` 0 (the alarm) and `line` 1 (the network controller).
     const INTERRUPTS: [u16; 2];
@@ -30,8 +38,8 @@ pub trait Board {
     type Alarm: Alarm;
     /// What resets a board that hangs.
     type Watchdog: FnMut();
-    /// The network controller, for a line that ends the sleep.
-    type Net<L: crate::interrupt::InterruptLine>: NetDevice;
+    /// The network controller, for a line that ends the sleep and a clock.
+    type Net<L: InterruptLine + 'static, K: Timer + Park + 'static>: NetDevice;
 
     /// Clocks and pins.
     fn start();
@@ -41,8 +49,17 @@ pub trait Board {
     fn alarm() -> Self::Alarm;
     /// The watchdog, started; calling it feeds it.
     fn watchdog() -> Self::Watchdog;
-    /// The network controller, started; `None` when it does not answer.
-    fn net<L: crate::interrupt::InterruptLine>(line: L, stages: &'static mut Stages) -> Option<Self::Net<L>>;
+    /// The network controller, started; `None` when it does not answer. `kernel` is the clock and the sleep of the platform.
+    fn net<L: InterruptLine + 'static, K: Timer + Park + 'static>(
+        line: L,
+        kernel: &'static K,
+        stages: &'static mut Stages,
+    ) -> Option<Self::Net<L, K>>;
+    /// Fills `out` from the chip's generator of random bytes; `false` when it has none.
+    fn random(out: &mut [u8; 32]) -> bool {
+        let _ = out;
+        false
+    }
     /// Numbers that differ from chip to chip or from boot to boot, as far as the board has any; no secret.
     fn identity() -> [u32; 4];
 }
@@ -56,3 +73,12 @@ pub type Selected = mps2::An385;
 /// The board of this build.
 #[cfg(board = "mps2-an500")]
 pub type Selected = mps2::An500;
+/// The board of this build.
+#[cfg(board = "w5500-evb-pico")]
+pub type Selected = w5500_evb_pico::W5500EvbPico;
+/// The board of this build.
+#[cfg(board = "w5500-evb-pico2")]
+pub type Selected = w5500_evb_pico::W5500EvbPico2;
+/// The board of this build.
+#[cfg(any(board = "nucleo-f429zi", board = "nucleo-h743zi"))]
+pub type Selected = nucleo::Nucleo;

@@ -8,6 +8,8 @@ use crate::{
     interrupt::InterruptLine,
     register::{Mmio, Registers},
 };
+use airglow_device::Timer;
+use airglow_runtime::Park;
 use core::marker::PhantomData;
 
 /// The image with the Ethernet controller at `ETHERNET`.
@@ -32,7 +34,7 @@ impl<const ETHERNET: usize> Board for Mps2<ETHERNET> {
     type Serial = CmsdkUart<Mmio<0x4000_4000>>;
     type Alarm = CmsdkTimer<Mmio<0x4000_0000>>;
     type Watchdog = fn();
-    type Net<L: InterruptLine> = Lan9118<'static, Mmio<ETHERNET>, L>;
+    type Net<L: InterruptLine + 'static, K: Timer + Park + 'static> = Lan9118<'static, Mmio<ETHERNET>, L>;
 
     fn start() {}
     fn serial() -> Self::Serial {
@@ -45,7 +47,11 @@ impl<const ETHERNET: usize> Board for Mps2<ETHERNET> {
         let _ = Watchdog::start(unsafe { Mmio::<0x4000_8000>::new() }, Self::HERTZ * 8);
         || Watchdog::running(unsafe { Mmio::<0x4000_8000>::new() }, Self::HERTZ * 8).feed()
     }
-    fn net<L: InterruptLine>(line: L, stages: &'static mut Stages) -> Option<Self::Net<L>> {
+    fn net<L: InterruptLine + 'static, K: Timer + Park + 'static>(
+        line: L,
+        _: &'static K,
+        stages: &'static mut Stages,
+    ) -> Option<Self::Net<L, K>> {
         Lan9118::new(unsafe { Mmio::new() }, line, stages, None).ok()
     }
     fn identity() -> [u32; 4] {

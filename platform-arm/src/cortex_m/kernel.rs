@@ -15,8 +15,9 @@ use core::{
     time::Duration,
 };
 
+/// Nanoseconds of a cycle, and what is left of them in units of 2^-32.
 const NANOS: u64 = 1_000_000_000 / Selected::HERTZ as u64;
-const _: () = assert!(NANOS * Selected::HERTZ as u64 == 1_000_000_000, "a board's clock divides 1 GHz");
+const FRACTION: u64 = ((1_000_000_000 % Selected::HERTZ as u64) << 32) / Selected::HERTZ as u64;
 /// Tasks that sleep at once, by default more than the pool and the stack of a board have.
 const SLEEPERS: usize = 16;
 /// SysTick counts 24 bits; it is read before it has gone round.
@@ -69,6 +70,17 @@ pub(super) fn start() -> &'static Kernel {
     &KERNEL
 }
 
+/// The cycles that last at least `time`, but not more than a sleep may.
+fn cycles(time: Duration) -> u32 {
+    let nanos = time.as_nanos() as u64;
+    let cycles = match FRACTION {
+        0 => nanos / NANOS,
+        // A second is more than the longest sleep.
+        _ => nanos.min(1_000_000_000) * (Selected::HERTZ as u64 / 1_000) / 1_000_000,
+    };
+    u32::try_from(cycles + 1).unwrap_or(u32::MAX).min(LONGEST_SLEEP)
+}
+
 /// Writes the bit of `interrupt` to one of the controller's arrays. An interrupt that is enabled stays masked at the
 /// processor and only ends its sleep.
 fn set(array: *mut u32, interrupt: u16) {
@@ -79,6 +91,11 @@ fn set(array: *mut u32, interrupt: u16) {
 fn pending(interrupt: u16) -> bool {
     // SAFETY: reads which interrupts are pending.
     unsafe { NVIC_ISPR.add(interrupt as usize / 32).read_volatile() >> (interrupt % 32) & 1 == 1 }
+}
+
+#[cfg(embassy_time)]
+pub(super) fn kernel() -> &'static Kernel {
+    &KERNEL
 }
 
 pub(super) fn micros() -> u64 {
@@ -96,7 +113,10 @@ impl core::fmt::Debug for Kernel {
 
 impl Clock for Kernel {
     fn now(&self) -> Instant {
-        Instant::from_nanos(self.ticks() * NANOS)
+        let ticks = self.ticks();
+        // Where a cycle is a whole number of nanoseconds the compiler leaves the rest out.
+        let fraction = (ticks >> 32) * FRACTION + ((ticks & 0xffff_ffff) * FRACTION >> 32);
+        Instant::from_nanos(ticks * NANOS + fraction)
     }
 }
 
@@ -123,9 +143,7 @@ impl Park for Kernel {
         }
         self.report_stack(now);
         let ticks = match self.timers.next() {
-            Some(at) => u32::try_from(at.since(now).as_nanos() as u64 / NANOS + 1)
-                .unwrap_or(u32::MAX)
-                .min(LONGEST_SLEEP),
+            Some(at) => cycles(at.since(now)),
             None => LONGEST_SLEEP,
         };
         if let Some(alarm) = self.alarm.borrow_mut().as_mut() {

@@ -1,4 +1,6 @@
 //! Cortex-M: the sleep, the clock, the logs, what happens on a fault.
+#[cfg(embassy_time)]
+mod embassy_time;
 mod kernel;
 mod logger;
 mod stack_use;
@@ -17,21 +19,28 @@ use crate::{
 use core::panic::PanicInfo;
 
 /// The board's network controller.
-pub type Net = <Selected as Board>::Net<NetLine>;
+pub type Net = <Selected as Board>::Net<NetLine, Kernel>;
 
 /// The controller, started; once.
 pub(crate) fn net(kernel: &'static Kernel) -> Option<Net> {
     static STAGES: Once<Stages> = Once::new(Stages::new());
-    Selected::net(kernel.net_line(), STAGES.take()?)
+    Selected::net(kernel.net_line(), kernel, STAGES.take()?)
 }
 
-/// The generator of a board that has no hardware for it.
+/// The generator, seeded by the chip's own where it has one.
 pub(crate) fn generator(kernel: &'static Kernel) -> Generator {
     let seed = parameters::seed();
-    let strength = if seed == [0; 32] { Strength::Timing } else { Strength::Image };
+    let mut random = [0; 32];
+    let strength = if Selected::random(&mut random) {
+        Strength::Hardware
+    } else if seed == [0; 32] {
+        Strength::Timing
+    } else {
+        Strength::Image
+    };
     let identity = Selected::identity().map(u32::to_le_bytes);
     let timing = kernel.ticks().to_le_bytes();
-    Generator::new([&seed[..], identity.as_flattened(), &timing], strength)
+    Generator::new([&seed[..], &random, identity.as_flattened(), &timing], strength)
 }
 
 /// Everything that must be done before the application's first line. Called once, by [`entry!`](crate::entry).

@@ -5,7 +5,10 @@ pub mod cmsdk_uart;
 pub mod gptm;
 pub mod lan9118;
 pub mod pl011;
+pub mod pl022;
+pub mod rp2_timer;
 pub mod stellaris_mac;
+pub mod stm32_timer;
 pub mod watchdog;
 
 /// A serial port that takes bytes, waiting for room in its FIFO.
