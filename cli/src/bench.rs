@@ -33,6 +33,7 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tcp", &["iproute2", "util-linux"]),
+    ("tls", &["curl", "iproute2", "nginx", "openssl", "util-linux", "wrk"]),
     ("idle", &["iproute2", "nginx", "util-linux"]),
 ];
 

@@ -17,6 +17,9 @@ use std::{format, fs, string::String, vec::Vec};
 const TICKETS: Duration = Duration::from_secs(12 * 3_600);
 /// RFC 6797 section 6.1: a year.
 const HSTS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
+/// Files are what their names say and belong into no other site's frame.
+const NO_SNIFFING: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+const NO_FRAMES: (&str, &str) = ("X-Frame-Options", "DENY");
 /// Requests for plain HTTP at once.
 const REDIRECTS: usize = 1_024;
 
@@ -85,7 +88,11 @@ pub(crate) async fn serve<'p, P: Platform, K: KeyValue>(
     let port = listener.local().map_or(port, |local| local.port());
     let acceptor =
         Acceptor { listener, config: &config, timer, entropy, limits: airglow_tls::Limits::default() };
-    let site = files(site).headers(if options.hsts { &[HSTS] } else { &[] });
+    let site = files(site).headers(if options.hsts {
+        &[NO_SNIFFING, NO_FRAMES, HSTS]
+    } else {
+        &[NO_SNIFFING, NO_FRAMES]
+    });
     let server = Server::<HEAD, OUT>::sized(Limits::DEFAULT).wall_clock(platform.wall_clock());
     let secure = server.serve::<CONNECTIONS, _, _>(&acceptor, &site, timer);
     let redirects = async {

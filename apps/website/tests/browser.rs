@@ -45,6 +45,10 @@ fn look(namespace: &Namespace, home: &Path, url: &str) -> HashMap<[u8; 3], u32> 
         ],
     );
     assert!(said.success(), "{said}");
+    // Of a page that it refuses to show it makes no picture.
+    if !picture.exists() {
+        return HashMap::new();
+    }
     let colours = colours(&picture);
     fs::remove_file(picture).unwrap();
     colours

@@ -158,7 +158,7 @@ fn signatures_by_rsa() {
         (Pss::RsaPss4096Sha256Mgf1SaltLen32, SignatureScheme::RSA_PSS_RSAE_SHA256),
         (Pss::RsaPss2048Sha384Mgf1SaltLen48, SignatureScheme::RSA_PSS_RSAE_SHA384),
         (Pss::RsaPss4096Sha512Mgf1SaltLen64, SignatureScheme::RSA_PSS_RSAE_SHA512),
-        // A salt as long as the hash is what TLS wants: none of these has it.
+        // A salt as long as the hash is what TLS wants: what is valid here is not there.
         (Pss::RsaPss2048Sha256Mgf1SaltLen0, SignatureScheme::RSA_PSS_RSAE_SHA256),
     ] {
         for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
@@ -166,7 +166,7 @@ fn signatures_by_rsa() {
                 let passed = RustCrypto.verify(scheme, &group.der, &test.msg, &test.sig);
                 if group.salt_size == scheme_hash(scheme) {
                     judge("pss", test.tc_id, test.result, passed);
-                } else {
+                } else if test.result == TestResult::Valid {
                     assert!(!passed, "{}", test.tc_id);
                 }
             }

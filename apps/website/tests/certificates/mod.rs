@@ -31,7 +31,7 @@ impl Certificates {
     pub fn new(label: &str, names: &[&str]) -> Self {
         let folder = Self::folder(label);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        let validity = Validity { from: now - 3_600, days: 30 };
+        let validity = Validity { from: now - 3_600, days: 365 };
         let authority = Authority::new("airglow's test authority", validity, &Random);
         let server = authority.issue(names, validity, &Random);
         for (name, text) in [

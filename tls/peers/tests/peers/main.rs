@@ -1,5 +1,6 @@
 //! Our ends against the TLS libraries people use, over loopback.
 mod clients;
 mod https;
+mod matrix;
 mod ours;
 mod servers;

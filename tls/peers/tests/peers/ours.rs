@@ -1,8 +1,12 @@
 //! Our server on a loopback port: it answers each connection with what it got, in capitals.
-use airglow_device::Entropy;
+use airglow_device::{Clock, Entropy, Instant};
 use airglow_tls::{
-    BUFFER, Certificate, Connection, Error, Event, ServerConfig,
-    crypto::{CipherSuite, NamedGroup, PrivateKey, Restricted, RustCrypto},
+    BUFFER, Certificate, ClientAuthentication, Connection, Error, Event, PinnedKeys, ServerConfig,
+    TicketKeys,
+    crypto::{
+        CipherSuite, Hash, NamedGroup, PrivateKey, Provider, Restricted, RustCrypto, Transcript,
+        subject_public_key_info,
+    },
 };
 use std::{
     fs::File,
@@ -16,6 +20,35 @@ pub const P256_CERTIFICATE: &[u8] = include_bytes!("../../../tests/keys/p256.der
 pub const ED25519_CERTIFICATE: &[u8] = include_bytes!("../../../tests/keys/ed25519.der");
 pub const P256_KEY: &[u8] = include_bytes!("../../../tests/keys/p256.pkcs8.der");
 pub const ED25519_KEY: &[u8] = include_bytes!("../../../tests/keys/ed25519.pkcs8.der");
+pub const P384_CERTIFICATE: &[u8] = include_bytes!("../../../tests/keys/p384.der");
+pub const P384_KEY: &[u8] = include_bytes!("../../../tests/keys/p384.pkcs8.der");
+pub const RSA_CERTIFICATE: &[u8] = include_bytes!("../../../tests/keys/rsa.der");
+pub const RSA_KEY: &[u8] = include_bytes!("../../../tests/keys/rsa.pkcs8.der");
+
+/// A certificate and its key by name.
+pub fn pair(name: &str) -> (&'static [u8], &'static [u8]) {
+    match name {
+        "p256" => (P256_CERTIFICATE, P256_KEY),
+        "p384" => (P384_CERTIFICATE, P384_KEY),
+        "rsa" => (RSA_CERTIFICATE, RSA_KEY),
+        _ => (ED25519_CERTIFICATE, ED25519_KEY),
+    }
+}
+
+/// SHA-256 of a certificate's SubjectPublicKeyInfo.
+pub fn pin(certificate: &[u8]) -> [u8; 32] {
+    let mut hash = RustCrypto.hash(Hash::Sha256);
+    hash.update(subject_public_key_info(certificate).unwrap());
+    *hash.current().first_chunk().unwrap()
+}
+
+/// Time since the test began.
+pub struct Running(pub std::time::Instant);
+impl Clock for Running {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.0.elapsed().as_nanos() as u64)
+    }
+}
 
 /// No test may wait longer for a peer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,31 +72,68 @@ pub const SUITES: [&[CipherSuite]; 3] = [
     &[CipherSuite::TLS_AES_256_GCM_SHA384],
     &[CipherSuite::TLS_CHACHA20_POLY1305_SHA256],
 ];
-pub const GROUPS: [&[NamedGroup]; 2] = [&[NamedGroup::X25519], &[NamedGroup::SECP256R1]];
 pub const BOTH: &[NamedGroup] = &[NamedGroup::X25519, NamedGroup::SECP256R1];
 
 /// What became of one connection: the bytes that came, the protocol, and how it ended.
 pub type Outcome = (Vec<u8>, Option<Vec<u8>>, Result<(), Error>);
 
+/// What a server is like.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    pub provider: Only,
+    /// Its certificate's name.
+    pub certificate: &'static str,
+    /// The certificates of clients, one of which must be shown.
+    pub clients: &'static [&'static str],
+    /// Closes when it has answered once, instead of waiting for the client to.
+    pub closes: bool,
+}
+
+/// What became of one connection, and who the client was.
+pub struct Seen {
+    pub outcome: Outcome,
+    pub resumed: bool,
+    pub client: Option<[u8; 32]>,
+}
+
 /// Serves `count` connections, then ends.
 pub fn serve(provider: Only, count: usize) -> (SocketAddr, Receiver<Outcome>) {
+    let (addr, seen) = serve_with(Setup { provider, certificate: "", clients: &[], closes: false }, count);
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || seen.into_iter().try_for_each(|seen| sender.send(seen.outcome)));
+    (addr, receiver)
+}
+
+/// The same, with more to choose.
+pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        let (p256, ed25519) =
-            (PrivateKey::from_der(P256_KEY).unwrap(), PrivateKey::from_der(ED25519_KEY).unwrap());
-        let certificates = [
-            Certificate::new(&[P256_CERTIFICATE], &p256, &["localhost", "p256.example"]),
-            Certificate::new(&[ED25519_CERTIFICATE], &ed25519, &["ed25519.example"]),
+        let (clock, entropy) = (Running(std::time::Instant::now()), Random);
+        let key = |name| PrivateKey::from_der(pair(name).1).unwrap();
+        let (p256, p384, ed25519) = (key("p256"), key("p384"), key("ed25519"));
+        let all = [
+            ("p256", Certificate::new(&[P256_CERTIFICATE], &p256, &["localhost", "p256.example"])),
+            ("ed25519", Certificate::new(&[ED25519_CERTIFICATE], &ed25519, &["ed25519.example"])),
+            ("p384", Certificate::new(&[P384_CERTIFICATE], &p384, &["p384.example"])),
         ];
+        let chosen =
+            all.iter().filter(|(name, _)| setup.certificate.is_empty() || *name == setup.certificate);
+        let certificates: Vec<_> = chosen.map(|(_, certificate)| *certificate).collect();
+        let tickets = TicketKeys::<_, 2>::new(RustCrypto, &clock, &entropy, Duration::from_secs(600));
+        let pins: Vec<_> = setup.clients.iter().map(|name| pin(pair(name).0)).collect();
+        let verifier = PinnedKeys(&pins);
+        let clients = ClientAuthentication { verifier: &verifier, required: true };
         let config = ServerConfig {
             protocols: &[b"http/1.1", b"capitals"],
-            ..ServerConfig::new(provider, &certificates)
+            tickets: Some(&tickets),
+            clients: Some(clients).filter(|_| !pins.is_empty()),
+            ..ServerConfig::new(setup.provider, &certificates)
         };
         for _ in 0..count {
             let (stream, _) = listener.accept().unwrap();
-            if sender.send(capitals(stream, &config)).is_err() {
+            if sender.send(capitals(stream, &config, setup.closes)).is_err() {
                 return;
             }
         }
@@ -80,7 +150,7 @@ fn flush<B: AsRef<[u8]> + AsMut<[u8]>>(
     tls.sent(tls.output().len());
 }
 
-fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>) -> Outcome {
+fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>, closes: bool) -> Seen {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut tls = Connection::server(config, &Random, vec![0; BUFFER], vec![0; 20_000]);
     let mut all = Vec::new();
@@ -100,7 +170,9 @@ fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>) -> Outcome {
                     flush(&mut stream, &mut tls);
                 }
                 all.extend(data);
-                continue;
+                if !closes {
+                    continue;
+                }
             }
             Ok(Event::Idle) => {
                 let count = stream.read(tls.space()).unwrap_or(0);
@@ -114,6 +186,7 @@ fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>) -> Outcome {
         tls.close();
         flush(&mut stream, &mut tls);
         let _ = stream.shutdown(std::net::Shutdown::Write);
-        return (all, tls.protocol().map(<[u8]>::to_vec), end);
+        let outcome = (all, tls.protocol().map(<[u8]>::to_vec), end);
+        return Seen { outcome, resumed: tls.is_resumed(), client: tls.peer().copied() };
     }
 }

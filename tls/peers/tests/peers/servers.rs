@@ -1,11 +1,11 @@
 //! Our client against other people's servers.
 use crate::ours::{
-    BOTH, ED25519_CERTIFICATE, ED25519_KEY, GROUPS, Only, P256_CERTIFICATE, P256_KEY, PATIENCE, Random,
-    SUITES, only,
+    BOTH, ED25519_CERTIFICATE, ED25519_KEY, Only, P256_CERTIFICATE, P256_KEY, PATIENCE, Random, SUITES, only,
+    pair, pin,
 };
 use airglow_tls::{
-    Alert, BUFFER, ClientConfig, Connection, Error, Event, PinnedKeys,
-    crypto::{Hash, Provider, RustCrypto, Transcript, subject_public_key_info},
+    Alert, BUFFER, Certificate, ClientConfig, Connection, Error, Event, PinnedKeys, Sessions,
+    crypto::PrivateKey,
 };
 use std::{
     io::{Read, Write},
@@ -16,10 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn pin(certificate: &[u8]) -> [u8; 32] {
-    let mut hash = RustCrypto.hash(Hash::Sha256);
-    hash.update(subject_public_key_info(certificate).unwrap());
-    *hash.current().first_chunk().unwrap()
+/// What our client brings along.
+pub struct Asking<'a> {
+    pub provider: Only,
+    /// The certificate that the server must have.
+    pub certificate: &'a [u8],
+    /// The name of the certificate that is shown.
+    pub shows: Option<&'static str>,
+    pub sessions: Option<&'a dyn Sessions>,
 }
 
 /// Says `question`, reads until the peer closes (or `enough` bytes), closes: the answer and the protocol.
@@ -30,10 +34,28 @@ fn ask(
     question: &[u8],
     enough: usize,
 ) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
-    let pins = [pin(certificate)];
+    let asking = Asking { provider, certificate, shows: None, sessions: None };
+    ask_with(addr, &asking, question, enough).map(|(answer, protocol, _)| (answer, protocol))
+}
+
+/// The same with more to choose, and whether a session was resumed.
+pub fn ask_with(
+    addr: SocketAddr,
+    asking: &Asking<'_>,
+    question: &[u8],
+    enough: usize,
+) -> Result<(Vec<u8>, Option<Vec<u8>>, bool), Error> {
+    let pins = [pin(asking.certificate)];
+    let shown = asking.shows.map(|name| (pair(name).0, PrivateKey::from_der(pair(name).1).unwrap()));
+    let chain = shown.as_ref().map(|(certificate, _)| [*certificate]);
     let config = ClientConfig {
         protocols: &[b"capitals", b"http/1.1"],
-        ..ClientConfig::new(provider, PinnedKeys(&pins))
+        certificate: shown
+            .as_ref()
+            .zip(chain.as_ref())
+            .map(|((_, key), chain)| Certificate::new(chain, key, &[])),
+        sessions: asking.sessions,
+        ..ClientConfig::new(asking.provider, PinnedKeys(&pins))
     };
     let mut tls =
         Connection::client(&config, "localhost", &Random, vec![0; BUFFER], vec![0; 17_000]).unwrap();
@@ -69,7 +91,7 @@ fn ask(
                 }
             },
         }
-        return Ok((answer, tls.protocol().map(<[u8]>::to_vec)));
+        return Ok((answer, tls.protocol().map(<[u8]>::to_vec), tls.is_resumed()));
     }
 }
 
@@ -103,26 +125,6 @@ fn openssl(name: &str, certificate: &[u8], key: &[u8], arguments: &str) -> (Open
         std::thread::sleep(Duration::from_millis(20));
     }
     (server, addr)
-}
-
-#[test]
-fn openssl_with_every_suite_group_and_signature() {
-    for (name, certificate, key) in
-        [("s-p256", P256_CERTIFICATE, P256_KEY), ("s-ed25519", ED25519_CERTIFICATE, ED25519_KEY)]
-    {
-        // It sends two tickets, which we pass over, and answers like a web server.
-        let (_server, addr) = openssl(name, certificate, key, "-www -alpn http/1.1");
-        for suite in SUITES {
-            for groups in GROUPS {
-                let answer =
-                    ask(addr, only(suite, groups), certificate, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
-                let (answer, protocol) = answer.unwrap();
-                let answer = String::from_utf8_lossy(&answer).into_owned();
-                assert!(answer.contains("TLSv1.3") && answer.contains("</HTML>"), "{answer}");
-                assert_eq!(protocol.as_deref(), Some(&b"http/1.1"[..]));
-            }
-        }
-    }
 }
 
 #[test]
