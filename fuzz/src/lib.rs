@@ -12,12 +12,14 @@ mod dns;
 mod frames;
 pub mod generator;
 mod http;
+mod tls;
 mod wire_codecs;
 mod words;
 
 pub use dns::{dns_message, dns_zone};
 pub use frames::{Host, Said, frames, offload};
 pub use http::{http_request, http_response, http_server, http_values};
+pub use tls::{tls_client, tls_messages, tls_server};
 pub use wire_codecs::wire_codecs;
 pub use words::{link, parameters};
 
@@ -43,6 +45,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http_values", body: http_values, count: 20_000 },
     Target { name: "dns_message", body: dns_message, count: 1_000 },
     Target { name: "dns_zone", body: dns_zone, count: 10_000 },
+    Target { name: "tls_messages", body: tls_messages, count: 20_000 },
+    Target { name: "tls_server", body: tls_server, count: 300 },
+    Target { name: "tls_client", body: tls_client, count: 300 },
     Target { name: "parameters", body: parameters, count: 20_000 },
     Target { name: "link", body: link, count: 5_000 },
 ];
