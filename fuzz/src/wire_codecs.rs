@@ -85,7 +85,7 @@ fn of_ipv6(packet: &[u8]) {
             assert!(view.payload().ends_with(rest) && (at as usize) < view.bytes().len());
         }
         ipv6::Upper::Problem { pointer, .. } => assert!((pointer as usize) < view.bytes().len() + 8),
-        ipv6::Upper::Fragment | ipv6::Upper::Drop => {}
+        ipv6::Upper::Fragment { .. } | ipv6::Upper::Drop => {}
     }
     let repr = ipv6::Repr::parse(&view);
     let mut bytes = room(repr.len() + view.payload().len());
