@@ -23,6 +23,7 @@
 //! | authoritative answers, zone transfers out | [`server`] | `alloc` |
 //! | zones kept from elsewhere: AXFR, IXFR, NOTIFY, timers, catalogs | [`secondary`] | `alloc` |
 //! | dynamic updates, and a journal of them on a disk | [`update`], [`journal`] | `alloc` |
+//! | a stub resolver with a cache | [`resolver`], [`shell::Resolver`] | `alloc` |
 //! | the server over any UDP and any byte stream | [`shell`] | `alloc` |
 //!
 //! # How a reply comes about
@@ -40,6 +41,8 @@ extern crate std;
 mod error;
 #[cfg(feature = "alloc")]
 pub mod journal;
+#[cfg(feature = "alloc")]
+pub mod resolver;
 #[cfg(feature = "alloc")]
 pub mod secondary;
 #[cfg(feature = "alloc")]

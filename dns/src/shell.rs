@@ -1,8 +1,10 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
 mod replication;
+mod resolver;
 mod update;
 
 pub use replication::{Event, Failure, Replication};
+pub use resolver::{ResolveError, Resolver, ResolverConfig};
 pub use update::{Updates, serve_udp_with_updates};
 
 use crate::{

@@ -115,8 +115,11 @@ impl Precomputed {
         let ways = self.slots.get(self.ways(query.hash))?;
         let question = query.question();
         let kept = ways.iter().flatten().find(|kept| {
-            let own = kept.bytes.get(..usize::from(kept.question));
-            kept.hash == query.hash && own.is_some_and(|own| same_question(own, question, query.bits))
+            kept.hash == query.hash
+                && kept
+                    .bytes
+                    .get(..usize::from(kept.question))
+                    .is_some_and(|own| same_question(own, question, query.bits))
         })?;
         let rest = kept.bytes.get(usize::from(kept.question)..)?;
         let length = query.head.len() + rest.len();

@@ -189,9 +189,16 @@ pub(crate) fn hash_letters(label: &[u8], seed: u64) -> u64 {
     for chunk in chunks {
         hash = mix(hash ^ lower8(u64::from_le_bytes(*chunk)), K);
     }
-    let mut word = [0; 8];
-    word[..rest.len()].copy_from_slice(rest);
-    mix(hash ^ lower8(u64::from_le_bytes(word)), K)
+    mix(hash ^ lower8(tail8(label, rest)), K)
+}
+
+/// The last eight bytes, or all when there are fewer; zero where the chunks before leave no `rest`.
+fn tail8(all: &[u8], rest: &[u8]) -> u64 {
+    match all.last_chunk::<8>() {
+        _ if rest.is_empty() => 0,
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }
 
 /// Equality without regard to ASCII case, eight bytes at a time.
@@ -199,11 +206,11 @@ pub(crate) fn same_letters(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    a.0.iter()
-        .zip(b.0)
-        .all(|(a, b)| a == b || lower8(u64::from_le_bytes(*a)) == lower8(u64::from_le_bytes(*b)))
-        && a.1.eq_ignore_ascii_case(b.1)
+    let ((heads, rest), (others, other_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let heads_agree = heads.iter().zip(others).all(|(head, other)| {
+        head == other || lower8(u64::from_le_bytes(*head)) == lower8(u64::from_le_bytes(*other))
+    });
+    heads_agree && lower8(tail8(a, rest)) == lower8(tail8(b, other_rest))
 }
 
 fn mix(hash: u64, k: u64) -> u64 {

@@ -5,6 +5,7 @@ mod questions;
 mod reload;
 mod replication;
 mod reply;
+mod resolver;
 mod update;
 
 use airglow_testbed::{

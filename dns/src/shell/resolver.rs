@@ -1,0 +1,256 @@
+//! A stub resolver over a platform's sockets.
+use super::{Limits, read_exact, write};
+use crate::{
+    resolver::{Answer, Cache, Found, Query, Verdict, candidates},
+    wire::{Name, NameBuf, Rcode, RecordType},
+};
+use airglow_device::{Entropy, Stream, Tcp, Timer, Udp, UdpSocket};
+use airglow_runtime::timeout;
+use alloc::vec::Vec;
+use core::{
+    cell::RefCell,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+/// How long somebody waits before an answer that has expired does (RFC 8767 section 5: the client response timer).
+const PATIENCE: Duration = Duration::from_millis(1800);
+
+/// Whom a resolver asks and how.
+#[derive(Clone, Debug)]
+pub struct ResolverConfig {
+    /// Recursive servers, asked in this order.
+    pub servers: Vec<SocketAddr>,
+    /// Domains that are added to short names.
+    pub search: Vec<NameBuf>,
+    /// Names with fewer dots are tried with the search list first.
+    pub ndots: usize,
+    /// How long one server may take to answer one question.
+    pub timeout: Duration,
+    /// How often each server is asked.
+    pub attempts: usize,
+    /// Answers that are remembered.
+    pub cache: usize,
+}
+
+impl ResolverConfig {
+    /// These servers; no search list, two attempts of two seconds each, 256 answers remembered.
+    pub fn new(servers: Vec<SocketAddr>) -> Self {
+        Self {
+            servers,
+            search: Vec::new(),
+            ndots: 1,
+            timeout: Duration::from_secs(2),
+            attempts: 2,
+            cache: 256,
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The text is no name.
+    BadName,
+    /// No server answered in time.
+    Silent,
+    /// The servers answered, with this code.
+    Failed(Rcode),
+    /// The name does not exist.
+    NoSuchName,
+    /// It has no records of the type.
+    NoRecords,
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadName => f.write_str("not a domain name"),
+            Self::Silent => f.write_str("no name server answers"),
+            Self::Failed(rcode) => write!(f, "the name servers answer {rcode:?}"),
+            Self::NoSuchName => f.write_str("no such name"),
+            Self::NoRecords => f.write_str("the name has no such records"),
+        }
+    }
+}
+impl core::error::Error for ResolveError {}
+
+/// Asks recursive servers, over UDP from a random port with a random id and random case, over TCP when that does not do,
+/// and remembers answers.
+pub struct Resolver<'r, U, T, C, E> {
+    udp: &'r U,
+    tcp: &'r T,
+    timer: &'r C,
+    entropy: &'r E,
+    config: ResolverConfig,
+    cache: RefCell<Cache>,
+}
+
+impl<'r, U: Udp, T: Tcp, C: Timer, E: Entropy> Resolver<'r, U, T, C, E> {
+    /// A resolver with nothing remembered yet.
+    pub fn new(udp: &'r U, tcp: &'r T, timer: &'r C, entropy: &'r E, config: ResolverConfig) -> Self {
+        let cache = RefCell::new(Cache::new(config.cache));
+        Self { udp, tcp, timer, entropy, config, cache }
+    }
+
+    /// The addresses of a host: those of `text` itself if it is one, otherwise IPv6 and then IPv4 ones, by the search list.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub async fn addresses(&self, text: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Ok(address) = text.parse() {
+            return Ok([address].into());
+        }
+        let names = candidates(text, &self.config.search, self.config.ndots);
+        let mut failed = ResolveError::BadName;
+        for name in names {
+            let (six, four) = airglow_runtime::join(
+                self.lookup(name.as_name(), RecordType::AAAA),
+                self.lookup(name.as_name(), RecordType::A),
+            )
+            .await;
+            let mut addresses = Vec::new();
+            for answer in [&six, &four].into_iter().flatten() {
+                for data in &answer.records {
+                    addresses.extend(<[u8; 16]>::try_from(&**data).ok().map(IpAddr::from));
+                    addresses.extend(<[u8; 4]>::try_from(&**data).ok().map(IpAddr::from));
+                }
+            }
+            if !addresses.is_empty() {
+                return Ok(addresses);
+            }
+            failed = match (six, four) {
+                (Err(error), _) | (_, Err(error)) => error,
+                (Ok(six), _) if six.rcode == Rcode::NXDOMAIN => ResolveError::NoSuchName,
+                _ => ResolveError::NoRecords,
+            };
+            // Only a name that is not there makes room for the next.
+            if failed != ResolveError::NoSuchName && failed != ResolveError::NoRecords {
+                break;
+            }
+        }
+        Err(failed)
+    }
+
+    /// What `name`, whole, has of a type. NXDOMAIN is an answer too.
+    ///
+    /// # Errors
+    /// [`ResolveError::Silent`], [`ResolveError::Failed`], when nothing that was learnt before does.
+    pub async fn lookup(&self, name: Name<'_>, rtype: RecordType) -> Result<Answer, ResolveError> {
+        let found = self.cache.borrow_mut().find(name, rtype, self.timer.now());
+        let stale = match found {
+            Found::Fresh(answer) | Found::Stale { answer, ask: false } => return Ok(answer),
+            Found::Stale { answer, .. } => Some(answer),
+            Found::Nothing => None,
+        };
+        let asked = match &stale {
+            None => self.ask(name, rtype).await,
+            Some(_) => {
+                let asking = timeout(self.timer, PATIENCE, self.ask(name, rtype));
+                asking.await.unwrap_or(Err(ResolveError::Silent))
+            }
+        };
+        let now = self.timer.now();
+        match (asked, stale) {
+            (Ok(answer), _) => {
+                self.cache.borrow_mut().insert(name, rtype, &answer, now);
+                Ok(answer)
+            }
+            (Err(_), Some(stale)) => {
+                self.cache.borrow_mut().failed(name, rtype, now);
+                Ok(stale)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn ask(&self, name: Name<'_>, rtype: RecordType) -> Result<Answer, ResolveError> {
+        let mut failed = ResolveError::Silent;
+        for _ in 0..self.config.attempts {
+            for server in &self.config.servers {
+                let mut edns = true;
+                let mut verdict = self.datagram(*server, name, rtype, edns).await;
+                if verdict == Some(Verdict::AskPlain) {
+                    edns = false;
+                    verdict = self.datagram(*server, name, rtype, edns).await;
+                }
+                if verdict == Some(Verdict::AskOverTcp) {
+                    verdict = self.stream(*server, name, rtype, edns).await;
+                }
+                match verdict {
+                    Some(Verdict::Answer(answer)) => return Ok(answer),
+                    Some(Verdict::Failed(rcode)) => failed = ResolveError::Failed(rcode),
+                    Some(Verdict::AskPlain) => failed = ResolveError::Failed(Rcode::FORMERR),
+                    _ => {}
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    fn query(&self, name: Name<'_>, rtype: RecordType, edns: bool) -> Option<(Query, Vec<u8>)> {
+        let mut random = [0; 48];
+        self.entropy.fill(&mut random);
+        let query = Query::new(name, rtype, &random);
+        let mut bytes = alloc::vec![0; 512];
+        let length = query.write(edns, &mut bytes)?;
+        bytes.truncate(length);
+        Some((query, bytes))
+    }
+
+    /// One question from a port of its own; `None` without an answer.
+    async fn datagram(
+        &self,
+        server: SocketAddr,
+        name: Name<'_>,
+        rtype: RecordType,
+        edns: bool,
+    ) -> Option<Verdict> {
+        let (query, bytes) = self.query(name, rtype, edns)?;
+        let socket = self.udp.bind(0).await.ok()?;
+        socket.send_to(&bytes, server).await.ok()?;
+        let mut reply = alloc::vec![0; 4096];
+        let answer = timeout(self.timer, self.config.timeout, async {
+            loop {
+                let (length, from) = socket.recv_from(&mut reply).await.ok()?;
+                if from != server {
+                    continue;
+                }
+                match query.judge(reply.get(..length).unwrap_or(&[]), true) {
+                    Verdict::Ignore => {}
+                    verdict => return Some(verdict),
+                }
+            }
+        });
+        answer.await.ok().flatten()
+    }
+
+    async fn stream(
+        &self,
+        server: SocketAddr,
+        name: Name<'_>,
+        rtype: RecordType,
+        edns: bool,
+    ) -> Option<Verdict> {
+        let (query, bytes) = self.query(name, rtype, edns)?;
+        let connecting = timeout(self.timer, self.config.timeout, self.tcp.connect(server));
+        let mut stream = connecting.await.ok()?.ok()?;
+        stream.set_nodelay(true);
+        let limits = Limits { idle: self.config.timeout, write: self.config.timeout, ..Limits::default() };
+        let mut framed = (bytes.len() as u16).to_be_bytes().to_vec();
+        framed.extend_from_slice(&bytes);
+        write(&mut stream, &framed, self.timer, &limits).await.ok()?;
+        let mut length = [0; 2];
+        if !read_exact(&mut stream, &mut length, self.timer, &limits).await.ok()? {
+            return None;
+        }
+        let mut reply = alloc::vec![0; usize::from(u16::from_be_bytes(length))];
+        if !read_exact(&mut stream, &mut reply, self.timer, &limits).await.ok()? {
+            return None;
+        }
+        let _ = stream.close().await;
+        Some(query.judge(&reply, false))
+    }
+}
