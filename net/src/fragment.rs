@@ -155,6 +155,7 @@ impl Core<'_> {
             src: packet.src().into(),
             dst: packet.dst().into(),
             unicast: !arrival.group_frame && !packet.dst().is_multicast(),
+            ours: !packet.dst().is_multicast(),
             packet: bytes,
         };
         let mut problem = |core: &mut Self, code, pointer| {
@@ -242,6 +243,7 @@ impl Core<'_> {
                 src: key.src,
                 dst: key.dst,
                 unicast: !key.dst.is_multicast(),
+                ours: !key.dst.is_multicast(),
                 packet,
             };
             //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5

@@ -69,6 +69,8 @@ pub(crate) struct About<'f> {
     pub dst: IpAddr,
     /// It went to one of our unicast addresses, in a frame to us alone.
     pub unicast: bool,
+    /// Its destination is ours; else it was to be forwarded.
+    pub ours: bool,
     /// From its IP header on.
     pub packet: &'f [u8],
 }
@@ -76,7 +78,7 @@ pub(crate) struct About<'f> {
 impl<'f> Received<'f> {
     pub(crate) fn about(&self) -> About<'f> {
         let Self { interface, src, dst, unicast, packet, .. } = *self;
-        About { interface, src, dst, unicast, packet }
+        About { interface, src, dst, unicast, ours: unicast, packet }
     }
 }
 
@@ -114,7 +116,7 @@ impl Core<'_> {
 
     /// The address to answer from: the one that was asked, or one of ours if that was a group.
     pub(crate) fn answer_source(&self, now: Instant, about: &About<'_>) -> Option<IpAddr> {
-        if about.unicast { Some(about.dst) } else { self.source(now, about.interface, about.src) }
+        if about.ours { Some(about.dst) } else { self.source(now, about.interface, about.src) }
     }
 
     pub(crate) fn receive_icmpv4<'f>(
@@ -266,7 +268,8 @@ impl Core<'_> {
             return;
         }
         let message = error(about.packet.get(..QUOTED_V4).unwrap_or(about.packet));
-        let packet = Outgoing::new(about.dst, about.src, protocol::ICMP, message.len());
+        let Some(source) = self.answer_source(now, about) else { return };
+        let packet = Outgoing::new(source, about.src, protocol::ICMP, message.len());
         self.answer(now, link, &packet, &mut |room| message.emit(room).map_or(0, |()| message.len()));
     }
 

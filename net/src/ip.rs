@@ -3,6 +3,7 @@ use crate::{
     address::{Address, AddressState, Origin},
     config::{InterfaceConfig, IpCidr},
     error::Error,
+    forward::Filter,
     icmp::RateLimit,
     interface::Interface,
     link::Link,
@@ -51,6 +52,10 @@ pub struct IpStats {
     pub fragments_refused: u64,
     /// Fragments sent.
     pub fragments_sent: u64,
+    /// Packets of others that were forwarded.
+    pub forwarded: u64,
+    /// Packets that the filter held back.
+    pub filtered: u64,
     /// Packets of a protocol nobody speaks here.
     pub unknown_protocol: u64,
     /// Datagrams for a port nobody listens on.
@@ -131,6 +136,8 @@ pub struct Core<'m> {
     pub(crate) loopback: Loopback<'m>,
     pub(crate) path_mtus: PathMtus<'m>,
     pub(crate) groups: Slice<'m, Option<Membership>>,
+    pub(crate) forwarding: bool,
+    pub(crate) filter: Option<&'m dyn Filter>,
     pub(crate) random: Random,
     pub(crate) stats: IpStats,
     pub(crate) identification: u16,
@@ -163,6 +170,8 @@ impl<'m> Core<'m> {
             loopback: memory.loopback,
             path_mtus: PathMtus(memory.path_mtus),
             groups: memory.groups,
+            forwarding: false,
+            filter: None,
             identification: random.next() as u16,
             random,
             stats: IpStats::default(),
@@ -488,7 +497,7 @@ impl<'m> Core<'m> {
             match due {
                 Due::Solicit { interface, addr, mac } => self.solicit(now, link, interface, addr, mac),
                 Due::Failed { interface, addr, was_router } => {
-                    self.drop_pending(now, interface, addr);
+                    self.drop_pending(now, interface, addr, link);
                     //= https://www.rfc-editor.org/rfc/rfc4861#section-6.3.6
                     //# Routers that are reachable or probably reachable (i.e., in any
                     //# state other than INCOMPLETE) SHOULD be preferred over routers

@@ -1,6 +1,7 @@
 //! What to do with a received IPv4 packet.
 use crate::{
     checksum::Sum,
+    icmp::About,
     ip::{Arrival, Core, Delivery},
     link::Link,
     output::checksum_offset,
@@ -48,7 +49,9 @@ impl Core<'_> {
         };
         let Arrival { interface, meta, group_frame, looped } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
-        let own = (looped && !dst.is_multicast()) || self.is_own(interface, dst.into());
+        let own = (looped && !dst.is_multicast())
+            || self.is_own(interface, dst.into())
+            || (self.forwarding && self.own_interface(dst.into()).is_some());
         let broadcast = dst.is_broadcast() || self.is_directed_broadcast(interface, dst);
         let group =
             dst == Ipv4Addr::new(224, 0, 0, 1) || (dst.is_multicast() && self.listens(interface, dst.into()));
@@ -67,9 +70,21 @@ impl Core<'_> {
         //# a link-layer broadcast (see Section 2.4) but does not specify
         //# an IP multicast or broadcast destination address.
         let bad_frame = own && group_frame;
-        if bad_source || bad_frame || !(own || broadcast || group || for_dhcp) {
+        let ours = own || broadcast || group || for_dhcp;
+        if !ours && !bad_source && crate::FORWARDING && self.forward_ipv4(now, arrival, &packet, link) {
+            return None;
+        }
+        if bad_source || bad_frame || !ours {
             self.stats.bad_address += 1;
             return None;
+        }
+        if crate::FORWARDING && self.filter.is_some() {
+            let bytes = packet.bytes();
+            let about =
+                About { interface, src: src.into(), dst: dst.into(), unicast: own, ours: own, packet: bytes };
+            if !looped && !self.passes(now, None, &about, link) {
+                return None;
+            }
         }
         if packet.is_fragment() {
             self.stats.fragments += 1;

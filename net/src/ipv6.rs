@@ -28,13 +28,23 @@ impl Core<'_> {
         };
         let Arrival { interface, meta, group_frame, looped } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
-        let own = (looped && !dst.is_multicast()) || self.is_own(interface, dst.into());
+        let own = (looped && !dst.is_multicast())
+            || self.is_own(interface, dst.into())
+            || (self.forwarding && !dst.is_unicast_link_local() && self.own_interface(dst.into()).is_some());
         let group = dst.is_multicast() && self.is_member(interface, dst);
         //= https://www.rfc-editor.org/rfc/rfc4291#section-2.7
         //# Multicast addresses must not be used as source addresses in IPv6
         //# packets or appear in any Routing header.
         let bad_source =
             src.is_multicast() || (!looped && (src.is_loopback() || self.is_own(interface, src.into())));
+        if !own
+            && !group
+            && !bad_source
+            && crate::FORWARDING
+            && self.forward_ipv6(now, arrival, &packet, link)
+        {
+            return None;
+        }
         if bad_source || !(own || group) {
             self.stats.bad_address += 1;
             return None;
@@ -50,6 +60,13 @@ impl Core<'_> {
             packet: packet.bytes(),
             hop_limit: packet.hop_limit(),
         };
+        if crate::FORWARDING
+            && self.filter.is_some()
+            && !looped
+            && !self.passes(now, None, &received.about(), link)
+        {
+            return None;
+        }
         match upper_layer(&packet) {
             Upper::Protocol(next, payload, pointer) => {
                 let known = matches!(next, protocol::TCP | protocol::UDP | protocol::ICMPV6)

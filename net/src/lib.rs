@@ -78,6 +78,7 @@
 //! | `fragments` | yes | packets larger than the way takes, both ways; without it fragments are dropped |
 //! | `multicast` | yes | joining groups, IGMP and MLD; without it there are those of IP itself |
 //! | `raw` | yes | ping and raw IP sockets |
+//! | `forwarding` | yes | [`Stack::set_forwarding`], off until it is called, and [`Filter`] |
 //! | `loopback` | yes | packets to one's own addresses |
 //! | `ipv6` | yes | IPv6; without it `InterfaceConfig::default` has it off, and a configuration with it is refused |
 //!
@@ -100,6 +101,8 @@ const FRAGMENTS: bool = cfg!(feature = "fragments");
 const MULTICAST: bool = cfg!(feature = "multicast");
 /// Ping and raw sockets are linked.
 const RAW: bool = cfg!(feature = "raw");
+/// Forwarding and the filter are linked.
+const FORWARDING: bool = cfg!(feature = "forwarding");
 /// The way to ourselves is linked.
 const LOOPBACK: bool = cfg!(feature = "loopback");
 
@@ -109,6 +112,7 @@ pub mod checksum;
 mod config;
 mod dhcpv4;
 mod error;
+mod forward;
 mod fragment;
 mod icmp;
 mod interface;
@@ -139,6 +143,7 @@ pub mod wire;
 pub use address::{Address, AddressState, Origin};
 pub use config::{Cidr, InterfaceConfig, IpCidr, Ipv4Cidr, Ipv4Config, Ipv6Cidr, Ipv6Config, NotACidr};
 pub use error::Error;
+pub use forward::{Filter, Passing, Verdict};
 pub use ip::{Core, Delivery, IpStats};
 pub use link::Link;
 pub use loopback::LoopbackMemory;

@@ -219,7 +219,7 @@ impl Core<'_> {
             return;
         }
         let reply = ndp::Repr::NeighborAdvertisement {
-            router: false,
+            router: self.forwarding,
             solicited,
             overrides: true,
             target,

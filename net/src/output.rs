@@ -450,7 +450,13 @@ impl Core<'_> {
     }
 
     /// The next hop does not answer: what waited for it is dropped.
-    pub(crate) fn drop_pending(&mut self, now: Instant, interface: usize, next_hop: IpAddr) {
+    pub(crate) fn drop_pending(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        next_hop: IpAddr,
+        link: &mut dyn Link,
+    ) {
         for index in 0..self.pending.len() {
             let Some(pending) = self.pending.get_mut(index) else { return };
             if pending.next_hop != next_hop || pending.interface != interface {
@@ -458,6 +464,14 @@ impl Core<'_> {
             }
             pending.next_hop = PendingPacket::FREE;
             self.stats.unresolved += 1;
+            if self.forwarding {
+                // Out of the table for as long as its sender is told.
+                let (bytes, len) = (pending.bytes, pending.len);
+                if let Some(packet) = bytes.get(ethernet::HEADER_LEN..len) {
+                    self.undeliverable(now, packet, link);
+                }
+            }
+            let Some(pending) = self.pending.get_mut(index) else { return };
             let packet = pending.bytes.get(..pending.len).and_then(|frame| frame.get(ethernet::HEADER_LEN..));
             let Some((src, dst, protocol, payload)) = packet.and_then(ends) else { continue };
             if let (protocol::UDP, Some(&[a, b, c, d])) = (protocol, payload.first_chunk::<4>()) {

@@ -3,6 +3,7 @@ use crate::{
     address::Origin,
     config::InterfaceConfig,
     error::Error,
+    forward::Filter,
     ip::{Core, Delivery, IpStats},
     link::{Link, Ports},
     memory::{Memory, Slice, UdpWakers},
@@ -181,6 +182,17 @@ where
     /// [`Error::TableFull`].
     pub fn add_route(&self, route: RouteEntry) -> Result<(), Error> {
         self.inner.borrow_mut().core.add_route(route)
+    }
+
+    /// Forwards packets between the interfaces from now on, or no longer; at the start it does not. Routes say where to: those of
+    /// the interfaces' networks, gateways, and [`add_route`](Self::add_route).
+    pub fn set_forwarding(&self, on: bool) {
+        self.inner.borrow_mut().core.set_forwarding(on);
+    }
+
+    /// Asks `filter` about every packet that comes.
+    pub fn set_filter(&self, filter: Option<&'m dyn Filter>) {
+        self.inner.borrow_mut().core.set_filter(filter);
     }
 
     /// The platform's timer, for those who hold only the stack.

@@ -6,7 +6,8 @@ use airglow_platform_unix::{Packet, Reactor, SystemEntropy};
 use airglow_runtime::{Either, block_on, select, sleep, timeout};
 use airglow_testbed::{Namespace, Process, veth};
 use std::{
-    net::{IpAddr, UdpSocket},
+    io::{Read, Write},
+    net::{IpAddr, TcpListener, TcpStream, UdpSocket},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -203,4 +204,91 @@ fn our_pings_are_answered_and_refusals_are_heard() {
             assert_eq!(refused.unwrap(), Err(airglow_net::Error::ConnectionRefused));
         }
     });
+}
+
+/// Two hosts with their own networks, and airglow between them; the link on the right is narrower.
+#[test]
+fn a_router_between_two_linux_hosts() {
+    let (left, router, right) = (Namespace::new("left"), Namespace::new("router"), Namespace::new("right"));
+    veth(&left, "h0", &router, "r0");
+    veth(&right, "h0", &router, "r1");
+    router.ip("link set r1 mtu 1400");
+    for (host, n) in [(&left, 1), (&right, 2)] {
+        host.address("h0", &format!("10.{n}.0.2/24"));
+        host.address("h0", &format!("fd00:{n}::2/64"));
+        host.ip(&format!("route add default via 10.{n}.0.1"));
+        host.ip(&format!("route add default via fd00:{n}::1"));
+    }
+    right.ip("link set h0 mtu 1400");
+    let over = AtomicBool::new(false);
+    let words =
+        ["ipv4=10.1.0.1/24 ipv6=fd00:1::1/64 slaac=off", "ipv4=10.2.0.1/24 ipv6=fd00:2::1/64 slaac=off"];
+    thread::scope(|scope| {
+        let (over, router) = (&over, &router);
+        let forwarding = scope.spawn(move || {
+            on_stack(router, [("r0", words[0]), ("r1", words[1])], async |stack, reactor| {
+                stack.set_forwarding(true);
+                while !over.load(Ordering::Relaxed) {
+                    sleep(reactor, Duration::from_millis(50)).await;
+                }
+                let stats = stack.ip_stats();
+                assert!(stats.forwarded > 1000, "{stats:?}");
+            });
+        });
+        // A test that fails ends the router too.
+        let ended = EndsAll(over);
+        let ping = |host: &Namespace, words: &[&str]| host.run("ping", words);
+        for to in ["10.2.0.2", "fd00:2::2"] {
+            eventually(to, || ping(&left, &["-c", "1", "-W", "1", to]).success());
+            // In fragments, both ways. IPv6's sender learns the MTU from the first try.
+            let said = ping(&left, &["-c", "1", "-W", "1", "-s", "8000", to]);
+            assert_eq!(said.stdout.contains("Packet too big: mtu=1400"), to.contains(':'), "{said}");
+            let said = ping(&left, &["-c", "3", "-i", "0.2", "-W", "2", "-s", "8000", to]);
+            assert!(said.success() && said.stdout.contains(" 0% packet loss"), "{said}");
+            // The router is one hop, and says so.
+            let said = ping(&left, &["-c", "1", "-W", "2", "-t", "1", to]);
+            let hop = if to.contains(':') { "From fd00:1::1" } else { "From 10.1.0.1" };
+            assert!(said.stdout.contains(hop) && said.stdout.contains("xceeded"), "{said}");
+        }
+        // What does not fit the narrower link.
+        let said = ping(&left, &["-c", "2", "-i", "0.2", "-W", "2", "-M", "do", "-s", "1450", "10.2.0.2"]);
+        assert!(said.stdout.contains("mtu = 1400") || said.stderr.contains("mtu=1400"), "{said}");
+        let said = ping(&left, &["-c", "2", "-i", "0.2", "-W", "2", "-M", "do", "-s", "1450", "fd00:2::2"]);
+        assert!(said.to_string().contains("mtu"), "{said}");
+        let said = ping(&left, &["-c", "1", "-W", "2", "192.0.2.1"]);
+        assert!(said.stdout.contains("Destination Net Unreachable"), "{said}");
+        let said = ping(&left, &["-c", "1", "-W", "6", "10.2.0.99"]);
+        assert!(said.stdout.contains("Destination Host Unreachable"), "{said}");
+        // Streams both ways, with the kernels' offloads: coalesced by one card and cut by the other.
+        for to in ["10.2.0.2", "fd00:2::2"] {
+            let listener = right.enter(|| TcpListener::bind((to.parse::<IpAddr>().unwrap(), 0)).unwrap());
+            let to = listener.local_addr().unwrap();
+            let server = scope.spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(LIMIT)).unwrap();
+                let mut got = Vec::new();
+                stream.read_to_end(&mut got).unwrap();
+                stream.write_all(&got).unwrap();
+            });
+            let sent: Vec<u8> = (0..50_000_000u32).map(|i| (i / 7 * 31) as u8).collect();
+            let mut stream = left.enter(|| TcpStream::connect_timeout(&to, LIMIT).unwrap());
+            stream.set_read_timeout(Some(LIMIT)).unwrap();
+            stream.write_all(&sent).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut back = Vec::new();
+            stream.read_to_end(&mut back).unwrap();
+            assert!(back == sent, "{} of {} bytes", back.len(), sent.len());
+            server.join().unwrap();
+        }
+        drop(ended);
+        forwarding.join().unwrap();
+    });
+}
+
+/// Says that it is over when it is dropped, also by a failure.
+struct EndsAll<'a>(&'a AtomicBool);
+impl Drop for EndsAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -4,6 +4,7 @@ mod arp;
 mod codecs;
 mod dhcp;
 mod errors;
+mod forward;
 mod fragments;
 mod groups;
 mod ipv4;
