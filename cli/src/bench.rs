@@ -1,4 +1,4 @@
-//! `cargo airglow bench`: runs a benchmark of `benches/` against its peer, or that of Xen.
+//! `cargo airglow bench`: runs a benchmark of `benches/` against its peer, or those of boards and Xen.
 use crate::{
     failure::{Context, Failure, Result},
     packages,
@@ -44,7 +44,12 @@ pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
         xen::bench(&workspace, &arguments.words)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let known = || BENCHMARKS.iter().map(|(name, _)| *name).chain(["xen"]).collect::<Vec<_>>().join(", ");
+    if arguments.name == "arm" {
+        crate::arm::bench(&workspace)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let known =
+        || BENCHMARKS.iter().map(|(name, _)| *name).chain(["arm", "xen"]).collect::<Vec<_>>().join(", ");
     let Some((_, needs)) = BENCHMARKS.iter().find(|(name, _)| *name == arguments.name) else {
         return Err(Failure::new(format!(
             "there is no benchmark `{}`; there are: {}",

@@ -345,7 +345,7 @@ where
             core.udp_respond_queued(now, &mut ports, responder);
         }
         core.poll(now, &mut ports);
-        let all_sent = tcp.poll_transmit(now, &mut Output { core, link: &mut ports, now });
+        let all_sent = !S::SOME || tcp.poll_transmit(now, &mut Output { core, link: &mut ports, now });
         wake_tcp(tcp);
 
         let mut groups = heapless::Vec::<_, 64>::new();
@@ -373,7 +373,8 @@ where
             let bit = 1u32.checked_shl(index as u32).unwrap_or(0);
             more |= device.poll_ready(cx, inner.full & bit != 0).is_ready();
         }
-        let timeouts = [inner.core.poll_timeout(), inner.tcp.poll_timeout()];
+        let tcp_timeout = if S::SOME { inner.tcp.poll_timeout() } else { None };
+        let timeouts = [inner.core.poll_timeout(), tcp_timeout];
         if let Some(at) = timeouts.into_iter().flatten().min() {
             self.timer.wake_at(at, cx.waker());
         }
@@ -434,6 +435,9 @@ fn deliver<S: Storage>(
     link: &mut dyn Link,
     delivery: Delivery<'_>,
 ) {
+    if !S::SOME {
+        return;
+    }
     match delivery {
         Delivery::Segment { src, dst, ecn, segment, gro_segment } => {
             let mut output = Output { core, link, now };
@@ -473,6 +477,9 @@ fn wake_tcp<S>(tcp: &mut Tcp<S>)
 where
     S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
 {
+    if !S::SOME {
+        return;
+    }
     while let Some(wakers) = tcp.next_ready() {
         wakers.wake();
     }

@@ -18,6 +18,12 @@ const SEED: usize = 32;
 
 /// Compiles `app` for `board` and returns the ELF file.
 pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf> {
+    let features: &[&str] = if board.ipv6 { &["airglow/ipv6"] } else { &[] };
+    build_with(workspace, app, board, features)
+}
+
+/// The same, with just these features; nothing else of the board is asked for.
+pub fn build_with(workspace: &Workspace, app: &App, board: &Board, features: &[&str]) -> Result<PathBuf> {
     let toolchain = Toolchain::find(board.target)?;
     let mut flags = vec!["-Clink-arg=-Tairglow.ld".to_owned()];
     if !board.emulated() {
@@ -43,8 +49,11 @@ pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf>
     if std::env::var_os("DEFMT_LOG").is_none() {
         cargo.env("DEFMT_LOG", "info");
     }
-    if board.ipv6 {
-        cargo.args(["--features", "airglow/ipv6"]);
+    if !features.is_empty() {
+        cargo.args(["--features", &features.join(",")]);
+    }
+    if let (Some(level), None) = (board.optimize(), std::env::var_os("CARGO_PROFILE_IMAGE_OPT_LEVEL")) {
+        cargo.env("CARGO_PROFILE_IMAGE_OPT_LEVEL", level);
     }
     if let Some(largest) = board.largest_file {
         cargo.env("AIRGLOW_LARGEST_FILE", largest.to_string());

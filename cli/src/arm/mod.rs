@@ -1,4 +1,5 @@
 //! ARM boards: building, emulating, measuring and flashing their images.
+mod bench;
 mod boards;
 pub mod elf;
 mod emulator;
@@ -10,6 +11,7 @@ mod test;
 pub mod toolchain;
 mod uf2;
 
+pub use bench::bench;
 pub use test::test;
 
 use crate::{

@@ -20,7 +20,9 @@ pub struct Size {
 pub type Crate = (String, u64, u64);
 
 /// RAM begins here on all boards.
-const RAM: u64 = 0x2000_0000;
+pub const RAM: u64 = 0x2000_0000;
+/// Bytes of the stack of the board with the least RAM, at the RAM's start; `platform-arm/build.rs` says so to the linker.
+pub const STACK: u64 = 40_000;
 
 /// Measures an image.
 pub fn measure(image: &Path) -> Result<(Size, Vec<Crate>)> {

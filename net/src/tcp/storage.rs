@@ -201,6 +201,8 @@ pub trait Storage {
     type TimeWait: Rows<Cell = Inline<TimeWait>>;
     /// Rows of listeners.
     type Listeners: Rows<Cell = Inline<ListenerRecord<Self::Listener>>>;
+    /// Whether there can be connections at all. A stack whose storage has no room for one does not link TCP.
+    const SOME: bool = true;
 
     /// Bounds of one connection's buffers.
     fn limits(&self) -> Limits;
@@ -424,6 +426,7 @@ impl<
     type HalfOpen = ArrayRows<Inline<HalfOpen>, CONNECTIONS>;
     type TimeWait = ArrayRows<Inline<TimeWait>, CONNECTIONS>;
     type Listeners = ArrayRows<Inline<ListenerRecord<L>>, LISTENERS>;
+    const SOME: bool = CONNECTIONS > 0;
     fn limits(&self) -> Limits {
         Limits { receive: RX, send: TX }
     }
@@ -439,6 +442,7 @@ impl<S: Storage> Storage for &mut S {
     type HalfOpen = S::HalfOpen;
     type TimeWait = S::TimeWait;
     type Listeners = S::Listeners;
+    const SOME: bool = S::SOME;
     fn limits(&self) -> Limits {
         (**self).limits()
     }

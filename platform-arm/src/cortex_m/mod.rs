@@ -5,6 +5,8 @@ mod kernel;
 mod logger;
 mod stack_use;
 
+#[doc(hidden)]
+pub use crate::local::Once;
 pub use kernel::{Kernel, NetLine};
 pub use stack_use::stack_use;
 
@@ -13,7 +15,6 @@ use crate::{
     board::{Board, Selected},
     driver::Stages,
     entropy::{Generator, Strength},
-    local::Once,
     parameters,
 };
 use core::panic::PanicInfo;
@@ -22,7 +23,8 @@ use core::panic::PanicInfo;
 pub type Net = <Selected as Board>::Net<NetLine, Kernel>;
 
 /// The controller, started; once.
-pub(crate) fn net(kernel: &'static Kernel) -> Option<Net> {
+#[doc(hidden)]
+pub fn net(kernel: &'static Kernel) -> Option<Net> {
     static STAGES: Once<Stages> = Once::new(Stages::new());
     Selected::net(kernel.net_line(), kernel, STAGES.take()?)
 }

@@ -167,7 +167,8 @@ impl<'b, R: Registers + Clone, I: InterruptLine> NetDevice for StellarisMac<'b, 
 }
 
 impl<R: Registers> Rx<'_, R> {
-    fn waiting(&mut self) -> bool {
+    /// A frame has come and was not read yet.
+    pub fn waiting(&mut self) -> bool {
         self.registers.read(NP) & 0x3f != 0
     }
 
