@@ -17,8 +17,7 @@ const PACKAGES: &[&str] = &[
 /// The same website over host sockets, tap and AF_PACKET, and the stack's neighbours.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
-    let cards =
-        "test --package airglow-platform-unix --test netns_cards --test netns_ip --test netns_stack --test netns_wire";
+    let cards = "test --package airglow-platform-unix --test netns_cards --test netns_ip --test netns_stack --test netns_wire";
     tests.cargo("tap, AF_PACKET, the wire", cards);
     tests.cargo("the website on three networks", "test --release --package airglow-website --test networks");
     let bulk = "test --release --package airglow-pump --test bulk -- --test-threads 1 --nocapture";
