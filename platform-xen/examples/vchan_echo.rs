@@ -8,9 +8,7 @@ mod kernel {
 
     use airglow_device::{Platform, Read, Stream, Write};
     use airglow_platform_xen::{Xen, guest::vchan::Vchan};
-    use airglow_runtime::sleep;
     use alloc::{format, string::String, vec::Vec};
-    use core::time::Duration;
 
     async fn run(platform: &Xen<'_>) -> Result<(), String> {
         let words = platform.parameters();
@@ -37,13 +35,7 @@ mod kernel {
             }
         }
         if let Some(path) = connect {
-            let mut stream = loop {
-                match Vchan::connect(platform.store(), peer, path).await {
-                    Ok(stream) => break stream,
-                    Err(error) => log::info!("not yet: {error}"),
-                }
-                sleep(platform.timer(), Duration::from_millis(200)).await;
-            };
+            let mut stream = platform.vchan(peer, path).await.map_err(|e| format!("{e}"))?;
             log::info!("connected to {path}");
             let mut greeting = alloc::vec![0; hear.unwrap_or_default().len()];
             stream.read_exact(&mut greeting).await.map_err(|e| format!("{e}"))?;

@@ -2,7 +2,8 @@
 use crate::{
     error::Error,
     interface::{Header, Indices, NOTIFY_READ, NOTIFY_WRITE},
-    sync::{AtomicU8, Ordering, fence},
+    ring,
+    sync::{AtomicU64, Ordering, fence},
 };
 use core::task::Waker;
 
@@ -41,30 +42,36 @@ pub(crate) const LENT: usize = 2048;
 /// that the other end can do is to send nonsense or nothing.
 #[derive(Debug)]
 pub struct Channel<'m, D: Doorbell> {
-    header: &'m Header,
-    role: Role,
-    read: &'m [AtomicU8],
-    write: &'m [AtomicU8],
-    doorbell: D,
-    // Our own index of each ring: what is in the shared page is for the other end to read.
-    taken: u32,
-    put: u32,
-    closed: bool,
-    broken: bool,
+    pub(crate) end: End<'m, D>,
     pub(crate) lent: [u8; LENT],
     pub(crate) lent_len: usize,
     // The last reader used none of what was lent and wants more.
     pub(crate) unused: bool,
 }
 
+/// The end itself, without what was read ahead.
+#[derive(Debug)]
+pub(crate) struct End<'m, D: Doorbell> {
+    header: &'m Header,
+    role: Role,
+    read: &'m [AtomicU64],
+    write: &'m [AtomicU64],
+    doorbell: D,
+    // Our own index of each ring: what is in the shared page is for the other end to read.
+    taken: u32,
+    put: u32,
+    closed: bool,
+    broken: bool,
+}
+
 impl<'m, D: Doorbell> Channel<'m, D> {
-    /// This end of the channel in `header`, whose rings of a power of two of bytes each the caller has found: `left` from client to server,
+    /// This end of the channel in `header`, whose rings of a power of two of words each the caller has found: `left` from client to server,
     /// `right` from server to client. A client says here that it has come.
     pub fn new(
         header: &'m Header,
         role: Role,
-        left: &'m [AtomicU8],
-        right: &'m [AtomicU8],
+        left: &'m [AtomicU64],
+        right: &'m [AtomicU64],
         doorbell: D,
     ) -> Self {
         let (read, write) = match role {
@@ -72,31 +79,53 @@ impl<'m, D: Doorbell> Channel<'m, D> {
             Role::Client => (right, left),
         };
         debug_assert!(read.len().is_power_of_two() && write.len().is_power_of_two());
-        let mut channel = Self {
-            header,
-            role,
-            read,
-            write,
-            doorbell,
-            taken: 0,
-            put: 0,
-            closed: false,
-            broken: false,
-            lent: [0; LENT],
-            lent_len: 0,
-            unused: false,
-        };
+        let mut end =
+            End { header, role, read, write, doorbell, taken: 0, put: 0, closed: false, broken: false };
         // A server that outlives its client goes on where the rings stand.
-        channel.taken = channel.indices().0.cons.load(Ordering::Relaxed);
-        channel.put = channel.indices().1.prod.load(Ordering::Relaxed);
+        end.taken = end.indices().0.cons.load(Ordering::Relaxed);
+        end.put = end.indices().1.prod.load(Ordering::Relaxed);
         if role == Role::Client {
             header.srv_notify.store(NOTIFY_WRITE, Ordering::SeqCst);
             header.cli_live.store(1, Ordering::SeqCst);
-            channel.doorbell.ring();
+            end.doorbell.ring();
         }
-        channel
+        Self { end, lent: [0; LENT], lent_len: 0, unused: false }
     }
 
+    /// The other end is there, or is expected. A server that waits for its first client has an open channel.
+    pub fn is_peer_open(&self) -> bool {
+        self.end.is_peer_open()
+    }
+
+    /// A client has come; always so for a client.
+    pub fn is_connected(&self) -> bool {
+        self.end.role == Role::Client || self.end.header.cli_live.load(Ordering::Acquire) == 1
+    }
+
+    /// Takes what is there, up to `buffer`'s length; 0: nothing yet, and the doorbell will ring when there is more. What has come can be
+    /// read after this end was closed.
+    ///
+    /// # Errors
+    /// [`Error::PeerClosed`] when everything has been read and the other end or this one is gone, [`Error::BrokenRing`].
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        self.end.try_read(buffer)
+    }
+
+    /// Puts as much of `bytes` as there is room for into the ring; 0: no room yet, and the doorbell will ring when there is some.
+    ///
+    /// # Errors
+    /// [`Error::PeerClosed`], [`Error::BrokenRing`], [`Error::Closed`].
+    pub fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        self.end.try_write(bytes)
+    }
+
+    /// Closes this end, for both directions, and tells the other. What was written can still be read there. Closing twice does nothing.
+    pub fn shut(&mut self) {
+        self.end.shut();
+    }
+}
+
+impl<'m, D: Doorbell> End<'m, D> {
     /// The indices of the ring that is read, and of the one that is written.
     fn indices(&self) -> (&'m Indices, &'m Indices) {
         match self.role {
@@ -129,18 +158,12 @@ impl<'m, D: Doorbell> Channel<'m, D> {
         }
     }
 
-    /// The other end is there, or is expected. A server that waits for its first client has an open channel.
-    pub fn is_peer_open(&self) -> bool {
+    fn is_peer_open(&self) -> bool {
         let live = match self.role {
             Role::Server => &self.header.cli_live,
             Role::Client => &self.header.srv_live,
         };
         live.load(Ordering::Acquire) != 0
-    }
-
-    /// A client has come; always so for a client.
-    pub fn is_connected(&self) -> bool {
-        self.role == Role::Client || self.header.cli_live.load(Ordering::Acquire) == 1
     }
 
     pub(crate) fn doorbell(&self) -> &D {
@@ -153,7 +176,7 @@ impl<'m, D: Doorbell> Channel<'m, D> {
     /// [`Error::BrokenRing`].
     fn waiting(&mut self) -> Result<usize, Error> {
         let waiting = self.indices().0.prod.load(Ordering::Acquire).wrapping_sub(self.taken) as usize;
-        if self.broken || waiting > self.read.len() {
+        if self.broken || waiting > ring::capacity(self.read) {
             self.broken = true;
             return Err(Error::BrokenRing);
         }
@@ -163,21 +186,14 @@ impl<'m, D: Doorbell> Channel<'m, D> {
     /// Bytes that can be written.
     fn room(&mut self) -> Result<usize, Error> {
         let unread = self.put.wrapping_sub(self.indices().1.cons.load(Ordering::Acquire)) as usize;
-        if self.broken || unread > self.write.len() {
+        if self.broken || unread > ring::capacity(self.write) {
             self.broken = true;
             return Err(Error::BrokenRing);
         }
-        Ok(self.write.len() - unread)
+        Ok(ring::capacity(self.write) - unread)
     }
 
-    /// Takes what is there, up to `buffer`'s length; 0: nothing yet, and the doorbell will ring when there is more.
-    ///
-    /// # Errors
-    /// [`Error::PeerClosed`] when everything has been read and the other end is gone, [`Error::BrokenRing`], [`Error::Closed`].
-    pub fn try_read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        if self.closed {
-            return Err(Error::Closed);
-        }
+    pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         if buffer.is_empty() {
             return Ok(0);
         }
@@ -188,25 +204,18 @@ impl<'m, D: Doorbell> Channel<'m, D> {
             let open = self.is_peer_open();
             waiting = self.waiting()?;
             if waiting == 0 {
-                return if open { Ok(0) } else { Err(Error::PeerClosed) };
+                return if open && !self.closed { Ok(0) } else { Err(Error::PeerClosed) };
             }
         }
         let count = waiting.min(buffer.len());
-        for (i, byte) in buffer.iter_mut().take(count).enumerate() {
-            let at = self.taken.wrapping_add(i as u32) as usize % self.read.len();
-            *byte = self.read.get(at).map_or(0, |cell| cell.load(Ordering::Relaxed));
-        }
+        ring::copy_out(self.read, self.taken, buffer.get_mut(..count).unwrap_or_default());
         self.taken = self.taken.wrapping_add(count as u32);
         self.indices().0.cons.store(self.taken, Ordering::Release);
         self.notify(NOTIFY_READ);
         Ok(count)
     }
 
-    /// Puts as much of `bytes` as there is room for into the ring; 0: no room yet, and the doorbell will ring when there is some.
-    ///
-    /// # Errors
-    /// [`Error::PeerClosed`], [`Error::BrokenRing`], [`Error::Closed`].
-    pub fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         if self.closed {
             return Err(Error::Closed);
         }
@@ -225,20 +234,14 @@ impl<'m, D: Doorbell> Channel<'m, D> {
         if count == 0 {
             return Ok(0);
         }
-        for (i, byte) in bytes.iter().take(count).enumerate() {
-            let at = self.put.wrapping_add(i as u32) as usize % self.write.len();
-            if let Some(cell) = self.write.get(at) {
-                cell.store(*byte, Ordering::Relaxed);
-            }
-        }
+        ring::copy_in(self.write, self.put, bytes.get(..count).unwrap_or_default());
         self.put = self.put.wrapping_add(count as u32);
         self.indices().1.prod.store(self.put, Ordering::Release);
         self.notify(NOTIFY_WRITE);
         Ok(count)
     }
 
-    /// Closes this end and tells the other. What was written can still be read there. Closing twice does nothing.
-    pub fn shut(&mut self) {
+    fn shut(&mut self) {
         if core::mem::replace(&mut self.closed, true) {
             return;
         }
@@ -251,7 +254,7 @@ impl<'m, D: Doorbell> Channel<'m, D> {
     }
 }
 
-impl<D: Doorbell> Drop for Channel<'_, D> {
+impl<D: Doorbell> Drop for End<'_, D> {
     fn drop(&mut self) {
         self.shut();
     }

@@ -12,6 +12,8 @@ pub enum Error {
     Closed,
     /// The other end wrote indices that no ring can have. The channel is closed.
     BrokenRing,
+    /// A listener could not offer a channel: memory, grants or the place where it is announced are lacking.
+    NotOffered,
 }
 
 impl fmt::Display for Error {
@@ -20,6 +22,7 @@ impl fmt::Display for Error {
             Self::PeerClosed => "the other end of the vchan is closed",
             Self::Closed => "this end of the vchan is closed",
             Self::BrokenRing => "the other end of the vchan writes impossible indices",
+            Self::NotOffered => "no vchan can be offered just now",
         })
     }
 }
@@ -30,6 +33,7 @@ impl airglow_device::Error for Error {
             Self::PeerClosed => ErrorKind::BrokenPipe,
             Self::Closed => ErrorKind::NotConnected,
             Self::BrokenRing => ErrorKind::InvalidData,
+            Self::NotOffered => ErrorKind::OutOfMemory,
         }
     }
 }

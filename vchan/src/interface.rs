@@ -1,7 +1,7 @@
 //! The shared page (`io/libxenvchan.h`, `struct vchan_interface`) and where its rings lie.
 #[cfg(not(loom))]
 use crate::sync::Ordering;
-use crate::sync::{AtomicU8, AtomicU16, AtomicU32};
+use crate::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 /// One ring's indices; both only ever grow, modulo 2^32.
 #[derive(Debug)]
@@ -58,9 +58,9 @@ pub struct Interface {
     /// The pages of the rings that lie outside: the left one's, then the right one's.
     pub grants: [AtomicU32; GRANTS],
     /// A ring of 1 KiB, if one of the two is so small.
-    pub small: [AtomicU8; 1024],
+    pub small: [AtomicU64; 1024 / 8],
     /// A ring of 2 KiB.
-    pub large: [AtomicU8; 2048],
+    pub large: [AtomicU64; 2048 / 8],
 }
 
 /// The sizes of the two rings, as log2 of bytes.
@@ -127,8 +127,8 @@ impl Interface {
                 srv_notify: AtomicU8::new(0),
             },
             grants: [const { AtomicU32::new(0) }; GRANTS],
-            small: [const { AtomicU8::new(0) }; 1024],
-            large: [const { AtomicU8::new(0) }; 2048],
+            small: [const { AtomicU64::new(0) }; 1024 / 8],
+            large: [const { AtomicU64::new(0) }; 2048 / 8],
         }
     }
 
@@ -149,7 +149,7 @@ impl Interface {
     }
 
     /// A ring that lies in this page; `None` when its order says that it has pages of its own.
-    pub fn inside(&self, order: u16) -> Option<&[AtomicU8]> {
+    pub fn inside(&self, order: u16) -> Option<&[AtomicU64]> {
         match order {
             SMALL => Some(&self.small),
             LARGE => Some(&self.large),
@@ -207,6 +207,6 @@ mod tests {
         let page = Interface::new();
         page.offer(Orders { left: 11, right: 10 });
         assert_eq!(page.orders(), Some(Orders { left: 11, right: 10 }));
-        assert_eq!(page.inside(11).map(<[_]>::len), Some(2048));
+        assert_eq!(page.inside(11).map(<[_]>::len), Some(2048 / 8));
     }
 }

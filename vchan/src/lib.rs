@@ -31,6 +31,7 @@ mod error;
 mod interface;
 #[cfg(all(feature = "alloc", not(loom)))]
 pub mod memory;
+mod ring;
 mod stream;
 mod sync;
 

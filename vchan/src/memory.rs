@@ -1,5 +1,5 @@
 //! A channel within one process, for tests and examples.
-use crate::{Channel, Doorbell, Interface, Orders, Role, sync::AtomicU8};
+use crate::{Channel, Doorbell, Interface, Orders, Role, sync::AtomicU64};
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use core::{cell::RefCell, task::Waker};
 
@@ -7,8 +7,8 @@ use core::{cell::RefCell, task::Waker};
 #[derive(Debug)]
 pub struct Shared {
     interface: Box<Interface>,
-    left: Vec<AtomicU8>,
-    right: Vec<AtomicU8>,
+    left: Vec<AtomicU64>,
+    right: Vec<AtomicU64>,
     orders: Orders,
     bells: [Bell; 2],
 }
@@ -40,7 +40,7 @@ impl Shared {
         let orders = Orders::at_least(left, right).unwrap_or(Orders { left: 18, right: 18 });
         let interface = Box::new(Interface::new());
         interface.offer(orders);
-        let outside = |order| (0..orders.pages(order) * 4096).map(|_| AtomicU8::new(0)).collect();
+        let outside = |order| (0..orders.pages(order) * 4096 / 8).map(|_| AtomicU64::new(0)).collect();
         let server = Bell::default();
         let client = Bell { mine: server.theirs.clone(), theirs: server.mine.clone() };
         Self {

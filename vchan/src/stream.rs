@@ -35,7 +35,7 @@ impl<D: Doorbell> Read for Channel<'_, D> {
         }
         poll_fn(|cx| {
             // First listen, then look: a ring in between wakes us.
-            self.doorbell().register(cx.waker());
+            self.end.doorbell().register(cx.waker());
             match or_end(self.try_read(buf)).transpose() {
                 Some(result) => Poll::Ready(result),
                 None => Poll::Pending,
@@ -51,7 +51,7 @@ impl<D: Doorbell> Write for Channel<'_, D> {
             return Ok(0);
         }
         poll_fn(|cx| {
-            self.doorbell().register(cx.waker());
+            self.end.doorbell().register(cx.waker());
             match self.try_write(buf) {
                 Ok(0) => Poll::Pending,
                 result => Poll::Ready(result),
@@ -75,23 +75,16 @@ impl<D: Doorbell> Channel<'_, D> {
 
     /// Reads on behind what waits to be lent. `Some(0)`: the end.
     fn more(&mut self) -> Result<Option<usize>, Error> {
-        let mut buffer = [0; LENT];
-        let room = LENT - self.lent_len;
-        let read = or_end(self.try_read(buffer.get_mut(..room).unwrap_or_default()))?;
-        if let Some(count) = read
-            && let (Some(to), Some(from)) =
-                (self.lent.get_mut(self.lent_len..self.lent_len + count), buffer.get(..count))
-        {
-            to.copy_from_slice(from);
-            self.lent_len += count;
-        }
+        let room = self.lent.get_mut(self.lent_len..).unwrap_or_default();
+        let read = or_end(self.end.try_read(room))?;
+        self.lent_len += read.unwrap_or_default();
         Ok(read)
     }
 
     /// Waits for a client: at once where one is, and for ever where none comes.
     pub async fn connected(&mut self) {
         poll_fn(|cx| {
-            self.doorbell().register(cx.waker());
+            self.end.doorbell().register(cx.waker());
             if self.is_connected() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -105,7 +98,7 @@ impl<D: Doorbell> Stream for Channel<'_, D> {
             let full = self.lent_len == LENT;
             if !full {
                 poll_fn(|cx| {
-                    self.doorbell().register(cx.waker());
+                    self.end.doorbell().register(cx.waker());
                     match self.more().transpose() {
                         Some(result) => Poll::Ready(result),
                         None => Poll::Pending,

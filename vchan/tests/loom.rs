@@ -6,7 +6,7 @@ use airglow_vchan::{Channel, Doorbell, Header, Role};
 use loom::{
     sync::{
         Condvar, Mutex,
-        atomic::{AtomicU8, AtomicU16, AtomicU32},
+        atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64},
     },
     thread,
 };
@@ -40,8 +40,8 @@ impl Doorbell for Bell {
 
 struct Memory {
     header: Header,
-    left: Vec<AtomicU8>,
-    right: Vec<AtomicU8>,
+    left: Vec<AtomicU64>,
+    right: Vec<AtomicU64>,
 }
 
 fn memory() -> &'static Memory {
@@ -57,8 +57,8 @@ fn memory() -> &'static Memory {
             cli_notify: AtomicU8::new(1),
             srv_notify: AtomicU8::new(0),
         },
-        left: (0..2).map(|_| AtomicU8::new(0)).collect(),
-        right: (0..2).map(|_| AtomicU8::new(0)).collect(),
+        left: vec![AtomicU64::new(0)],
+        right: vec![AtomicU64::new(0)],
     }))
 }
 
@@ -70,7 +70,7 @@ fn bells() -> (Bell, Bell) {
 }
 
 #[test]
-fn three_bytes_through_a_ring_of_two() {
+fn twelve_bytes_through_a_ring_of_eight() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
@@ -80,7 +80,7 @@ fn three_bytes_through_a_ring_of_two() {
             let bell = client_bell.clone();
             let mut client =
                 Channel::new(&memory.header, Role::Client, &memory.left, &memory.right, client_bell);
-            let mut rest: &[u8] = b"abc";
+            let mut rest: &[u8] = b"twelve bytes";
             while !rest.is_empty() {
                 match client.try_write(rest).unwrap() {
                     0 => bell.wait(),
@@ -93,14 +93,14 @@ fn three_bytes_through_a_ring_of_two() {
         let bell = server_bell.clone();
         let mut server = Channel::new(&memory.header, Role::Server, &memory.left, &memory.right, server_bell);
         let mut got: Vec<u8> = Vec::new();
-        while got.len() < 3 {
-            let mut buffer = [0; 2];
+        while got.len() < 12 {
+            let mut buffer = [0; 8];
             match server.try_read(&mut buffer).unwrap() {
                 0 => bell.wait(),
                 count => got.extend(&buffer[..count]),
             }
         }
-        assert_eq!(got, b"abc");
+        assert_eq!(got, b"twelve bytes");
         client.join().unwrap();
         std::mem::forget(server);
     });

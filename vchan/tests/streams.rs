@@ -113,6 +113,19 @@ fn a_dropped_end_is_a_closed_one_and_its_last_words_are_heard() {
 }
 
 #[test]
+fn what_has_come_is_read_after_this_end_was_closed() {
+    let shared = Shared::new(1024, 1024);
+    let (mut server, mut client) = shared.ends();
+    server.try_write(b"answer").unwrap();
+    client.shut();
+    let mut buffer = [0; 8];
+    assert_eq!(client.try_read(&mut buffer), Ok(6));
+    assert_eq!(client.try_read(&mut buffer), Err(Error::PeerClosed));
+    assert_eq!(client.try_write(b"x"), Err(Error::Closed));
+    assert_eq!(server.try_write(b"x"), Err(Error::PeerClosed));
+}
+
+#[test]
 fn errors_are_small() {
     assert_eq!(size_of::<Error>(), 1);
 }

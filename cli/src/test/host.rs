@@ -1,15 +1,27 @@
 //! The area `host`: what needs a compiler and nothing else.
 use super::Tests;
 use crate::failure::Result;
+use std::time::Duration;
 
 /// Formatting, lints, all tests, documentation, and what a registry would get.
 pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("formatting", "fmt --all --check");
     tests.cargo("lints", "clippy --workspace --all-targets --quiet -- --deny warnings");
     tests.cargo("tests of all crates", "test --workspace --no-fail-fast");
+    every_order(tests);
     documentation(tests);
     packages(tests);
     Ok(())
+}
+
+/// The vchan's memory in every order in which two processors can see it. In a folder of its own: the flag is every crate's.
+fn every_order(tests: &mut Tests) {
+    let mut command = crate::workspace::cargo();
+    command
+        .args(["test", "--release", "--package", "airglow-vchan", "--test", "loom"])
+        .env("RUSTFLAGS", "--cfg loom")
+        .env("CARGO_TARGET_DIR", tests.workspace.target.join("loom"));
+    tests.command("vchan, in every order of memory", &mut command, Duration::from_secs(300));
 }
 
 fn documentation(tests: &mut Tests) {

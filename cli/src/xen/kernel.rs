@@ -146,6 +146,9 @@ fn hard_float(source: &Source, folder: &Path) -> Result<Command> {
     Ok(cargo)
 }
 
+/// The line of a configuration that gives the guest its network card.
+pub const NETWORK: &str = "vif = ['bridge=xenbr0']\n";
+
 /// A configuration for `xl create`.
 pub fn xl(name: &str, kernel: &str, memory: u32, words: &str, more: &str, on_reboot: &str) -> String {
     format!(
@@ -157,7 +160,7 @@ pub fn xl(name: &str, kernel: &str, memory: u32, words: &str, more: &str, on_reb
          vcpus = 1\n\
          # Boot parameters, such as: ipv4=192.168.1.9/24 gateway=192.168.1.1\n\
          cmdline = '{words}'\n\
-         vif = ['bridge=xenbr0']\n\
+         {NETWORK}\
          on_poweroff = 'destroy'\n\
          on_reboot = '{on_reboot}'\n\
          on_crash = 'destroy'\n\

@@ -2,7 +2,10 @@
 use super::{hypercall, shared, single::Single};
 use crate::{drivers::grant::Doorbell, interface::event_channel};
 use alloc::vec::Vec;
-use core::{sync::atomic::Ordering, task::Waker};
+use core::{
+    sync::atomic::{AtomicU32, Ordering},
+    task::Waker,
+};
 
 struct Port {
     number: u32,
@@ -11,6 +14,9 @@ struct Port {
 
 static PORTS: Single<Vec<Port>> = Single::new(Vec::new());
 
+/// How often all ports were lost. Their numbers are given anew afterwards, to others.
+static LOST: AtomicU32 = AtomicU32::new(0);
+
 /// Ports that `SCHEDOP_poll` takes at once.
 pub const MOST_PORTS: usize = 128;
 
@@ -18,6 +24,7 @@ pub const MOST_PORTS: usize = 128;
 #[derive(Clone, Copy, Debug)]
 pub struct EventChannel {
     port: u32,
+    lost: u32,
 }
 
 impl EventChannel {
@@ -28,8 +35,16 @@ impl EventChannel {
                 return None;
             }
             ports.push(Port { number: port, wakers: Vec::new() });
-            Some(Self { port })
+            Some(Self { port, lost: LOST.load(Ordering::Relaxed) })
         })
+    }
+    /// One that leads nowhere.
+    pub fn none() -> Self {
+        Self { port: u32::MAX, lost: u32::MAX }
+    }
+    /// It was opened in this life of the domain.
+    fn is_open(&self) -> bool {
+        self.lost == LOST.load(Ordering::Relaxed)
     }
     /// Its number in this domain.
     pub fn port(&self) -> u32 {
@@ -37,6 +52,9 @@ impl EventChannel {
     }
     /// Closes it.
     pub fn close(self) {
+        if !self.is_open() {
+            return;
+        }
         PORTS.with(|ports| ports.retain(|p| p.number != self.port));
         hypercall::close(self.port);
     }
@@ -44,9 +62,14 @@ impl EventChannel {
 
 impl Doorbell for EventChannel {
     fn ring(&self) {
-        hypercall::send(self.port);
+        if self.is_open() {
+            hypercall::send(self.port);
+        }
     }
     fn register(&self, waker: &Waker) {
+        if !self.is_open() {
+            return;
+        }
         PORTS.with(|ports| {
             if let Some(port) = ports.iter_mut().find(|p| p.number == self.port)
                 && !port.wakers.iter().any(|w| w.will_wake(waker))
@@ -59,6 +82,7 @@ impl Doorbell for EventChannel {
 
 /// All ports are gone: the domain was restored. Whoever waited is woken to find out.
 pub fn forget() {
+    LOST.fetch_add(1, Ordering::Relaxed);
     let ports = PORTS.with(core::mem::take);
     ports.into_iter().flat_map(|port| port.wakers).for_each(Waker::wake);
 }

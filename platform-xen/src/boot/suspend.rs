@@ -1,6 +1,6 @@
 //! Being saved and restored: the kernel lets go of every page that is not its own, stops, and finds itself in the same memory with other
 //! machine frames, other event channels and another grant table.
-use super::{console, entropy, events, grants, hypercall, info, memory, shared, time};
+use super::{console, entropy, events, foreign, grants, hypercall, info, memory, shared, time};
 use crate::interface::ShutdownReason;
 use core::sync::atomic::Ordering;
 
@@ -20,6 +20,7 @@ pub enum Woken {
 pub fn suspend() -> Result<Woken, hypercall::Errno> {
     let page = super::INFO.load(Ordering::Relaxed);
     let before = time::now();
+    foreign::let_go()?;
     // The toolstack rewrites machine frames only in page tables and in the list of frames, so these two become numbers that last.
     // SAFETY: the start page is nobody else's, and no reference into it is alive here.
     unsafe {

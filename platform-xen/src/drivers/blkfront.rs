@@ -1,12 +1,20 @@
 //! The disk (`io/blkif.h`): read, write, flush, discard, over a pool of pages that stay granted.
+//!
+//! [`Blkfront`] is the ring and what is on it, without anybody who waits; [`Disk`] lets an application wait. A backend may go and another
+//! one come: what it has not answered is asked of the next one.
 use super::{
     grant::{Access, DomainId, Doorbell, GrantRef, Grants, Misbehaviour},
     pages::{PAGE, Pages},
     ring::{FrontRing, RingPage},
 };
 use airglow_device::{BlockDevice, BlockInfo, Error, ErrorKind};
-use alloc::{collections::VecDeque, vec::Vec};
-use core::{fmt, future::poll_fn, task::Poll};
+use alloc::{collections::VecDeque, rc::Rc, vec::Vec};
+use core::{
+    cell::RefCell,
+    fmt,
+    future::poll_fn,
+    task::{Context, Poll, Waker},
+};
 
 /// Words of a ring entry.
 const WORDS: usize = 28;
@@ -19,6 +27,7 @@ const UNIT: usize = 512;
 
 const READ: u8 = 0;
 const WRITE: u8 = 1;
+const BARRIER: u8 = 2;
 const FLUSH: u8 = 3;
 const DISCARD: u8 = 5;
 
@@ -27,6 +36,8 @@ const DISCARD: u8 = 5;
 pub struct Features {
     /// It can be told to make writes durable.
     pub flush: bool,
+    /// It knows writes that come after all earlier ones and before all later ones, which makes those durable too.
+    pub barrier: bool,
     /// It can be told what is of no value.
     pub discard: bool,
 }
@@ -71,13 +82,13 @@ impl Error for BlockError {
 enum Slot {
     #[default]
     Free,
-    /// On the ring; whether somebody waits for it.
-    Open { wanted: bool },
+    /// On the ring, or waiting for one; whether somebody waits for it.
+    Open { request: [u32; WORDS], wanted: bool },
     /// Answered.
     Done { ok: bool },
 }
 
-/// A virtual disk.
+/// A virtual disk's ring.
 #[derive(Debug)]
 pub struct Blkfront<'p, G: Grants, D: Doorbell> {
     ring: FrontRing<'p, WORDS>,
@@ -88,8 +99,11 @@ pub struct Blkfront<'p, G: Grants, D: Doorbell> {
     info: BlockInfo,
     features: Features,
     slots: [Slot; REQUESTS],
+    // There is a backend.
+    connected: bool,
+    waiting: Vec<Waker>,
     closed: Option<Misbehaviour>,
-    _grants: G,
+    grants: G,
 }
 
 impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
@@ -110,7 +124,6 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
             grants.permit(grant, backend, pool.page(index), Access::ReadWrite);
             refs.push(grant);
         }
-        let slots = [Slot::Free; REQUESTS];
         Some(Self {
             ring: FrontRing::new(page),
             pool,
@@ -119,10 +132,67 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
             handle,
             info,
             features,
-            slots,
+            slots: [Slot::Free; REQUESTS],
+            connected: true,
+            waiting: Vec::new(),
             closed: None,
-            _grants: grants,
+            grants,
         })
+    }
+
+    /// What is known of the disk.
+    pub fn info(&self) -> BlockInfo {
+        self.info
+    }
+
+    /// It has another size now, or other rights. Requests that are open are the backend's to refuse.
+    pub fn set_info(&mut self, info: BlockInfo) {
+        self.info = info;
+    }
+
+    /// Asks nothing more of the backend. Requests from now on wait for the next one.
+    pub fn disconnect(&mut self) {
+        self.connected = false;
+    }
+
+    /// Requests that the backend has not answered.
+    pub fn is_idle(&mut self) -> bool {
+        self.reap();
+        !self.slots.iter().any(|slot| matches!(slot, Slot::Open { .. })) || self.closed.is_some()
+    }
+
+    /// Takes everything back from a backend that has gone; `true`: it has nothing of ours any more, so that [`reset`](Self::reset) may follow.
+    pub fn take_back(&mut self) -> bool {
+        self.refs.iter().fold(true, |free, grant| free & self.grants.revoke(*grant))
+    }
+
+    /// Starts over with an empty ring to `backend`, rung by `doorbell`, and asks again what nobody has answered.
+    pub fn reset(&mut self, backend: DomainId, info: BlockInfo, features: Features, doorbell: D) {
+        for (index, grant) in self.refs.iter().enumerate() {
+            self.grants.permit(*grant, backend, self.pool.page(index), Access::ReadWrite);
+        }
+        self.ring.reset();
+        (self.info, self.features, self.doorbell) = (info, features, doorbell);
+        (self.connected, self.closed) = (true, None);
+        for slot in &mut self.slots {
+            match slot {
+                Slot::Open { request, wanted } if *wanted || request[0] as u8 != READ => {
+                    self.ring.push(*request);
+                }
+                Slot::Open { .. } => *slot = Slot::Free,
+                _ => {}
+            }
+        }
+        self.publish();
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// Wakes whoever waits, by the backend or by [`reset`](Self::reset).
+    fn register(&mut self, cx: &Context<'_>) {
+        self.doorbell.register(cx.waker());
+        if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.waiting.push(cx.waker().clone());
+        }
     }
 
     /// Why the disk was closed, if it was.
@@ -147,7 +217,7 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
             match self.slots.get_mut(words[0] as usize) {
                 Some(slot @ Slot::Open { .. }) if words[1] == 0 => {
                     *slot = match slot {
-                        Slot::Open { wanted: true } => Slot::Done { ok: status == 0 },
+                        Slot::Open { wanted: true, .. } => Slot::Done { ok: status == 0 },
                         _ => Slot::Free,
                     };
                 }
@@ -160,8 +230,6 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
     /// Puts a request on the ring and returns its slot; `None`: all are in use. `sector` and `bytes` are in the ring's units.
     fn submit(&mut self, operation: u8, sector: u64, bytes: usize) -> Option<usize> {
         let index = self.slots.iter().position(|slot| *slot == Slot::Free)?;
-        let slot = self.slots.get_mut(index)?;
-        *slot = Slot::Open { wanted: true };
         let mut words = [0; WORDS];
         let segments = bytes.div_ceil(PAGE).min(SEGMENTS);
         words[0] = u32::from(operation) | (segments as u32) << 8 | u32::from(self.handle) << 16;
@@ -174,83 +242,83 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
             let last = ((bytes - i * PAGE).min(PAGE) / UNIT - 1) as u32;
             segment.copy_from_slice(&[grant.0, last << 8]);
         }
-        self.ring.push(words);
-        Some(index)
+        self.push(index, words)
     }
 
     fn submit_discard(&mut self, sector: u64, count: u64) -> Option<usize> {
         let index = self.slots.iter().position(|slot| *slot == Slot::Free)?;
-        *self.slots.get_mut(index)? = Slot::Open { wanted: true };
         let mut words = [0; WORDS];
         words[0] = u32::from(DISCARD) | u32::from(self.handle) << 16;
         words[2] = index as u32;
         (words[4], words[5]) = (sector as u32, (sector >> 32) as u32);
         (words[6], words[7]) = (count as u32, (count >> 32) as u32);
-        self.ring.push(words);
+        self.push(index, words)
+    }
+
+    /// Remembers the request until it is answered, and puts it on the ring if there is a backend.
+    fn push(&mut self, index: usize, request: [u32; WORDS]) -> Option<usize> {
+        *self.slots.get_mut(index)? = Slot::Open { request, wanted: true };
+        if self.connected {
+            self.ring.push(request);
+        }
         Some(index)
     }
 
     fn publish(&mut self) {
-        if self.ring.publish() {
+        if self.connected && self.ring.publish() {
             self.doorbell.ring();
         }
     }
 
-    /// Waits until slot `index` is answered, and frees it.
-    async fn finished(&mut self, index: usize) -> Result<(), BlockError> {
-        poll_fn(|cx| {
-            for _ in 0..2 {
-                self.reap();
-                if let Some(why) = self.closed {
-                    return Poll::Ready(Err(BlockError::Closed(why)));
-                }
-                if let Some(slot @ Slot::Done { .. }) = self.slots.get_mut(index) {
-                    let ok = *slot == Slot::Done { ok: true };
-                    *slot = Slot::Free;
-                    return Poll::Ready(if ok { Ok(()) } else { Err(BlockError::Failed) });
-                }
-                self.doorbell.register(cx.waker());
-                if !self.ring.arm(1) {
-                    return Poll::Pending;
-                }
+    /// Whether slot `index` is answered; frees it then.
+    fn poll_finished(&mut self, index: usize, cx: &Context<'_>) -> Poll<Result<(), BlockError>> {
+        self.poll(cx, |disk| match disk.slots.get_mut(index) {
+            Some(slot @ Slot::Done { .. }) => {
+                let ok = *slot == Slot::Done { ok: true };
+                *slot = Slot::Free;
+                Some(if ok { Ok(()) } else { Err(BlockError::Failed) })
             }
-            // The backend and this loop race; let others run.
-            cx.waker().wake_by_ref();
-            Poll::Pending
+            _ => None,
         })
-        .await
+    }
+
+    /// Whether there is a free slot.
+    fn poll_room(&mut self, cx: &Context<'_>) -> Poll<Result<(), BlockError>> {
+        self.poll(cx, |disk| disk.slots.contains(&Slot::Free).then_some(Ok(())))
+    }
+
+    fn poll(
+        &mut self,
+        cx: &Context<'_>,
+        mut look: impl FnMut(&mut Self) -> Option<Result<(), BlockError>>,
+    ) -> Poll<Result<(), BlockError>> {
+        for _ in 0..2 {
+            self.reap();
+            if let Some(why) = self.closed {
+                return Poll::Ready(Err(BlockError::Closed(why)));
+            }
+            if let Some(result) = look(self) {
+                self.waiting.clear();
+                return Poll::Ready(result);
+            }
+            self.register(cx);
+            if !self.connected || !self.ring.arm(1) {
+                return Poll::Pending;
+            }
+        }
+        // The backend and this loop race; let others run.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Requests of futures that were dropped: their answers interest nobody.
     fn abandon(&mut self) {
         for slot in &mut self.slots {
             *slot = match *slot {
-                Slot::Open { .. } => Slot::Open { wanted: false },
+                Slot::Open { request, .. } => Slot::Open { request, wanted: false },
                 _ => Slot::Free,
             };
         }
-    }
-
-    /// Waits for a free slot.
-    async fn room(&mut self) -> Result<(), BlockError> {
-        poll_fn(|cx| {
-            for _ in 0..2 {
-                self.reap();
-                if let Some(why) = self.closed {
-                    return Poll::Ready(Err(BlockError::Closed(why)));
-                }
-                if self.slots.contains(&Slot::Free) {
-                    return Poll::Ready(Ok(()));
-                }
-                self.doorbell.register(cx.waker());
-                if !self.ring.arm(1) {
-                    return Poll::Pending;
-                }
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await
     }
 
     /// The first sector of a transfer in the ring's unit, once the transfer is known to lie on the disk.
@@ -273,30 +341,59 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
     fn writable(&self) -> Result<(), BlockError> {
         if self.info.read_only { Err(BlockError::ReadOnly) } else { Ok(()) }
     }
-
-    /// One request without data.
-    async fn simple(&mut self, submit: impl FnOnce(&mut Self) -> Option<usize>) -> Result<(), BlockError> {
-        self.abandon();
-        self.room().await?;
-        let index = submit(self).ok_or(BlockError::Failed)?;
-        self.publish();
-        self.finished(index).await
-    }
 }
+
+/// A disk for an application, over a ring that somebody else may hold too, to connect it again.
+#[derive(Debug)]
+pub struct Disk<'p, G: Grants, D: Doorbell>(Rc<RefCell<Blkfront<'p, G, D>>>);
 
 /// Bytes of one request.
 const CHUNK: usize = SEGMENTS * PAGE;
 
-impl<G: Grants, D: Doorbell> BlockDevice for Blkfront<'_, G, D> {
+impl<'p, G: Grants, D: Doorbell> Disk<'p, G, D> {
+    /// The one user of `ring`.
+    pub fn new(ring: Rc<RefCell<Blkfront<'p, G, D>>>) -> Self {
+        Self(ring)
+    }
+
+    /// The ring; nothing waits while it is borrowed.
+    fn with<R>(&self, f: impl FnOnce(&mut Blkfront<'p, G, D>) -> R) -> R {
+        f(&mut self.0.borrow_mut())
+    }
+
+    async fn room(&self) -> Result<(), BlockError> {
+        poll_fn(|cx| self.with(|ring| ring.poll_room(cx))).await
+    }
+
+    async fn finished(&self, index: usize) -> Result<(), BlockError> {
+        poll_fn(|cx| self.with(|ring| ring.poll_finished(index, cx))).await
+    }
+
+    /// One request without data.
+    async fn simple(
+        &self,
+        submit: impl FnOnce(&mut Blkfront<'p, G, D>) -> Option<usize>,
+    ) -> Result<(), BlockError> {
+        self.with(Blkfront::abandon);
+        self.room().await?;
+        let index = self.with(submit).ok_or(BlockError::Failed)?;
+        self.with(Blkfront::publish);
+        self.finished(index).await
+    }
+}
+
+impl<G: Grants, D: Doorbell> BlockDevice for Disk<'_, G, D> {
     type Error = BlockError;
 
     fn info(&self) -> BlockInfo {
-        self.info
+        self.with(|ring| ring.info)
     }
 
     async fn read(&mut self, sector: u64, buf: &mut [u8]) -> Result<(), BlockError> {
-        let first = self.check(sector, self.sectors(buf.len())?)?;
-        self.abandon();
+        let first = self.with(|ring| {
+            ring.abandon();
+            ring.check(sector, ring.sectors(buf.len())?)
+        })?;
         // Requests are answered in any order and finished in theirs.
         let (mut asked, mut got) = (0, 0);
         let mut open = VecDeque::with_capacity(REQUESTS);
@@ -306,29 +403,29 @@ impl<G: Grants, D: Doorbell> BlockDevice for Blkfront<'_, G, D> {
                 if open.is_empty() {
                     self.room().await?;
                 }
-                let Some(index) = self.submit(READ, first + (asked / UNIT) as u64, size) else { break };
+                let at = first + (asked / UNIT) as u64;
+                let Some(index) = self.with(|ring| ring.submit(READ, at, size)) else { break };
                 open.push_back(index);
                 asked += size;
             }
-            self.publish();
+            self.with(Blkfront::publish);
             let Some(index) = open.pop_front() else { return Err(BlockError::Failed) };
             let size = CHUNK.min(buf.len() - got);
-            let finished = self.finished(index).await;
-            if finished.is_ok()
-                && let Some(to) = buf.get_mut(got..got + size)
-            {
-                self.pool.copy_out(index * CHUNK, to);
+            self.finished(index).await?;
+            if let Some(to) = buf.get_mut(got..got + size) {
+                self.with(|ring| ring.pool.copy_out(index * CHUNK, to));
             }
-            finished?;
             got += size;
         }
         Ok(())
     }
 
     async fn write(&mut self, sector: u64, buf: &[u8]) -> Result<(), BlockError> {
-        self.writable()?;
-        let first = self.check(sector, self.sectors(buf.len())?)?;
-        self.abandon();
+        let first = self.with(|ring| {
+            ring.writable()?;
+            ring.abandon();
+            ring.check(sector, ring.sectors(buf.len())?)
+        })?;
         let mut open = VecDeque::with_capacity(REQUESTS);
         let mut chunks = buf.chunks(CHUNK).enumerate().peekable();
         loop {
@@ -338,36 +435,44 @@ impl<G: Grants, D: Doorbell> BlockDevice for Blkfront<'_, G, D> {
                 if open.is_empty() {
                     self.room().await?;
                 }
-                // The slot decides the pages, so the data goes in after the request and before it is shown.
-                let Some(index) = self.submit(WRITE, first + (number * CHUNK / UNIT) as u64, chunk.len())
-                else {
-                    break;
-                };
-                self.pool.copy_in(index * CHUNK, chunk);
+                let at = first + (number * CHUNK / UNIT) as u64;
+                let index = self.with(|ring| {
+                    // The slot decides the pages, so the data goes in after the request and before it is shown.
+                    let index = ring.submit(WRITE, at, chunk.len())?;
+                    ring.pool.copy_in(index * CHUNK, chunk);
+                    Some(index)
+                });
+                let Some(index) = index else { break };
                 open.push_back(index);
                 chunks.next();
             }
-            self.publish();
+            self.with(Blkfront::publish);
             let Some(index) = open.pop_front() else { return Ok(()) };
             self.finished(index).await?;
         }
     }
 
     async fn flush(&mut self) -> Result<(), BlockError> {
-        if !self.features.flush || self.info.read_only {
-            return Ok(());
-        }
-        self.simple(|disk| disk.submit(FLUSH, 0, 0)).await
+        let operation = self.with(|ring| match ring.features {
+            _ if ring.info.read_only => None,
+            Features { flush: true, .. } => Some(FLUSH),
+            Features { barrier: true, .. } => Some(BARRIER),
+            _ => None,
+        });
+        let Some(operation) = operation else { return Ok(()) };
+        self.simple(|ring| ring.submit(operation, 0, 0)).await
     }
 
     async fn discard(&mut self, sector: u64, count: u64) -> Result<(), BlockError> {
-        self.writable()?;
-        let first = self.check(sector, count)?;
-        if !self.features.discard || count == 0 {
+        let (first, units, can) = self.with(|ring| {
+            ring.writable()?;
+            let first = ring.check(sector, count)?;
+            Ok((first, count * (ring.info.sector_size / UNIT) as u64, ring.features.discard))
+        })?;
+        if !can || count == 0 {
             return Ok(());
         }
-        let units = count * (self.info.sector_size / UNIT) as u64;
-        self.simple(|disk| disk.submit_discard(first, units)).await
+        self.simple(|ring| ring.submit_discard(first, units)).await
     }
 }
 
@@ -444,7 +549,7 @@ mod tests {
                             at += len;
                         }
                     }
-                    FLUSH => self.flushes += 1,
+                    FLUSH | BARRIER => self.flushes += 1,
                     DISCARD => self.discarded += u64::from(words[6]),
                     other => panic!("operation {other}"),
                 }
@@ -458,14 +563,14 @@ mod tests {
         }
     }
 
-    fn bench(info: BlockInfo) -> (Blkfront<'static, Table, Bell>, Backend) {
+    fn bench(info: BlockInfo) -> (Disk<'static, Table, Bell>, Backend) {
         let page: &'static RingPage = Box::leak(Box::default());
         let table = Table::default();
-        let features = Features { flush: true, discard: true };
+        let features = Features { flush: true, barrier: false, discard: true };
         let disk = Blkfront::new(page, 51712, info, features, 0, table.clone(), Bell).unwrap();
         let content = (0..info.sectors as usize * info.sector_size).map(|i| (i / 7) as u8).collect();
         (
-            disk,
+            Disk::new(Rc::new(RefCell::new(disk))),
             Backend {
                 ring: BackRing::new(page),
                 table,
@@ -543,6 +648,56 @@ mod tests {
             drive(&mut backend, disk.read(7, &mut buffer)).unwrap();
             assert_eq!(buffer, backend.disk[7 * 512..8 * 512]);
         }
+    }
+
+    #[test]
+    fn what_a_backend_has_not_answered_is_asked_of_the_next_one() {
+        let (mut disk, mut backend) = bench(BlockInfo::new(512, 4096));
+        let ring = disk.0.clone();
+        let content: Vec<u8> = (0..300 * 512).map(|i| (i * 31 / 7) as u8).collect();
+        {
+            let mut write = pin!(disk.write(100, &content));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(write.as_mut().poll(&mut cx).is_pending());
+            // All four slots are on the ring. The backend does the newest, and goes before it has said so.
+            let (page, table) = (backend.ring.page, backend.table.clone());
+            let mut lost = Vec::new();
+            while let Some(request) = backend.ring.request() {
+                lost.push(request);
+            }
+            assert_eq!(lost.len(), REQUESTS);
+            ring.borrow_mut().disconnect();
+            assert!(write.as_mut().poll(&mut cx).is_pending());
+            assert!(!ring.borrow_mut().is_idle());
+            assert!(ring.borrow_mut().take_back());
+            let features = Features { flush: false, barrier: true, discard: false };
+            ring.borrow_mut().reset(0, BlockInfo::new(512, 5000), features, Bell);
+            backend.ring = BackRing::new(page);
+            backend.table = table;
+            drive(&mut backend, write).unwrap();
+        }
+        assert_eq!(content, backend.disk[100 * 512..400 * 512]);
+        assert_eq!(disk.info().sectors, 5000);
+        // A read that waits for a backend, and one whose reader has gone meanwhile.
+        ring.borrow_mut().disconnect();
+        {
+            let mut lost = vec![0; 512];
+            let read = pin!(disk.read(0, &mut lost));
+            assert!(read.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        let mut buffer = vec![0; 512];
+        {
+            let mut read = pin!(disk.read(100, &mut buffer));
+            assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            let features = Features { flush: false, barrier: true, discard: false };
+            let page = backend.ring.page;
+            ring.borrow_mut().reset(0, BlockInfo::new(512, 4096), features, Bell);
+            backend.ring = BackRing::new(page);
+            drive(&mut backend, read).unwrap();
+        }
+        assert_eq!(buffer, content[..512]);
+        drive(&mut backend, disk.flush()).unwrap();
+        assert_eq!(backend.flushes, 1);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub enum Misbehaviour {
     TooManyFragments,
     /// It still uses a page after it said it was done.
     PageInUse,
+    /// Nothing but to be gone: it was taken away, or never there.
+    Gone,
 }
 
 impl fmt::Display for Misbehaviour {
@@ -68,6 +70,7 @@ impl fmt::Display for Misbehaviour {
                 write!(f, "the backend speaks of {size} bytes at {offset} of a page")
             }
             Self::TooManyFragments => f.write_str("the backend sends a frame in too many pieces"),
+            Self::Gone => f.write_str("the backend is gone"),
             Self::PageInUse => f.write_str("the backend keeps a page that it has given back"),
         }
     }

@@ -30,6 +30,15 @@ impl core::fmt::Debug for RingPage {
 }
 
 impl RingPage {
+    /// Makes it an empty ring, before anybody is shown it.
+    pub fn clear(&self) {
+        for word in &self.words {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.word(REQ_EVENT).store(1, Ordering::Relaxed);
+        self.word(RSP_EVENT).store(1, Ordering::Release);
+    }
+
     fn word(&self, at: usize) -> &AtomicU32 {
         // All callers stay inside; the remainder lets the compiler see it.
         &self.words[at % 1024]
@@ -55,11 +64,7 @@ impl<'p, const WORDS: usize> FrontRing<'p, WORDS> {
 
     /// An empty ring on `page`, whose content is lost.
     pub fn new(page: &'p RingPage) -> Self {
-        for word in &page.words {
-            word.store(0, Ordering::Relaxed);
-        }
-        page.word(REQ_EVENT).store(1, Ordering::Relaxed);
-        page.word(RSP_EVENT).store(1, Ordering::Release);
+        page.clear();
         Self { page, req_prod: 0, published: 0, rsp_cons: 0 }
     }
 
@@ -161,7 +166,7 @@ pub(crate) mod peer {
     use super::*;
 
     pub(crate) struct BackRing<'p, const WORDS: usize> {
-        page: &'p RingPage,
+        pub(crate) page: &'p RingPage,
         pub(crate) req_cons: u32,
         pub(crate) rsp_prod: u32,
     }

@@ -1,23 +1,42 @@
 //! Opening disks.
 use super::{
+    event_loop::EventLoop,
+    keeper::{self, Kept},
     xenbus::{Device, State},
     xenstore::Xenstore,
 };
 use crate::{
     boot::{events::EventChannel, grants::GrantTable, hypercall},
     drivers::{
-        blkfront::{Blkfront, Features},
-        grant::{Access, Grants},
+        blkfront::{self, Blkfront, Features},
+        grant::{Access, GrantRef, Grants},
         ring::RingPage,
         xenstore::Error,
     },
 };
 use airglow_device::BlockInfo;
-use alloc::{boxed::Box, format};
-use core::fmt;
+use airglow_runtime::{TaskSet, sleep};
+use alloc::{
+    boxed::Box,
+    format,
+    rc::Rc,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    fmt,
+    future::poll_fn,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 /// One of the kernel's disks.
-pub type Disk = Blkfront<'static, GrantTable, EventChannel>;
+pub type Disk = blkfront::Disk<'static, GrantTable, EventChannel>;
+
+/// Disks that may be open at once.
+const DISKS: usize = 16;
 
 /// Why it could not be opened.
 #[derive(Debug)]
@@ -59,27 +78,56 @@ pub fn number(name: &str) -> Option<u16> {
     }
 }
 
-/// Opens the domain's disk `name`, such as `xvda`.
-///
-/// # Errors
-/// What is missing.
-pub async fn open(store: &Xenstore, name: &str) -> Result<Disk, OpenError> {
-    let handle = number(name).ok_or(OpenError::None)?;
-    let device = match Device::find(store, "vbd", &format!("{handle}")).await {
-        Err(Error::NotFound) => return Err(OpenError::None),
-        other => other?,
-    };
-    device.set_state(State::Initialising).await?;
-    match device.wait_for(&[State::InitWait, State::Connected, State::Closing, State::Closed]).await? {
-        State::InitWait | State::Connected => {}
-        _ => return Err(OpenError::Backend),
+/// A disk's connection to its backend, by which it is let go and connected again.
+#[derive(Debug)]
+struct Link {
+    index: String,
+    page: &'static RingPage,
+    grant: [GrantRef; 1],
+    connected: Cell<bool>,
+    ring: Rc<RefCell<Blkfront<'static, GrantTable, EventChannel>>>,
+}
+
+/// The disks that are open, to be looked after.
+#[derive(Debug, Default)]
+pub struct Disks {
+    new: RefCell<Vec<Link>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Disks {
+    /// Looks after them.
+    pub async fn keep(&self, store: &Xenstore, timer: &EventLoop) -> Infallible {
+        let tasks = TaskSet::new(DISKS);
+        poll_fn(|cx| {
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            for link in self.new.take() {
+                let kept = async move {
+                    let Err(why) = keeper::keep(&link, store, timer).await;
+                    log::warn!("vbd/{} is not looked after any more: {why}", link.index);
+                };
+                let _ = tasks.spawn(kept);
+            }
+            let _ = tasks.poll_tasks(cx);
+            Poll::Pending
+        })
+        .await
     }
+}
+
+/// Grants the ring to the backend, and opens an event channel to it.
+fn open_channel(device: &Device<'_>, page: &RingPage, grant: GrantRef) -> Result<EventChannel, OpenError> {
+    GrantTable.permit(grant, device.backend, core::ptr::from_ref(page).cast(), Access::ReadWrite);
     let port = hypercall::alloc_unbound(device.backend).map_err(|_| OpenError::Resources)?;
-    let channel = EventChannel::new(port).ok_or(OpenError::Resources)?;
-    // The disk lives as long as the kernel.
-    let ring: &'static RingPage = Box::leak(Box::default());
-    let grant = GrantTable.reserve().ok_or(OpenError::Resources)?;
-    GrantTable.permit(grant, device.backend, core::ptr::from_ref(ring).cast(), Access::ReadWrite);
+    EventChannel::new(port).ok_or(OpenError::Resources)
+}
+
+/// Tells the backend where the ring is, and waits until it uses it; what it then says of the disk.
+async fn announce(
+    device: &Device<'_>,
+    grant: GrantRef,
+    port: u32,
+) -> Result<(BlockInfo, Features), OpenError> {
     device.say("ring-ref", grant.0).await?;
     device.say("event-channel", port).await?;
     device.say("protocol", "x86_64-abi").await?;
@@ -89,7 +137,18 @@ pub async fn open(store: &Xenstore, name: &str) -> Result<Disk, OpenError> {
         State::Connected => {}
         _ => return Err(OpenError::Backend),
     }
-    // The backend says how large the disk is once it is connected; `sectors` counts 512 bytes always.
+    let features = Features {
+        flush: device.offers("feature-flush-cache", false).await?,
+        barrier: device.offers("feature-barrier", false).await?,
+        discard: device.offers("feature-discard", false).await?,
+    };
+    Ok((info(device).await?, features))
+}
+
+/// The geometry, which the backend knows once it is connected.
+async fn info(device: &Device<'_>) -> Result<BlockInfo, OpenError> {
+    let store = device.store;
+    // `sectors` counts 512 bytes always.
     let units: u64 = store.get(&format!("{}/sectors", device.back)).await?;
     let sector_size: usize = store.get(&format!("{}/sector-size", device.back)).await.unwrap_or(512);
     if !sector_size.is_power_of_two() || !(512..=4096).contains(&sector_size) || units > u64::MAX / 4096 {
@@ -98,16 +157,91 @@ pub async fn open(store: &Xenstore, name: &str) -> Result<Disk, OpenError> {
     const READ_ONLY: u32 = 4;
     let flags: u32 = store.get(&format!("{}/info", device.back)).await.unwrap_or(0);
     let mode = store.read(&format!("{}/mode", device.back)).await.unwrap_or_default();
-    let mut info = BlockInfo::new(sector_size, units / (sector_size / 512) as u64);
-    if flags & READ_ONLY != 0 || mode.starts_with('r') {
-        info = info.read_only();
+    let info = BlockInfo::new(sector_size, units / (sector_size / 512) as u64);
+    Ok(if flags & READ_ONLY != 0 || mode.starts_with('r') { info.read_only() } else { info })
+}
+
+impl Kept for Link {
+    const KIND: &'static str = "vbd";
+    type Error = OpenError;
+
+    fn index(&self) -> &str {
+        &self.index
     }
-    let features = Features {
-        flush: device.offers("feature-flush-cache", false).await?,
-        discard: device.offers("feature-discard", false).await?,
+    fn rings(&self) -> &[GrantRef] {
+        &self.grant
+    }
+    fn is_connected(&self) -> bool {
+        self.connected.get()
+    }
+
+    async fn connect(&self, device: &Device<'_>, _: &EventLoop) -> Result<(), OpenError> {
+        let [grant] = self.grant;
+        self.page.clear();
+        let channel = open_channel(device, self.page, grant)?;
+        let (info, features) = announce(device, grant, channel.port()).await?;
+        self.ring.borrow_mut().reset(device.backend, info, features, channel);
+        device.set_state(State::Connected).await?;
+        self.connected.set(true);
+        Ok(())
+    }
+
+    /// The disk may have another size.
+    async fn look(&self, device: &Device<'_>) -> Result<(), OpenError> {
+        let (old, new) = (self.ring.borrow().info(), info(device).await?);
+        if old != new {
+            log::info!("vbd/{}: {} sectors", self.index, new.sectors);
+            self.ring.borrow_mut().set_info(new);
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, stays: bool, timer: &EventLoop) {
+        self.connected.set(false);
+        self.ring.borrow_mut().disconnect();
+        // What it has begun it may finish; if not, the next one does it.
+        for _ in 0..50 {
+            if !stays || self.ring.borrow_mut().is_idle() {
+                break;
+            }
+            sleep(timer, Duration::from_millis(20)).await;
+        }
+    }
+
+    fn take_back(&self) -> bool {
+        self.ring.borrow_mut().take_back()
+    }
+}
+
+/// Opens the domain's disk `name`, such as `xvda`, which `disks` looks after.
+///
+/// # Errors
+/// What is missing.
+pub async fn open(store: &Xenstore, disks: &Disks, name: &str) -> Result<Disk, OpenError> {
+    let handle = number(name).ok_or(OpenError::None)?;
+    let index = handle.to_string();
+    let device = match Device::find(store, "vbd", &index).await {
+        Err(Error::NotFound) => return Err(OpenError::None),
+        other => other?,
     };
-    let disk = Blkfront::new(ring, handle, info, features, device.backend, GrantTable, channel)
-        .ok_or(OpenError::Resources)?;
+    device.set_state(State::Initialising).await?;
+    match device.wait_for(&[State::InitWait, State::Connected, State::Closing, State::Closed]).await? {
+        State::InitWait | State::Connected => {}
+        _ => return Err(OpenError::Backend),
+    }
+    // The disk lives as long as the kernel.
+    let page: &'static RingPage = Box::leak(Box::default());
+    let grant = GrantTable.reserve().ok_or(OpenError::Resources)?;
+    page.clear();
+    let channel = open_channel(&device, page, grant)?;
+    let (info, features) = announce(&device, grant, channel.port()).await?;
+    let ring = Blkfront::new(page, handle, info, features, device.backend, GrantTable, channel);
+    let ring = Rc::new(RefCell::new(ring.ok_or(OpenError::Resources)?));
     device.set_state(State::Connected).await?;
-    Ok(disk)
+    let link = Link { index, page, grant: [grant], connected: Cell::new(true), ring: ring.clone() };
+    disks.new.borrow_mut().push(link);
+    if let Some(waker) = disks.waker.take() {
+        waker.wake();
+    }
+    Ok(Disk::new(ring))
 }

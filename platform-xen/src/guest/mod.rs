@@ -2,6 +2,7 @@
 pub mod block;
 pub mod control;
 pub mod event_loop;
+mod keeper;
 mod logger;
 pub mod network;
 pub mod platform;

@@ -1,19 +1,21 @@
 //! Opening the network card.
 use super::{
+    event_loop::EventLoop,
+    keeper::Kept,
     xenbus::{Device, State},
     xenstore::Xenstore,
 };
 use crate::{
     boot::{self, events::EventChannel, grants::GrantTable, hypercall},
     drivers::{
-        grant::{Access, DomainId, Doorbell, GrantRef, Grants},
+        grant::{Access, DomainId, Doorbell, GrantRef, Grants, Misbehaviour},
         netfront::{Features, Netfront, Sizes},
         ring::RingPage,
         xenstore::Error,
     },
 };
-use airglow_device::{Caps, LinkState, MacAddr, NetDevice, NetStats};
-use airglow_runtime::yield_now;
+use airglow_device::{Caps, Entropy, LinkState, MacAddr, NetDevice, NetStats};
+use airglow_runtime::sleep;
 use alloc::{
     boxed::Box,
     format,
@@ -21,28 +23,48 @@ use alloc::{
     string::{String, ToString},
 };
 use core::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 type Front = Netfront<'static, GrantTable, EventChannel>;
 
-/// The kernel's network card.
+/// The kernel's network card: a place that a backend serves, or for the time being none does.
+///
+/// What the stack knows of it, its address and its offloads, is the first backend's; a card without one at the start has an address
+/// made up at random, and no offloads but checksums.
 #[derive(Debug)]
 pub struct Card {
     front: Front,
     link: Rc<Link>,
 }
 
-/// The card's connection to its backend, by which it is connected again after the domain was restored.
+/// The card's connection to its backend, by which it is let go and connected again.
 #[derive(Debug)]
 pub struct Link {
     index: String,
-    rings: [(GrantRef, &'static RingPage); 2],
+    // Of received frames, and of those that are sent.
+    rings: [&'static RingPage; 2],
+    grants: [GrantRef; 2],
     connected: Cell<bool>,
-    // The backend to start over with, until the card has done it.
-    pending: Cell<Option<(DomainId, EventChannel)>>,
+    // There are no pages but the rings yet.
+    empty: Cell<bool>,
+    pending: RefCell<Option<Pending>>,
+    // The stack's, to have the card do what is pending.
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What the card, which belongs to the stack, is to do at its next turn.
+#[derive(Debug)]
+enum Pending {
+    /// Let the backend go, and take everything back from it.
+    Close,
+    /// Start over with this one.
+    Reset(DomainId, EventChannel),
+    /// Be this card.
+    Replace(Box<Front>),
 }
 
 impl NetDevice for Card {
@@ -61,25 +83,74 @@ impl NetDevice for Card {
         self.front.stats()
     }
     fn split(&mut self) -> (&mut Self::Rx, &mut Self::Tx) {
-        self.start_over();
+        self.attend();
         self.front.split()
     }
     fn poll_ready(&mut self, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
-        self.start_over();
+        let mut waker = self.link.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        drop(waker);
+        self.attend();
         self.front.poll_ready(cx, want_tx)
     }
 }
 
 impl Card {
-    fn start_over(&mut self) {
-        if let Some((backend, channel)) = self.link.pending.take() {
-            self.front.reset(backend, channel);
+    fn attend(&mut self) {
+        let mut pending = self.link.pending.borrow_mut();
+        let done = match &mut *pending {
+            None => return,
+            Some(Pending::Close) => self.front.close(Misbehaviour::Gone),
+            Some(Pending::Reset(backend, channel)) => {
+                self.front.reset(*backend, *channel);
+                true
+            }
+            Some(Pending::Replace(front)) => {
+                core::mem::swap(&mut self.front, front);
+                true
+            }
+        };
+        if done {
+            *pending = None;
         }
     }
 
-    /// The connection, to be kept for [`reconnect`].
+    /// The connection, to be kept by [`keep`](super::keeper::keep).
     pub fn link_handle(&self) -> Rc<Link> {
         self.link.clone()
+    }
+}
+
+impl Link {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Grants the rings to the backend, and opens an event channel to it.
+    fn open(&self, device: &Device<'_>) -> Result<EventChannel, OpenError> {
+        for (grant, ring) in self.grants.iter().zip(self.rings) {
+            GrantTable.permit(*grant, device.backend, core::ptr::from_ref(ring).cast(), Access::ReadWrite);
+        }
+        let port = hypercall::alloc_unbound(device.backend).map_err(|_| OpenError::Resources)?;
+        EventChannel::new(port).ok_or(OpenError::Resources)
+    }
+
+    /// Has the card do it at its next turn.
+    fn ask(&self, what: Pending) {
+        *self.pending.borrow_mut() = Some(what);
+        self.wake();
+    }
+
+    /// Waits until it has.
+    async fn done(&self, timer: &EventLoop) {
+        while self.pending.borrow().is_some() {
+            self.wake();
+            sleep(timer, Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -91,13 +162,9 @@ async fn meet<'s>(store: &'s Xenstore, index: &str) -> Result<Device<'s>, OpenEr
     };
     device.set_state(State::Initialising).await?;
     match device.wait_for(&[State::InitWait, State::Connected, State::Closing, State::Closed]).await? {
-        State::InitWait | State::Connected => {}
-        _ => return Err(OpenError::Backend),
+        State::InitWait | State::Connected => Ok(device),
+        _ => Err(OpenError::Backend),
     }
-    if !device.offers("feature-rx-copy", false).await? {
-        return Err(OpenError::NoCopy);
-    }
-    Ok(device)
 }
 
 /// Tells the backend where the rings are, and waits until it uses them.
@@ -123,27 +190,49 @@ async fn announce(device: &Device<'_>, rings: [GrantRef; 2], port: u32) -> Resul
     }
 }
 
-/// Connects the card of `link` again, after the domain was restored.
-///
-/// # Errors
-/// What is missing.
-pub async fn reconnect(store: &Xenstore, link: &Link) -> Result<(), OpenError> {
-    link.connected.set(false);
-    let device = meet(store, &link.index).await?;
-    let port = hypercall::alloc_unbound(device.backend).map_err(|_| OpenError::Resources)?;
-    let channel = EventChannel::new(port).ok_or(OpenError::Resources)?;
-    link.pending.set(Some((device.backend, channel)));
-    // The card belongs to the stack, which asks it at its next turn.
-    while link.pending.get().is_some() {
-        yield_now().await;
+impl Kept for Link {
+    const KIND: &'static str = "vif";
+    type Error = OpenError;
+
+    fn index(&self) -> &str {
+        &self.index
     }
-    for (grant, ring) in link.rings {
-        GrantTable.permit(grant, device.backend, core::ptr::from_ref(ring).cast(), Access::ReadWrite);
+    fn rings(&self) -> &[GrantRef] {
+        &self.grants
     }
-    announce(&device, link.rings.map(|(grant, _)| grant), port).await?;
-    link.connected.set(true);
-    Doorbell::ring(&channel);
-    Ok(())
+    fn is_connected(&self) -> bool {
+        self.connected.get()
+    }
+
+    async fn connect(&self, device: &Device<'_>, timer: &EventLoop) -> Result<(), OpenError> {
+        let channel = self.open(device)?;
+        if self.empty.replace(false) {
+            let front = front(device, self.rings, MacAddr::default(), channel).await?;
+            self.ask(Pending::Replace(Box::new(front)));
+        } else {
+            self.ask(Pending::Reset(device.backend, channel));
+        }
+        self.done(timer).await;
+        announce(device, self.grants, channel.port()).await?;
+        Doorbell::ring(&channel);
+        self.connected.set(true);
+        self.wake();
+        Ok(())
+    }
+
+    async fn look(&self, _: &Device<'_>) -> Result<(), OpenError> {
+        Ok(())
+    }
+
+    async fn stop(&self, _: bool, _: &EventLoop) {
+        self.connected.set(false);
+        self.ask(Pending::Close);
+    }
+
+    fn take_back(&self) -> bool {
+        self.wake();
+        self.pending.borrow().is_none()
+    }
 }
 
 /// Why it could not be opened.
@@ -193,14 +282,16 @@ fn sizes() -> Sizes {
     }
 }
 
-/// Opens the domain's interface `index`.
-///
-/// # Errors
-/// What is missing.
-pub async fn open(store: &Xenstore, index: &str) -> Result<Card, OpenError> {
-    let device = meet(store, index).await?;
-    let mac = store.read(&format!("{}/mac", device.front)).await?;
-    let mac: MacAddr = mac.trim().parse().map_err(|_| OpenError::Mac)?;
+/// A card for the backend of `device`.
+async fn front(
+    device: &Device<'_>,
+    [rx, tx]: [&'static RingPage; 2],
+    mac: MacAddr,
+    channel: EventChannel,
+) -> Result<Front, OpenError> {
+    if !device.offers("feature-rx-copy", false).await? {
+        return Err(OpenError::NoCopy);
+    }
     let features = Features {
         checksum_v4: !device.offers("feature-no-csum-offload", false).await?,
         checksum_v6: device.offers("feature-ipv6-csum-offload", false).await?,
@@ -208,22 +299,60 @@ pub async fn open(store: &Xenstore, index: &str) -> Result<Card, OpenError> {
         gso_v4: device.offers("feature-gso-tcpv4", false).await?,
         gso_v6: device.offers("feature-gso-tcpv6", false).await?,
     };
-    let mtu = store.get(&format!("{}/mtu", device.front)).await.unwrap_or(1500usize).clamp(576, 65_521);
+    let mtu = device.store.get(&format!("{}/mtu", device.front)).await.unwrap_or(1500usize);
+    let mtu = mtu.clamp(576, 65_521);
+    Netfront::new((rx, tx), mac, mtu, features, sizes(), device.backend, GrantTable, channel)
+        .ok_or(OpenError::Resources)
+}
 
-    let port = hypercall::alloc_unbound(device.backend).map_err(|_| OpenError::Resources)?;
-    let channel = EventChannel::new(port).ok_or(OpenError::Resources)?;
-    let ring = || -> Result<(GrantRef, &'static RingPage), OpenError> {
-        // The card lives as long as the kernel.
-        let ring: &'static RingPage = Box::leak(Box::default());
-        let grant = GrantTable.reserve().ok_or(OpenError::Resources)?;
-        GrantTable.permit(grant, device.backend, core::ptr::from_ref(ring).cast(), Access::ReadWrite);
-        Ok((grant, ring))
+/// A card that nobody serves, with an address made up at random.
+fn nobodys([rx, tx]: [&'static RingPage; 2], entropy: &impl Entropy) -> Result<Front, OpenError> {
+    let mut mac = [0; 6];
+    entropy.fill(&mut mac);
+    // Locally administered, and one station's.
+    mac[0] = mac[0] & !1 | 2;
+    let (sizes, features) = (Sizes { rx_pages: 1, tx_pages: 1 }, Features::default());
+    let none = EventChannel::none();
+    let front = Netfront::new((rx, tx), MacAddr(mac), 1500, features, sizes, 0, GrantTable, none);
+    let mut front = front.ok_or(OpenError::Resources)?;
+    let _ = front.close(Misbehaviour::Gone);
+    Ok(front)
+}
+
+/// Opens the domain's interface `index`, or its place if there is none yet.
+///
+/// # Errors
+/// What is missing.
+pub async fn open(store: &Xenstore, index: &str, entropy: &impl Entropy) -> Result<Card, OpenError> {
+    let device = match meet(store, index).await {
+        Err(OpenError::None) => None,
+        other => Some(other?),
     };
-    let rings = [ring()?, ring()?];
-    let pages = (rings[0].1, rings[1].1);
-    let front = Netfront::new(pages, mac, mtu, features, sizes(), device.backend, GrantTable, channel)
-        .ok_or(OpenError::Resources)?;
-    announce(&device, rings.map(|(grant, _)| grant), port).await?;
-    let link = Link { index: index.to_string(), rings, connected: Cell::new(true), pending: Cell::new(None) };
+    let grant = || GrantTable.reserve().ok_or(OpenError::Resources);
+    // The card lives as long as the kernel.
+    let ring = || -> &'static RingPage { Box::leak(Box::default()) };
+    let link = Link {
+        index: index.to_string(),
+        rings: [ring(), ring()],
+        grants: [grant()?, grant()?],
+        connected: Cell::new(device.is_some()),
+        empty: Cell::new(device.is_none()),
+        pending: RefCell::default(),
+        waker: RefCell::default(),
+    };
+    let front = match &device {
+        Some(device) => {
+            let mac = store.read(&format!("{}/mac", device.front)).await?;
+            let mac: MacAddr = mac.trim().parse().map_err(|_| OpenError::Mac)?;
+            let channel = link.open(device)?;
+            let front = front(device, link.rings, mac, channel).await?;
+            announce(device, link.grants, channel.port()).await?;
+            front
+        }
+        None => {
+            log::info!("no network interface; one that is attached later will be used");
+            nobodys(link.rings, entropy)?
+        }
+    };
     Ok(Card { front, link: Rc::new(link) })
 }

@@ -1,6 +1,15 @@
 //! What an application is handed on Xen.
-use super::{block, event_loop::EventLoop, network::Card, xenstore::Xenstore};
-use crate::boot::{entropy::XenEntropy, time::XenWallClock};
+use super::{
+    block,
+    event_loop::EventLoop,
+    network::Card,
+    vchan::{self, Vchan, VchanListener},
+    xenstore::Xenstore,
+};
+use crate::{
+    boot::{entropy::XenEntropy, time::XenWallClock},
+    drivers::grant::DomainId,
+};
 use airglow_device::{Parameters, Platform};
 use airglow_net::{Stack, tcp::Heap};
 
@@ -12,6 +21,7 @@ pub struct Xen<'a> {
     pub(super) stack: &'a NetStack<'a>,
     pub(super) event_loop: &'a EventLoop,
     pub(super) store: &'a Xenstore,
+    pub(super) disks: &'a block::Disks,
     pub(super) parameters: &'a Parameters<'a>,
 }
 
@@ -26,7 +36,31 @@ impl<'a> Xen<'a> {
     /// # Errors
     /// What is missing.
     pub async fn disk(&self, name: &str) -> Result<block::Disk, block::OpenError> {
-        block::open(self.store, name).await
+        block::open(self.store, self.disks, name).await
+    }
+
+    /// Offers channels to the domain `peer` under `path` in xenstore, one behind the other, at most `most` at once, with rings of at
+    /// least `ring` bytes each way.
+    pub fn vchan_listener(&self, peer: DomainId, path: &str, ring: usize, most: usize) -> VchanListener<'a> {
+        VchanListener {
+            store: self.store,
+            timer: self.event_loop,
+            peer,
+            path: path.into(),
+            rings: (ring, ring),
+            most,
+            token: Default::default(),
+            offer: Default::default(),
+            offering: Default::default(),
+        }
+    }
+
+    /// Opens a channel that the domain `server` offers under `path` in xenstore; waits until it does.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub async fn vchan(&self, server: DomainId, path: &str) -> Result<Vchan<'a>, vchan::OpenError> {
+        Vchan::connect(self.store, server, path).await
     }
 }
 

@@ -1,9 +1,11 @@
 //! From the kernel's start to the application and back.
 use super::{
+    block::Disks,
     control::{self, Request},
     event_loop::EventLoop,
-    logger, network,
+    keeper, logger, network,
     platform::{NetStack, Xen},
+    vchan,
     xenstore::Xenstore,
 };
 use crate::{
@@ -13,11 +15,15 @@ use crate::{
 use airglow_device::Parameters;
 use airglow_net::{InterfaceConfig, Limits, tcp};
 use airglow_runtime::{Either, block_on, select};
-use alloc::string::{String, ToString};
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+};
 use core::{
+    convert::Infallible,
     fmt::{Display, Write},
     future::{pending, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     task::Poll,
 };
@@ -72,21 +78,23 @@ async fn run(
         );
     }
     let store = boot::xenstore().ok_or("this is dom0 or there is no xenstore, so there are no devices")?;
-    let card = network::open(&store, "0").await.map_err(|e| words(&e))?;
+    let card = network::open(&store, "0", &entropy::XenEntropy).await.map_err(|e| words(&e))?;
     let link = card.link_handle();
     let stack: NetStack<'_> =
         NetStack::new([card], event_loop, &entropy::XenEntropy, Limits::default(), tcp::Heap::default());
     stack.configure(0, &config).map_err(|e| words(&e))?;
     stack.with_addresses(|address| log::info!("address {}", address.cidr));
 
-    let platform = Xen { stack: &stack, event_loop, store: &store, parameters };
-    let app = refuse_unknown(app(&platform), parameters);
+    let disks = Disks::default();
+    let platform = Xen { stack: &stack, event_loop, store: &store, disks: &disks, parameters };
+    // On the heap: an application's future may be large, and each future around it would have room for it.
+    let app = refuse_unknown(Box::pin(app(&platform)), parameters);
     let control = async {
         loop {
             match control::requests(&store, |key| statistics(key, &store, &stack)).await {
                 Ok(Request::End(reason)) => break Ok(reason),
                 Ok(Request::Suspend) => {
-                    if let Err(why) = suspended(&store, &link).await {
+                    if let Err(why) = suspended(&store).await {
                         break Err(why);
                     }
                 }
@@ -97,7 +105,17 @@ async fn run(
             }
         }
     };
-    match select(select(app, control), stack.run()).await {
+    let network = async {
+        let Err(why) = keeper::keep(&*link, &store, event_loop).await;
+        log::warn!("the network is not looked after any more: {why}");
+        pending::<Infallible>().await
+    };
+    let devices = async {
+        match select(select(stack.run(), network), disks.keep(&store, event_loop)).await {
+            Either::Left(Either::Left(never) | Either::Right(never)) | Either::Right(never) => match never {},
+        }
+    };
+    match select(select(app, control), devices).await {
         Either::Left(Either::Left(result)) => result.map(|()| ShutdownReason::PowerOff),
         Either::Left(Either::Right(request)) => {
             if let Ok(reason) = request {
@@ -110,20 +128,20 @@ async fn run(
 }
 
 /// `xl save`, and `xl restore`: everything that was open before is open after it.
-async fn suspended(store: &Xenstore, link: &network::Link) -> Result<(), String> {
+async fn suspended(store: &Xenstore) -> Result<(), String> {
     log::info!("the toolstack saves this domain");
-    if boot::suspend::suspend()
-        .map_err(|e| alloc::format!("after it was saved, the kernel cannot go on: {e}"))?
-        == Woken::Cancelled
-    {
+    vchan::leave();
+    let woken = boot::suspend::suspend()
+        .map_err(|e| alloc::format!("after it was saved, the kernel cannot go on: {e}"))?;
+    vchan::left();
+    if woken == Woken::Cancelled {
         log::info!("the domain goes on: it was not saved");
         return Ok(());
     }
     log::info!("restored");
     let channel = EventChannel::new(boot::info().store_evtchn).ok_or("no event channel for xenstore")?;
     store.restored(channel).await.map_err(|e| e.to_string())?;
-    network::reconnect(store, link).await.map_err(|e| e.to_string())?;
-    log::info!("the network is back");
+    // Whoever watches a backend finds another one.
     Ok(())
 }
 
@@ -141,10 +159,9 @@ fn statistics(key: char, _store: &Xenstore, stack: &NetStack<'_>) {
 
 /// `app`; after its first poll, by which it has read its parameters, it fails if a word is left over.
 async fn refuse_unknown(
-    app: impl Future<Output = Result<(), String>>,
+    mut app: Pin<Box<impl Future<Output = Result<(), String>>>>,
     parameters: &Parameters<'_>,
 ) -> Result<(), String> {
-    let mut app = pin!(app);
     let mut checked = false;
     poll_fn(|cx| {
         let polled = app.as_mut().poll(cx);

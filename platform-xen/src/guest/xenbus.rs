@@ -94,4 +94,16 @@ impl<'s> Device<'s> {
         let path = format!("{}/state", self.back);
         self.store.wait_for(&path, |text| Some(State::new(text)).filter(|state| states.contains(state))).await
     }
+
+    /// What the backend says of itself.
+    ///
+    /// # Errors
+    /// What xenstore says; a backend that is not there is [`State::Unknown`].
+    pub async fn state(&self) -> Result<State, Error> {
+        match self.store.read(&format!("{}/state", self.back)).await {
+            Ok(text) => Ok(State::new(&text)),
+            Err(Error::NotFound | Error::PermissionDenied) => Ok(State::Unknown),
+            Err(error) => Err(error),
+        }
+    }
 }

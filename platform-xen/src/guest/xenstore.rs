@@ -173,6 +173,22 @@ impl Xenstore {
         self.ask(Operation::Remove, 0, &[path.as_bytes(), b"\0"]).await.map(drop)
     }
 
+    /// Removes a node and what is below it; whether it worked is not found out.
+    pub fn forget(&self, path: &str) {
+        self.tell(Operation::Remove, &[path.as_bytes(), b"\0"]);
+    }
+
+    /// A request whose answer interests nobody.
+    fn tell(&self, operation: Operation, parts: &[&[u8]]) {
+        let mut client = self.client.borrow_mut();
+        if let Ok(request) = client.request(operation, 0, parts) {
+            client.abandon(request);
+            if client.poll() {
+                self.channel.get().ring();
+            }
+        }
+    }
+
     /// The names below a node.
     ///
     /// # Errors
@@ -198,11 +214,24 @@ impl Xenstore {
     /// # Errors
     /// What the daemon says.
     pub async fn set_permissions(&self, path: &str, permissions: &[&str]) -> Result<(), Error> {
+        self.set_permissions_in(0, path, permissions).await
+    }
+
+    /// The same in a transaction.
+    ///
+    /// # Errors
+    /// What the daemon says.
+    pub async fn set_permissions_in(
+        &self,
+        transaction: TransactionId,
+        path: &str,
+        permissions: &[&str],
+    ) -> Result<(), Error> {
         let mut parts: Vec<&[u8]> = alloc::vec![path.as_bytes(), b"\0"];
         for word in permissions {
             parts.extend([word.as_bytes(), b"\0"]);
         }
-        self.ask(Operation::SetPermissions, 0, &parts).await.map(drop)
+        self.ask(Operation::SetPermissions, transaction, &parts).await.map(drop)
     }
 
     /// Starts a transaction.
@@ -237,7 +266,7 @@ impl Xenstore {
         Ok(Watch { store: self, path: path.to_string(), token })
     }
 
-    /// Waits until `accept` takes the value of `path` (empty when there is none).
+    /// Waits until `accept` takes the value of `path` (empty when there is none, or none that this domain may read).
     ///
     /// # Errors
     /// What the daemon says.
@@ -251,7 +280,7 @@ impl Xenstore {
             watch.changed().await;
             let value = match self.read(path).await {
                 Ok(value) => value,
-                Err(Error::NotFound) => String::new(),
+                Err(Error::NotFound | Error::PermissionDenied) => String::new(),
                 Err(error) => return Err(error),
             };
             if let Some(result) = accept(&value) {
@@ -285,16 +314,9 @@ impl Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let mut client = self.store.client.borrow_mut();
         let parts = [self.path.as_bytes(), b"\0", self.token.as_bytes(), b"\0"];
-        if let Ok(request) = client.request(Operation::Unwatch, 0, &parts) {
-            client.abandon(request);
-            if client.poll() {
-                self.store.channel.get().ring();
-            }
-        }
-        while client.event(&self.token).is_some() {}
-        drop(client);
+        self.store.tell(Operation::Unwatch, &parts);
+        while self.store.client.borrow_mut().event(&self.token).is_some() {}
         self.store.watches.borrow_mut().retain(|(_, token)| *token != self.token);
     }
 }

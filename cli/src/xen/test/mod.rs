@@ -73,6 +73,7 @@ const CHECKS: &[Check] = &[
     check("a disk", "disk", counts_starts),
     check("vchan, libxenvchan is the client", "vchan_echo", vchan::serves_libxenvchan),
     check("vchan, libxenvchan is the server", "vchan_echo", vchan::is_served_by_libxenvchan),
+    check("two guests, HTTP over vchan", "vchan-web", vchan::carries_http),
 ];
 
 /// The kernels that the checks need, by their names.
@@ -155,13 +156,18 @@ impl Guest<'_> {
     fn ended(&mut self) -> Result<i32> {
         let name = self.name;
         let (status, output) = self.machine.command(&format!(
-            "n=0; while xl domid {name} >/dev/null 2>&1; do n=$((n+1)); [ $n -gt 150 ] && exit 1; usleep 100000; done; \
-             sed -n 's/.*has shut down, reason code \\([0-9]*\\).*/\\1/p' /var/log/xen/xl-{name}.log | tail -n 1"
+            "n=0; log=/var/log/xen/xl-{name}.log; \
+             while xl domid {name} >/dev/null 2>&1 || ! grep -q 'reason code' $log; do \
+             n=$((n+1)); [ $n -gt 300 ] && exit 1; usleep 100000; done; \
+             sed -n 's/.*has shut down, reason code \\([0-9]*\\).*/\\1/p' $log | tail -n 1"
         ))?;
         if status != 0 {
             return Err(self.with_console(&Failure::new(format!("{name} does not end"))));
         }
-        output.trim().parse().context("xl's log")
+        output.trim().parse().map_err(|_| {
+            let log = self.machine.command(&format!("cat /var/log/xen/xl-{name}.log")).unwrap_or_default().1;
+            self.with_console(&Failure::new(format!("xl's log has no reason:\n{log}")))
+        })
     }
 
     /// Seconds of processor time, as `xl list` has them.

@@ -1,10 +1,11 @@
 //! Channels between guests and dom0, and between guests.
-use super::{configuration, guest, that};
+use super::{Guest, configuration, guest, that};
 use crate::{
-    failure::{Context, Result},
+    failure::{Context, Failure, Result},
     workspace::Workspace,
     xen::{
         dom0::Dom0,
+        kernel,
         machine::{self, Machine},
     },
 };
@@ -73,4 +74,47 @@ pub fn is_served_by_libxenvchan(_: &Workspace, dom0: &Dom0, kernel: &Path) -> Re
     })?;
     println!("   60000 bytes to dom0 and back");
     Ok(())
+}
+
+/// Two guests that have no network speak HTTP: the client asks over one channel and then over another, and looks at every byte.
+pub fn carries_http(_: &Workspace, dom0: &Dom0, kernel: &Path) -> Result {
+    let elf = fs::read(kernel).context(kernel.display())?;
+    let names = ["server", "client"];
+    let configurations = names.map(|name| {
+        let words = if name == "client" { "role=client requests=30" } else { "role=server" };
+        kernel::xl(name, "/job/web.elf", 16, words, "", "destroy").replace(kernel::NETWORK, "")
+    });
+    let files = [
+        ("web.elf", elf.as_slice()),
+        ("server.cfg", configurations[0].as_bytes()),
+        ("client.cfg", configurations[1].as_bytes()),
+    ];
+    let mut machine = Machine::start(dom0, &files, &[], &[])?;
+    for (name, other) in [("server", "client"), ("client", "server")] {
+        Guest { machine: &mut machine, name }.start(name)?;
+        if machine.command(&format!("xl domid {other}"))?.0 == 0 {
+            machine.must(
+                "s=$(xl domid server) c=$(xl domid client); xenstore-write /local/domain/$s/data/peer $c /local/domain/$c/data/peer $s",
+            )?;
+        }
+    }
+    let mut client = Guest { machine: &mut machine, name: "client" };
+    let ended = client.ended()?;
+    let console = client.console()?;
+    let right = "31 answers, 1000900 bytes, all right";
+    let lines: Vec<_> = console.lines().filter(|line| line.contains(right)).collect();
+    for line in &lines {
+        println!("   {}", line.split_once("two_domains: ").map_or(*line, |(_, text)| text.trim()));
+    }
+    let mut server = Guest { machine: &mut machine, name: "server" };
+    that(ended == 0 && lines.len() == 2, || {
+        let why = Failure::new(format!("the client ended with reason {ended}:\n{console}"));
+        server.with_console(&why).to_string()
+    })?;
+    for words in [&*console, &*server.console()?] {
+        that(words.contains("no network interface"), || format!("there is a network:\n{words}"))?;
+    }
+    server.machine.must("xl shutdown server")?;
+    let reason = server.ended()?;
+    that(reason == 0, || format!("xl shutdown ended the server with reason {reason}"))
 }

@@ -77,7 +77,7 @@ impl<'p, G: Grants + Clone, D: Doorbell + Clone> Netfront<'p, G, D> {
     /// Starts over with empty rings to `backend`, rung by `doorbell`: the old backend has gone and has nothing of ours any more.
     pub fn reset(&mut self, backend: DomainId, doorbell: D) {
         self.tx.reset(backend, doorbell.clone());
-        self.rx.reset(doorbell);
+        self.rx.reset(backend, doorbell);
     }
 
     /// Why the device was closed, if it was.
@@ -85,11 +85,12 @@ impl<'p, G: Grants + Clone, D: Doorbell + Clone> Netfront<'p, G, D> {
         self.rx.closed.or(self.tx.closed)
     }
 
-    /// Closes it: frames are lost from here on.
-    pub fn close(&mut self, why: Misbehaviour) {
+    /// Closes it: frames are lost from here on. `true`: the backend has nothing of ours any more, so that [`reset`](Self::reset) may
+    /// follow; until then this can be called again.
+    pub fn close(&mut self, why: Misbehaviour) -> bool {
         self.rx.closed.get_or_insert(why);
         self.tx.closed.get_or_insert(why);
-        let _ = self.rx.close() & self.tx.close();
+        self.rx.close() & self.tx.close()
     }
 }
 

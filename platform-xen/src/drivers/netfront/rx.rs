@@ -44,10 +44,11 @@ struct Arrived {
 }
 
 impl<'p, G: Grants, D: Doorbell> Rx<'p, G, D> {
-    /// Over the ring `page` to `backend`, with `pages` pages lying ready (rounded down to a power of two, 32 to 256).
+    /// Over the ring `page` to `backend`, with `pages` pages lying ready (rounded down to a power of two, up to 256; fewer than 32
+    /// cannot take every frame).
     /// `None`: the grant table is full.
     pub fn new(page: &'p RingPage, pages: usize, backend: DomainId, grants: G, doorbell: D) -> Option<Self> {
-        let pages = 1 << pages.clamp(32, FrontRing::<2>::SIZE as usize).ilog2();
+        let pages = 1 << pages.clamp(1, FrontRing::<2>::SIZE as usize).ilog2();
         let mut refs = Vec::with_capacity(pages);
         for _ in 0..pages {
             refs.push(grants.reserve()?);
@@ -73,8 +74,10 @@ impl<'p, G: Grants, D: Doorbell> Rx<'p, G, D> {
     }
 
     /// Starts over with an empty ring and a new doorbell, after the backend has gone.
-    pub(super) fn reset(&mut self, doorbell: D) {
+    pub(super) fn reset(&mut self, backend: DomainId, doorbell: D) {
+        self.backend = backend;
         self.doorbell = doorbell;
+        self.closed = None;
         self.ring.reset();
         for _ in 0..self.refs.len() {
             self.post();

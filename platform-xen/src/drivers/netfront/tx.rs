@@ -87,6 +87,7 @@ impl<'p, G: Grants, D: Doorbell> Tx<'p, G, D> {
             self.grants.permit(*grant, backend, self.pool.page(index), Access::Read);
         }
         self.open.fill(0);
+        self.closed = None;
         (self.head, self.used, self.extras, self.ring_pending) = (0, 0, 0, false);
     }
 

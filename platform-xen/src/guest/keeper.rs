@@ -1,0 +1,96 @@
+//! Devices whose backends go and come: after the domain was restored, after the device was detached and attached, or after the backend's
+//! driver has started again.
+use super::{
+    event_loop::EventLoop,
+    xenbus::{Device, State},
+    xenstore::Xenstore,
+};
+use crate::{
+    boot::grants::GrantTable,
+    drivers::{
+        grant::{GrantRef, Grants},
+        xenstore::Error,
+    },
+};
+use airglow_runtime::{Either, select, sleep, timeout};
+use alloc::{format, string::ToString};
+use core::{convert::Infallible, fmt::Display, time::Duration};
+
+/// How long a backend that goes is waited for before the next one is looked for.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// A device that can be connected again and again.
+pub trait Kept {
+    /// Its folder in xenstore, such as `vif`.
+    const KIND: &'static str;
+    /// Why it cannot be connected.
+    type Error: Display + From<Error>;
+    /// Its number in that folder.
+    fn index(&self) -> &str;
+    /// Its rings, which are granted as long as there is a backend.
+    fn rings(&self) -> &[GrantRef];
+    /// It is connected.
+    fn is_connected(&self) -> bool;
+    /// Connects it to `device`'s backend, which has said what it offers.
+    async fn connect(&self, device: &Device<'_>, timer: &EventLoop) -> Result<(), Self::Error>;
+    /// The backend has spoken up: looks at what may have changed.
+    async fn look(&self, device: &Device<'_>) -> Result<(), Self::Error>;
+    /// Uses the backend no more. What it still does is waited for if it `stays` for a while.
+    async fn stop(&self, stays: bool, timer: &EventLoop);
+    /// Takes everything but the rings back; `true`: it has nothing any more.
+    fn take_back(&self) -> bool;
+}
+
+/// Keeps `kept` connected.
+///
+/// # Errors
+/// What xenstore says, after which nobody looks after the device.
+pub async fn keep<K: Kept>(kept: &K, store: &Xenstore, timer: &EventLoop) -> Result<Infallible, Error> {
+    let node = format!("device/{}/{}/backend", K::KIND, kept.index());
+    loop {
+        let back = store.wait_for(&node, |path| (!path.is_empty()).then(|| path.to_string())).await?;
+        let another = || store.wait_for(&node, |path| (path != back).then_some(()));
+        let ended = select(connection(kept, store, timer), another()).await;
+        if kept.is_connected() {
+            log::warn!("{}/{}: the backend goes", K::KIND, kept.index());
+        }
+        kept.stop(matches!(ended, Either::Left(Ok(State::Closing))), timer).await;
+        let device = Device::find(store, K::KIND, kept.index()).await.ok();
+        if let Some(device) = device.filter(|device| device.back == back) {
+            let _ = device.set_state(State::Closed).await;
+            // The next one begins when this one has ended.
+            let _ = timeout(timer, FAREWELL, device.wait_for(&[State::Closed, State::Unknown])).await;
+        }
+        let mut pause = Duration::from_millis(10);
+        while !kept.take_back() || !kept.rings().iter().all(|grant| GrantTable.revoke(*grant)) {
+            sleep(timer, pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+        if let Either::Left(Err(why)) = ended {
+            log::warn!("{}/{}: {why}", K::KIND, kept.index());
+            another().await?;
+        }
+    }
+}
+
+/// One connection, until its backend goes: the state that it goes into.
+async fn connection<K: Kept>(kept: &K, store: &Xenstore, timer: &EventLoop) -> Result<State, K::Error> {
+    let device = Device::find(store, K::KIND, kept.index()).await?;
+    if !kept.is_connected() {
+        // Not one that only waits to be removed.
+        let online = format!("{}/online", device.back);
+        store.wait_for(&online, |text| (text.trim() == "1").then_some(())).await?;
+        device.set_state(State::Initialising).await?;
+        device.wait_for(&[State::InitWait]).await?;
+        kept.connect(&device, timer).await?;
+        log::info!("{}/{}: connected again", K::KIND, kept.index());
+    }
+    let watch = store.watch(&format!("{}/state", device.back)).await?;
+    loop {
+        watch.changed().await;
+        match device.state().await? {
+            State::Connected => kept.look(&device).await?,
+            other => return Ok(other),
+        }
+    }
+}
