@@ -201,4 +201,55 @@ mod tests {
         let bad = Authorities::new(&[CA, b"pem?"], &At(Some(NOW))).unwrap_err();
         assert_eq!(bad, AuthoritiesError::BadRoot(1));
     }
+
+    #[cfg(all(feature = "p384", feature = "rsa"))]
+    #[test]
+    fn authorities_sign_in_many_ways() {
+        const P384: &[u8] = include_bytes!("../tests/keys/p384-ca.der");
+        const RSA: &[u8] = include_bytes!("../tests/keys/rsa-ca.der");
+        for (root, leaf) in [
+            (P384, &include_bytes!("../tests/keys/kept.der")[..]),
+            // P-384 with SHA-256.
+            (P384, include_bytes!("../tests/keys/mixed.der")),
+            (RSA, include_bytes!("../tests/keys/rsa-signed.der")),
+            (RSA, include_bytes!("../tests/keys/pss-signed.der")),
+        ] {
+            assert_eq!(check(root, NOW, "leaf.example", &[leaf]), Ok(()));
+            let other = if root == RSA { P384 } else { RSA };
+            assert_eq!(check(other, NOW, "leaf.example", &[leaf]), Err(Alert::UNKNOWN_CA));
+            let mut forged = leaf.to_vec();
+            *forged.last_mut().unwrap() ^= 1;
+            assert!(check(root, NOW, "leaf.example", &[&forged]).is_err());
+        }
+    }
+
+    #[cfg(feature = "p384")]
+    #[test]
+    fn what_an_authority_took_back_is_refused() {
+        const CA: &[u8] = include_bytes!("../tests/keys/p384-ca.der");
+        let list = &include_bytes!("../tests/keys/p384-ca.crl")[..];
+        let check = |leaf: &[u8], root: &[u8], now| {
+            let mut out = vec![0; 20_000];
+            let mut writer = Writer::new(&mut out);
+            CertificateList::emit(&mut writer, &[], &[leaf], None).unwrap();
+            let entries = CertificateList::parse(writer.since(0)).unwrap();
+            let clock = At(Some(now));
+            let authorities =
+                Authorities::new(&[root], &clock).unwrap().with_revocation_lists(&[list]).unwrap();
+            let client = authorities.verify_client(entries.entries());
+            assert_eq!(client, authorities.verify("leaf.example", entries.entries()));
+            client
+        };
+        assert_eq!(check(include_bytes!("../tests/keys/kept.der"), CA, NOW), Ok(()));
+        let revoked = include_bytes!("../tests/keys/revoked.der");
+        assert_eq!(check(revoked, CA, NOW), Err(Alert::CERTIFICATE_REVOKED));
+        assert_eq!(super::tests::check(CA, NOW, "leaf.example", &[revoked]), Ok(()), "without the list");
+        // An authority that has no list.
+        let other = include_bytes!("../tests/keys/rsa-ca.der");
+        let unknown = check(include_bytes!("../tests/keys/rsa-signed.der"), other, NOW);
+        assert_eq!(unknown, Err(Alert::BAD_CERTIFICATE));
+        let bad =
+            Authorities::new(&[CA], &At(Some(NOW))).unwrap().with_revocation_lists(&[b"?"]).unwrap_err();
+        assert_eq!(bad, AuthoritiesError::BadRevocationList(0));
+    }
 }

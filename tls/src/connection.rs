@@ -1,6 +1,7 @@
 //! One end of a TLS connection: bytes in, bytes out.
 use crate::{
     Alert, Error,
+    buffer::Buffer,
     crypto::{Hash, Provider, Secret, Transcript},
     incoming::Incoming,
     key_schedule::expand_label,
@@ -226,6 +227,32 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             self.sent_close = true;
             self.outgoing.alert(Alert::CLOSE_NOTIFY);
         }
+    }
+
+    /// Bytes of the two buffers.
+    pub(crate) fn capacity(&self) -> [usize; 2] {
+        [self.incoming.capacity(), self.outgoing.capacity()]
+    }
+    /// Gives memory back if nothing is under way, but for what the beginning of a record takes.
+    pub(crate) fn rest(&mut self, len: usize)
+    where
+        B: Buffer,
+    {
+        if self.connected
+            && self.outgoing.pending().is_empty()
+            && let Some(incoming) = self.incoming.memory()
+        {
+            incoming.shrink(len);
+            self.outgoing.memory().shrink(0);
+        }
+    }
+    /// Has the memory of `capacity` again.
+    pub(crate) fn wake(&mut self, [incoming, outgoing]: [usize; 2])
+    where
+        B: Buffer,
+    {
+        self.incoming.growing().grow(incoming);
+        self.outgoing.memory().grow(outgoing);
     }
 
     pub(crate) fn fail(&mut self, alert: Alert) -> Error {

@@ -16,6 +16,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
     pub(crate) const fn new(buf: B) -> Self {
         Self { buf, start: 0, end: 0, raw: 0, filled: 0 }
     }
+    /// Whether nothing is in it.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.start == self.end && self.raw == self.filled
+    }
+    /// The memory, when nothing is in it.
+    pub(crate) fn memory(&mut self) -> Option<&mut B> {
+        if !self.is_empty() {
+            return None;
+        }
+        (self.start, self.end, self.raw, self.filled) = (0, 0, 0, 0);
+        Some(&mut self.buf)
+    }
+    /// The memory, to be made larger.
+    pub(crate) const fn growing(&mut self) -> &mut B {
+        &mut self.buf
+    }
     pub(crate) fn capacity(&self) -> usize {
         self.buf.as_ref().len()
     }

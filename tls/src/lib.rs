@@ -50,6 +50,7 @@ mod alert;
 mod algorithms;
 #[cfg(feature = "alloc")]
 mod authorities;
+mod buffer;
 mod client;
 mod config;
 mod connection;
@@ -65,7 +66,6 @@ pub mod pem;
 pub mod protection;
 mod server;
 mod sessions;
-#[cfg(feature = "alloc")]
 mod shell;
 mod signature;
 mod tickets;
@@ -75,6 +75,7 @@ pub mod wire;
 pub use alert::Alert;
 #[cfg(feature = "alloc")]
 pub use authorities::{Authorities, AuthoritiesError};
+pub use buffer::Buffer;
 pub use client::Client;
 pub use config::{Certificate, ClientAuthentication, ClientConfig, ServerConfig};
 pub use connection::{Connection, Event, Exporter, Role};
@@ -85,7 +86,8 @@ pub use server::Server;
 pub use sessions::SessionCache;
 pub use sessions::{MAX_TICKET, Session, Sessions};
 #[cfg(feature = "alloc")]
-pub use shell::{Acceptor, Limits, StreamError, TlsStream};
+pub use shell::Acceptor;
+pub use shell::{Limits, StreamError, TlsStream};
 pub use tickets::{MAX_SERVER_TICKET, Resumption, TicketKeys, Tickets};
 pub use verifier::{ClientVerifier, PinnedKeys, Verifier};
 

@@ -45,6 +45,12 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
     pub(crate) const fn owe_key_update(&mut self) {
         self.key_update_owed = true;
     }
+    pub(crate) const fn memory(&mut self) -> &mut B {
+        &mut self.buf
+    }
+    pub(crate) fn capacity(&self) -> usize {
+        self.buf.as_ref().len()
+    }
     pub(crate) fn pending(&self) -> &[u8] {
         self.buf.as_ref().get(self.start..self.end).unwrap_or_default()
     }

@@ -1,13 +1,17 @@
 //! The thin asynchronous part: a TLS stream over any stream, a TLS listener over any listener.
 use crate::{
     Error,
-    config::ServerConfig,
+    buffer::Buffer,
     connection::{Connection, Event, Role},
     crypto::Provider,
-    server::Server,
 };
-use airglow_device::{Entropy, Instant, Listener, Stream, Timer};
+#[cfg(feature = "alloc")]
+use crate::{config::ServerConfig, server::Server};
+#[cfg(feature = "alloc")]
+use airglow_device::{Entropy, Listener};
+use airglow_device::{Instant, Stream, Timer};
 use airglow_runtime::timeout_at;
+#[cfg(feature = "alloc")]
 use alloc::{vec, vec::Vec};
 use core::{
     fmt,
@@ -21,6 +25,8 @@ use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 
 /// How long a peer that is refused has to take the alert.
 const PARTING: Duration = Duration::from_secs(1);
+/// Bytes of the incoming buffer while nothing is under way: what comes next begins there.
+const RESTING: usize = 512;
 
 /// Why a [`TlsStream`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +67,15 @@ impl<E> From<Error> for StreamError<E> {
     }
 }
 
-/// TLS over a stream, as a stream. The first read or write makes the handshake; a stream that ends without
+/// TLS over a stream, as a stream. While it waits for its peer and nothing is under way, buffers that can
+/// ([`Buffer`]) give their memory back. The first read or write makes the handshake; a stream that ends without
 /// close_notify fails with [`Error::Truncated`] instead of ending; dropped without `close` it is aborted.
 pub struct TlsStream<'t, S, R, P: Provider, B, T> {
     transport: S,
     tls: Connection<R, P, B>,
     timer: &'t T,
     deadline: Instant,
+    capacity: [usize; 2],
     stalled: bool,
     closed: bool,
     parted: bool,
@@ -78,13 +86,13 @@ where
     S: Stream,
     R: Role<P>,
     P: Provider,
-    B: AsRef<[u8]> + AsMut<[u8]>,
+    B: Buffer,
     T: Timer,
 {
     /// `tls` over `transport`; its handshake must be done within `limit` from now.
     pub fn new(transport: S, tls: Connection<R, P, B>, timer: &'t T, limit: Duration) -> Self {
-        let deadline = timer.now() + limit;
-        Self { transport, tls, timer, deadline, stalled: false, closed: false, parted: false }
+        let (deadline, capacity) = (timer.now() + limit, tls.capacity());
+        Self { transport, tls, timer, deadline, capacity, stalled: false, closed: false, parted: false }
     }
     /// The application protocol that both sides chose (RFC 7301), once the handshake is done.
     pub fn protocol(&self) -> Option<&[u8]> {
@@ -121,6 +129,7 @@ where
     }
 
     async fn process(&mut self) -> Result<Event, StreamError<S::Error>> {
+        self.tls.wake(self.capacity);
         match self.tls.process() {
             Ok(event) => Ok(event),
             Err(error) => {
@@ -173,8 +182,13 @@ where
             if let Err(error) = self.poll_push(cx) {
                 return Poll::Ready(Err(error));
             }
-            let space = self.tls.space();
-            pin!(self.transport.read(space)).poll(cx)
+            let received = pin!(self.transport.read(self.tls.space())).poll(cx);
+            if received.is_pending() {
+                // Whoever is silent now may be so for long: less memory, and asked again for the waker's sake.
+                self.tls.rest(RESTING);
+                return pin!(self.transport.read(self.tls.space())).poll(cx);
+            }
+            received
         });
         match received.await.map_err(StreamError::Transport)? {
             0 => Ok(self.tls.received_end()?),
@@ -212,7 +226,7 @@ where
     S: Stream,
     R: Role<P>,
     P: Provider,
-    B: AsRef<[u8]> + AsMut<[u8]>,
+    B: Buffer,
     T: Timer,
 {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
@@ -238,7 +252,7 @@ where
     S: Stream,
     R: Role<P>,
     P: Provider,
-    B: AsRef<[u8]> + AsMut<[u8]>,
+    B: Buffer,
     T: Timer,
 {
     async fn write(&mut self, buf: &[u8]) -> Result<usize, Self::Error> {
@@ -249,6 +263,7 @@ where
         if buf.is_empty() {
             return Ok(0);
         }
+        self.tls.wake(self.capacity);
         loop {
             let count = self.tls.write(buf)?;
             if count > 0 {
@@ -274,7 +289,7 @@ where
     S: Stream,
     R: Role<P>,
     P: Provider,
-    B: AsRef<[u8]> + AsMut<[u8]>,
+    B: Buffer,
     T: Timer,
 {
     async fn read_with<X>(&mut self, mut f: impl FnMut(&mut [u8]) -> (usize, X)) -> Result<X, Self::Error> {
@@ -286,6 +301,7 @@ where
     }
     async fn close(&mut self) -> Result<(), Self::Error> {
         if !self.closed {
+            self.tls.wake(self.capacity);
             self.tls.close();
             self.flush().await?;
             self.transport.close().await.map_err(StreamError::Transport)?;
@@ -307,7 +323,7 @@ where
     }
 }
 
-/// Bounds for the connections of an [`Acceptor`].
+/// Bounds for the connections of an `Acceptor`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// From the connection's opening to the end of the handshake.
@@ -328,6 +344,7 @@ impl Default for Limits {
 ///
 /// `accept` returns at once; each connection makes its handshake when it is first read or written, so that a
 /// slow peer keeps nobody waiting.
+#[cfg(feature = "alloc")]
 pub struct Acceptor<'c, L, P, T, E> {
     /// Where connections come from.
     pub listener: L,
@@ -341,6 +358,7 @@ pub struct Acceptor<'c, L, P, T, E> {
     pub limits: Limits,
 }
 
+#[cfg(feature = "alloc")]
 impl<'c, L: Listener, P: Provider, T: Timer, E: Entropy> Listener for Acceptor<'c, L, P, T, E> {
     type Error = StreamError<L::Error>;
     type Stream<'a>

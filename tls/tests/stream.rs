@@ -2,8 +2,8 @@
 use airglow_device::{Error as _, ErrorKind, ErrorType, Listener, Read, SeededEntropy, Stream, Write};
 use airglow_runtime::{ThreadPark, block_on, join};
 use airglow_tls::{
-    Acceptor, Alert, BUFFER, Certificate, Client, ClientConfig, Connection, Error, Limits, PinnedKeys,
-    ServerConfig, StreamError, TlsStream,
+    Acceptor, Alert, BUFFER, Buffer, Certificate, Client, ClientConfig, Connection, Error, Limits,
+    PinnedKeys, ServerConfig, StreamError, TlsStream,
     crypto::{PrivateKey, RustCrypto, subject_public_key_info},
 };
 use core::{
@@ -274,5 +274,86 @@ fn a_client_that_speaks_no_tls_gets_an_alert_and_an_end() {
         assert_eq!(ours.read(&mut alert).await, Ok(7));
         assert_eq!(alert[..7], [21, 3, 3, 0, 2, 2, 10]);
         assert_eq!(ours.read(&mut alert).await, Ok(0));
+    });
+}
+
+/// Memory that says how much it is.
+struct Counted(Vec<u8>, Rc<Cell<usize>>);
+impl Counted {
+    fn new(len: usize, total: &Rc<Cell<usize>>) -> Self {
+        total.set(total.get() + len);
+        Self(vec![0; len], total.clone())
+    }
+    fn change(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.0.capacity();
+        change(&mut self.0);
+        self.1.set(self.1.get() + self.0.capacity() - before);
+    }
+}
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+impl AsMut<[u8]> for Counted {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+impl Buffer for Counted {
+    fn shrink(&mut self, len: usize) {
+        self.change(|bytes| bytes.shrink(len));
+    }
+    fn grow(&mut self, len: usize) {
+        self.change(|bytes| bytes.grow(len));
+    }
+}
+
+#[test]
+fn a_stream_that_waits_gives_its_memory_back() {
+    let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
+    let certificates = [Certificate::new(&[P256], &key, &["localhost"])];
+    let config = ServerConfig::new(RustCrypto, &certificates);
+    let pins = [pin()];
+    let pinned = ClientConfig::new(RustCrypto, PinnedKeys(&pins));
+    let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
+    let (ours, theirs) = duplex();
+    let total = Rc::new(Cell::new(0));
+    let (incoming, outgoing) = (Counted::new(BUFFER, &total), Counted::new(4_096, &total));
+    let tls = Connection::server(&config, &entropy, incoming, outgoing);
+    let limit = Duration::from_secs(5);
+    let mut server = TlsStream::new(theirs, tls, &park, limit);
+    let tls = Connection::client(&pinned, "localhost", &entropy, vec![0; BUFFER], vec![0; 20_000]).unwrap();
+    let mut client = TlsStream::new(ours, tls, &park, limit);
+    let whole = BUFFER + 4_096;
+    let long = vec![7; 16_000];
+    block_on(&park, async {
+        join(
+            async {
+                let mut answer = vec![0; long.len()];
+                for _ in 0..3 {
+                    client.write_all(&long).await.unwrap();
+                    client.flush().await.unwrap();
+                    client.read_exact(&mut answer).await.unwrap();
+                    assert!(answer == long);
+                    // The server has nothing to do now but to wait.
+                    for _ in 0..5 {
+                        airglow_runtime::yield_now().await;
+                    }
+                    assert!(total.get() <= 512, "{}", total.get());
+                }
+                client.close().await.unwrap();
+            },
+            async {
+                let mut bytes = vec![0; long.len()];
+                while server.read_exact(&mut bytes).await.is_ok() {
+                    assert_eq!(total.get(), whole);
+                    server.write_all(&bytes).await.unwrap();
+                    server.flush().await.unwrap();
+                }
+                server.close().await.unwrap();
+            },
+        )
+        .await
     });
 }
