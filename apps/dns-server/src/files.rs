@@ -2,7 +2,6 @@
 use airglow::{device::Timer, runtime::sleep};
 use airglow_dns::{
     server::Server,
-    shell::Replication,
     wire::{Name, NameBuf},
     zone::{self, Zone},
 };
@@ -51,7 +50,7 @@ pub(crate) async fn watch(
     files: &[&str],
     origin: Option<NameBuf>,
     server: &RefCell<Server<'_>>,
-    replication: &Replication<'_>,
+    loaded: impl Fn(&Arc<Zone>),
     changing: impl Fn(Name<'_>) -> bool,
 ) {
     let mut seen: Vec<_> = files.iter().map(|file| state(file)).collect();
@@ -88,12 +87,11 @@ pub(crate) async fn watch(
                     log::warn!("{file}: serial {} is not newer than what is served", zone.serial());
                 }
                 Ok(Ok(zone)) => {
-                    let apex = NameBuf::from_name(zone.apex().name());
                     log::info!("{file}: loaded again, serial {}", zone.serial());
-                    let old = server.borrow_mut().insert(zone);
+                    let old = server.borrow_mut().insert(zone.clone());
                     // A large zone takes a while to give its memory back.
                     thread::spawn(move || drop(old));
-                    replication.changed(apex.as_name());
+                    loaded(&zone);
                 }
                 Ok(Err(error)) => log::error!("{error}; the zone stays as it was"),
                 Err(_) => log::error!("{file}: could not be loaded; the zone stays as it was"),

@@ -15,6 +15,8 @@
 //! | `reload=N` | every N seconds look whether zone files have changed, and load those that have (where there is a file system); replace a file by renaming another | never |
 //! | `update=ZONE@KEY` | who signs with KEY may change ZONE (RFC 2136); repeatable with commas | nobody |
 //! | `journal=FILE` | where changes are kept before they are answered: a file, made if it is not there, or a disk; without it they end with the process | none |
+//! | `workers=N` | threads that share the port and the zones, one for each core (where there is a host with sockets); not together with `secondary`, `catalog`, `update` | none: the main thread answers |
+//! | `stats=PORT` | `http://HOST:PORT/metrics` says what the server does, as Prometheus reads it (where there is a host) | none |
 //! | `cookies=off` | give no DNS cookies | on, the secret changed daily |
 //! | `rrl=N` | replies a second over UDP to one network and of one kind; one of two over that is sent truncated | no limit |
 #![cfg_attr(not(unix), no_std)]
@@ -24,18 +26,27 @@ extern crate alloc;
 
 #[cfg(unix)]
 mod files;
+#[cfg(feature = "replication")]
 mod peers;
 #[cfg(unix)]
+mod statistics;
+#[cfg(unix)]
 mod updates;
+#[cfg(unix)]
+mod workers;
 
 use airglow::{
-    device::{Entropy, Platform, Tcp, WallClock},
+    device::{Entropy, Listener, Platform, Tcp, Udp, WallClock},
     runtime::{Either, for_each_connection, join, select, sleep},
 };
+#[cfg(feature = "replication")]
 use airglow_dns::{
     secondary::Bounds,
+    shell::{Event, Replication},
+};
+use airglow_dns::{
     server::{Config, CookieSecrets, Key, Prefix, RateLimit, Server, Zones},
-    shell::{Event, Limits, Replication, serve_stream, serve_udp},
+    shell::{Limits, serve_stream, serve_udp},
     wire::{Name, NameBuf},
     zone,
 };
@@ -87,8 +98,17 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let rate_limit = parameters.get("rrl", "a number of replies a second").map_err(wrong)?;
     let rate_limit = rate_limit.filter(|rate| *rate > 0).map(|rate| RateLimit::new(rate, random()));
     let origin = parameters.get::<NameBuf>("origin", "a domain name").map_err(wrong)?;
+    #[cfg(feature = "replication")]
     let kept = peers::kept(parameters.text("secondary"), parameters.text("catalog"), &keys)?;
+    #[cfg(feature = "replication")]
     let targets = peers::targets(parameters.text("notify"), &keys)?;
+    #[cfg(not(feature = "replication"))]
+    let kept: [(); 0] = [];
+    #[cfg(unix)]
+    let worker_count: usize =
+        parameters.get("workers", "a number of threads (1 to 256)").map_err(wrong)?.unwrap_or(0).min(256);
+    #[cfg(unix)]
+    let statistics: Option<u16> = parameters.get("stats", "a port number (1 to 65535)").map_err(wrong)?;
     let reload: Option<u64> = parameters.get("reload", "a number of seconds").map_err(wrong)?;
     let files: Vec<&str> = parameters.text("zone").into_iter().flat_map(|files| files.split(',')).collect();
     let mut zones = Zones::new();
@@ -102,10 +122,15 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         let zone = zone::load("compiled in", text, &origin.unwrap_or(name), none);
         zones.insert(zone.map_err(|error| error.to_string())?);
     }
+    #[cfg(feature = "replication")]
     let report = |apex: Name<'_>, event: Event| log::info!("{apex}: {event}");
+    #[cfg(feature = "replication")]
     let replication = Replication::new(targets, Bounds::default(), platform.timer(), &report);
-    #[cfg(unix)]
-    let changed = |apex: Name<'_>| replication.changed(apex);
+    let changed = |apex: Name<'_>| {
+        #[cfg(feature = "replication")]
+        replication.changed(apex);
+        let _ = apex;
+    };
     #[cfg(unix)]
     let updates = updates::open(platform, parameters, &keys, &mut zones, &changed).await?;
     if let Some(word) = parameters.unknown() {
@@ -119,35 +144,59 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         keys: &keys,
         cookies,
         rate_limit,
+        #[cfg(feature = "replication")]
         notified: Some(&replication),
         ..Config::default()
     };
+    #[cfg(unix)]
+    let workers = {
+        let on_host = parameters.text("net").is_none_or(|net| net == "host");
+        if worker_count > 0 && (!on_host || !kept.is_empty() || updates.is_some()) {
+            return Err("boot parameter `workers`: only with host sockets, and not with `secondary`, `catalog` or `update`".into());
+        }
+        workers::Workers::start(worker_count, port, &zones, &config)?
+    };
+    #[cfg(unix)]
+    let answers_here = workers.is_empty();
+    #[cfg(not(unix))]
+    let answers_here = true;
     let server = RefCell::new(Server::new(zones, config));
-    let listener = platform.tcp().listen(port).await.map_err(|error| format!("TCP port {port}: {error}"))?;
+    let listener = match answers_here {
+        true => Some(platform.tcp().listen(port).await.map_err(|error| format!("TCP port {port}: {error}"))?),
+        false => None,
+    };
     log::info!("serving {count} zones on port {port}");
     let names: Vec<NameBuf> =
         server.borrow().zones().iter().map(|zone| NameBuf::from_name(zone.apex().name())).collect();
     for name in names {
-        replication.changed(name.as_name());
+        changed(name.as_name());
     }
+    #[cfg(feature = "replication")]
     for zone in kept {
         replication.add(&server, zone.apex.as_name(), zone.primaries.into(), zone.catalog);
     }
-    let (tcp, udp) = (platform.tcp(), platform.udp());
-    let replicating = replication.run(&server, tcp, udp, platform.wall_clock(), platform.entropy());
+    let (timer, wall_clock, udp) = (platform.timer(), platform.wall_clock(), platform.udp());
+    let replicating = async {
+        #[cfg(feature = "replication")]
+        replication.run(&server, platform.tcp(), udp, wall_clock, platform.entropy()).await;
+        core::future::pending::<()>().await;
+    };
     let reloading = async {
         #[cfg(unix)]
         if let Some(seconds) = reload.filter(|seconds| *seconds > 0) {
             let changing = |apex: Name<'_>| updates.as_ref().is_some_and(|updates| updates.covers(apex));
             let pause = Duration::from_secs(seconds);
-            files::watch(platform.timer(), pause, &files, origin, &server, &replication, changing).await;
+            let loaded = |zone: &Arc<Zone>| {
+                workers.insert(zone);
+                changed(zone.apex().name());
+            };
+            files::watch(timer, pause, &files, origin, &server, loaded, changing).await;
         }
         core::future::pending::<()>().await;
     };
     let _ = (reload, &files);
     let limits = Limits::default();
-    let (timer, wall_clock) = (platform.timer(), platform.wall_clock());
-    let streams = for_each_connection::<CONNECTIONS, _>(&listener, timer, async |stream| {
+    let serve = async |stream: <<P::Tcp as Tcp>::Listener<'_> as Listener>::Stream<'_>| {
         #[cfg(unix)]
         let served = match &updates {
             Some(updates) => {
@@ -162,23 +211,58 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         if let Err(ended) = served {
             log::debug!("a connection ended: {ended:?}");
         }
-    });
+    };
+    let streams = async {
+        match &listener {
+            Some(listener) => for_each_connection::<CONNECTIONS, _>(listener, timer, serve).await,
+            None => core::future::pending().await,
+        }
+    };
     let rotation = async {
         loop {
             sleep(timer, COOKIE_SECRET).await;
-            server.borrow_mut().rotate_cookie_secret(random());
+            let secret = random();
+            server.borrow_mut().rotate_cookie_secret(secret);
+            #[cfg(unix)]
+            workers.rotate_cookie_secret(secret);
         }
     };
+    let page = async {
+        #[cfg(unix)]
+        if let Some(port) = statistics {
+            let state = || {
+                let server = server.borrow();
+                (workers.traffic().unwrap_or_else(|| server.traffic().clone()), server.zones().clone())
+            };
+            match platform.tcp().listen(port).await {
+                Ok(listener) => drop(statistics::serve(&listener, timer, wall_clock, state).await),
+                Err(error) => log::error!("stats={port}: {error}"),
+            }
+        }
+        core::future::pending::<()>().await;
+    };
+    let failed = |error: <P::Udp as Udp>::Error| format!("UDP port {port}: {error}");
     let datagrams = async {
         #[cfg(unix)]
-        if let Some(updates) = &updates {
-            return serve_udp_with_updates(udp, port, &server, updates, timer, wall_clock).await;
+        if !answers_here {
+            loop {
+                sleep(timer, Duration::from_secs(1)).await;
+                if let Some(failed) = workers.failed() {
+                    return Err(failed);
+                }
+            }
         }
-        serve_udp(udp, port, &server, timer, wall_clock).await
+        #[cfg(unix)]
+        if let Some(updates) = &updates {
+            return serve_udp_with_updates(udp, port, &server, updates, timer, wall_clock)
+                .await
+                .map_err(failed);
+        }
+        serve_udp(udp, port, &server, timer, wall_clock).await.map_err(failed)
     };
-    match select(datagrams, join(streams, join(rotation, join(replicating, reloading)))).await {
+    match select(datagrams, join(streams, join(rotation, join(replicating, join(reloading, page))))).await {
         Either::Left(Ok(never)) => match never {},
-        Either::Left(Err(error)) => Err(format!("UDP port {port}: {error}")),
+        Either::Left(Err(error)) => Err(error),
         Either::Right((never, _)) => match never {},
     }
 }
@@ -190,7 +274,12 @@ fn list<T: FromStr<Err: Display>>(key: &str, list: Option<&str>) -> Result<Vec<T
 }
 
 #[cfg(unix)]
-use airglow_dns::shell::{serve_stream_with_updates, serve_udp_with_updates};
+use airglow_dns::{
+    shell::{serve_stream_with_updates, serve_udp_with_updates},
+    zone::Zone,
+};
+#[cfg(unix)]
+use alloc::sync::Arc;
 #[cfg(unix)]
 use files::read;
 

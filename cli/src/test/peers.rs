@@ -15,6 +15,7 @@ const PACKAGES: &[&str] = &[
     "iputils-ping",
     "knot",
     "knot-dnsutils",
+    "ldnsutils",
     "nsd",
     "libnss3-tools",
     "openssl",

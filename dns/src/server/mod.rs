@@ -7,6 +7,7 @@ mod notification;
 mod precomputed;
 mod rate_limit;
 mod siphash;
+mod traffic;
 mod transfer;
 mod tsig;
 mod update;
@@ -17,6 +18,7 @@ pub use cookie::CookieSecrets;
 pub use notification::{Notification, Notified};
 pub use rate_limit::RateLimit;
 pub(crate) use siphash::siphash24;
+pub use traffic::Traffic;
 pub use transfer::Transfer;
 pub use tsig::{Exchange, Key, NoKey, Unbelieved};
 pub use update::UpdateRequest;
@@ -155,7 +157,7 @@ pub struct Server<'a> {
     /// Room for the longest reply, made when the first stream asks.
     scratch: Vec<u8>,
     config: Config<'a>,
-    stats: Stats,
+    traffic: Traffic,
 }
 
 /// What the queries' EDNS asked for.
@@ -186,13 +188,23 @@ impl<'a> Server<'a> {
             rate_limiter: config.rate_limit.as_ref().map(RateLimiter::new),
             scratch: Vec::new(),
             config,
-            stats: Stats::default(),
+            traffic: Traffic::new(),
         }
     }
 
     /// Counters since the start.
     pub const fn stats(&self) -> &Stats {
-        &self.stats
+        &self.traffic.stats
+    }
+
+    /// The same, and what was asked for, and how long replies took.
+    pub const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Says how long one reply took; a shell does that for some of them.
+    pub fn observe(&mut self, spent: Duration) {
+        self.traffic.observe(spent);
     }
 
     /// The zones that are served.
@@ -260,19 +272,22 @@ impl<'a> Server<'a> {
     /// As [`Self::respond`], with what depends on who asks: access, cookies, rate limits. `None` also when the rate limit
     /// holds the reply back.
     pub fn respond_to(&mut self, origin: &Origin<'_>, query: &[u8], reply: &mut [u8]) -> Option<usize> {
-        self.stats.received += 1;
+        self.traffic.stats.received += 1;
         let allow = self.config.allow;
         let denied = !allow.is_empty()
             && origin.peer.is_some_and(|peer| !allow.iter().any(|prefix| prefix.contains(peer)));
         let udp_payload = (origin.transport == Transport::Udp).then_some(self.config.udp_payload);
         let cookies = self.config.cookies.is_some() && origin.peer.is_some();
         let plain = if denied { None } else { Plain::read(query, udp_payload, cookies) };
+        if let Some(rtype) = plain.as_ref().and_then(Plain::rtype) {
+            self.traffic.count_type(rtype);
+        }
         let ready = plain.as_ref().and_then(|plain| self.precomputed.reply(plain, reply));
         if let Some(written) = &ready
             && written.cookie.is_none()
             && self.rate_limiter.is_none()
         {
-            self.stats.precomputed += 1;
+            self.traffic.stats.precomputed += 1;
             self.count(Message::new(reply).ok()?.flags());
             return Some(written.length);
         }
@@ -319,9 +334,14 @@ impl<'a> Server<'a> {
                 }
             }
         }
+        if plain.is_none()
+            && let Some((question, _)) = Message::new(query).ok().and_then(|message| message.question().ok())
+        {
+            self.traffic.count_type(question.rtype);
+        }
         let mut written = match ready {
             Some(written) => {
-                self.stats.precomputed += 1;
+                self.traffic.stats.precomputed += 1;
                 written
             }
             None => {
@@ -330,7 +350,7 @@ impl<'a> Server<'a> {
                     self.reply(&message, origin, denied, cookies, signer.as_deref(), reply)
                 });
                 let Some(written) = written else {
-                    self.stats.dropped += 1;
+                    self.traffic.stats.dropped += 1;
                     return None;
                 };
                 if let (Some(plain), Some(bytes)) = (plain, reply.get(..written.length)) {
@@ -348,7 +368,7 @@ impl<'a> Server<'a> {
             let seconds = now.unix.map_or(now.monotonic.as_millis() / 1000, |unix| unix.as_secs());
             let (cookie, good) = secrets.answer(offered, peer.to_canonical(), seconds as u32);
             trusted = good;
-            self.stats.cookies += u64::from(good);
+            self.traffic.stats.cookies += u64::from(good);
             written.append_option(reply, option::COOKIE, &cookie);
         }
         if let (Some(limiter), Some(peer), Transport::Udp) =
@@ -358,7 +378,7 @@ impl<'a> Server<'a> {
         {
             let rcode = Message::new(reply).ok()?.flags().rcode();
             let verdict = limiter.judge(peer, rcode, (origin.now)().monotonic);
-            self.stats.rate_limited += u64::from(verdict != Verdict::Send);
+            self.traffic.stats.rate_limited += u64::from(verdict != Verdict::Send);
             match verdict {
                 Verdict::Send => {}
                 Verdict::Slip => written.length = question_only(query, reply, Flags(Flags::TC | rcode.0))?,
@@ -391,15 +411,15 @@ impl<'a> Server<'a> {
 
     fn count(&mut self, flags: Flags) {
         let counter = match flags.rcode() {
-            Rcode::NOERROR => &mut self.stats.answered,
-            Rcode::NXDOMAIN => &mut self.stats.nxdomain,
-            Rcode::REFUSED => &mut self.stats.refused,
-            Rcode::FORMERR => &mut self.stats.formerr,
-            Rcode::NOTIMP => &mut self.stats.notimp,
-            _ => &mut self.stats.other,
+            Rcode::NOERROR => &mut self.traffic.stats.answered,
+            Rcode::NXDOMAIN => &mut self.traffic.stats.nxdomain,
+            Rcode::REFUSED => &mut self.traffic.stats.refused,
+            Rcode::FORMERR => &mut self.traffic.stats.formerr,
+            Rcode::NOTIMP => &mut self.traffic.stats.notimp,
+            _ => &mut self.traffic.stats.other,
         };
         *counter += 1;
-        self.stats.truncated += u64::from(flags.has(Flags::TC));
+        self.traffic.stats.truncated += u64::from(flags.has(Flags::TC));
     }
 
     /// Writes the reply but for the cookie, for which it leaves room.

@@ -5,7 +5,7 @@
 //! the case of the name (0x20) come back as they came, and compression pointers into the question stay right, because
 //! the question is as long as before. A cookie is added to the end of either.
 use super::{Offered, Written, cookie};
-use crate::wire::{Flags, HEADER, Name};
+use crate::wire::{Flags, HEADER, Name, RecordType};
 use alloc::{boxed::Box, vec::Vec};
 
 /// Slots that may hold a question: the one it hashes to and those beside it.
@@ -84,6 +84,12 @@ impl<'q> Plain<'q> {
         let head = query.get(..HEADER + question.len())?;
         let room = if cookie.is_some() { 4 + cookie::LENGTH } else { 0 };
         Some(Self { head, hash: hash(question, bits), limit: usize::from(limit) - room, bits, cookie })
+    }
+
+    /// What type is asked for.
+    pub(super) fn rtype(&self) -> Option<RecordType> {
+        let fixed = self.head.last_chunk::<4>()?;
+        Some(RecordType(u16::from_be_bytes([fixed[0], fixed[1]])))
     }
 
     fn question(&self) -> &'q [u8] {

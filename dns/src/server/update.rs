@@ -43,7 +43,7 @@ impl Server<'_> {
             }
             _ => return None,
         };
-        self.stats.received += 1;
+        self.traffic.stats.received += 1;
         Some(UpdateRequest { message, signer })
     }
 
