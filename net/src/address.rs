@@ -1,5 +1,5 @@
 //! The addresses of the stack's interfaces, and which of them to send from.
-use crate::config::IpCidr;
+use crate::{config::IpCidr, policy::policy};
 use airglow_device::Instant;
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -15,6 +15,8 @@ pub enum Origin {
     LinkLocal,
     /// A router's prefix (RFC 4862).
     Slaac,
+    /// The same for a day, so that it names nobody for long (RFC 8981).
+    Temporary,
 }
 
 /// What may be done with an address.
@@ -50,6 +52,8 @@ pub struct Address {
     pub(crate) next: Instant,
     /// How many went out.
     pub(crate) sent: u8,
+    /// How many addresses of the same prefix were another host's already (RFC 7217 section 6).
+    pub(crate) duplicates: u8,
     /// When it was last defended (RFC 5227 section 2.4).
     pub(crate) conflict: Option<Instant>,
 }
@@ -62,7 +66,7 @@ impl Address {
 }
 
 /// The scope of an address: the larger the further it reaches (RFC 6724 section 3.1, RFC 4291 section 2.7).
-fn scope(addr: IpAddr) -> u8 {
+pub(crate) fn scope(addr: IpAddr) -> u8 {
     match addr {
         IpAddr::V4(addr) if addr.is_loopback() || addr.is_link_local() => 2,
         IpAddr::V4(_) => 14,
@@ -72,7 +76,7 @@ fn scope(addr: IpAddr) -> u8 {
     }
 }
 
-fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
+pub(crate) fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
     match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
         (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
@@ -80,7 +84,7 @@ fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
     }
 }
 
-/// Chooses the address to send from to `dst` over `interface`: rules 1, 2, 3 and 8 of RFC 6724 section 5 (5 holds since
+/// Chooses the address to send from to `dst` over `interface`: rules 1, 2, 3, 6, 7 and 8 of RFC 6724 section 5 (5 holds since
 /// only the outgoing interface's addresses are looked at).
 pub(crate) fn choose_source(
     addresses: &[Option<Address>],
@@ -88,7 +92,7 @@ pub(crate) fn choose_source(
     dst: IpAddr,
     now: Instant,
 ) -> Option<IpAddr> {
-    let mut best: Option<(&Address, [u32; 4])> = None;
+    let mut best: Option<(&Address, [u32; 6])> = None;
     let wanted = scope(dst);
     for address in addresses.iter().flatten() {
         let addr = address.cidr.addr;
@@ -102,6 +106,8 @@ pub(crate) fn choose_source(
             u32::from(addr == dst),
             reach,
             u32::from(address.preferred_until > now),
+            u32::from(policy(addr).1 == policy(dst).1),
+            u32::from(address.origin == Origin::Temporary),
             common_prefix(addr, dst).min(u32::from(address.cidr.prefix_len)),
         ];
         if best.is_none_or(|(_, best)| rank > best) {
@@ -134,6 +140,7 @@ mod tests {
                 valid_until: Instant::MAX,
                 next: Instant::MAX,
                 sent: 0,
+                duplicates: 0,
                 conflict: None,
             })
         };
@@ -152,6 +159,18 @@ mod tests {
         assert_eq!(from("2001:db8:1::9"), "2001:db8:1::1");
         assert_eq!(from("192.168.1.77"), "192.168.1.1");
         assert_eq!(from("fe80::1"), "fe80::1");
+    }
+
+    #[test]
+    fn labels_and_temporary_addresses() {
+        let mut table = table(&["2002:a00:1::1/64", "2001:db8::1/64", "2001:db8::2/64", "fd00::1/64"]);
+        table[2].as_mut().unwrap().origin = Origin::Temporary;
+        let from =
+            |dst: &str| choose_source(&table, 0, dst.parse().unwrap(), Instant::ZERO).unwrap().to_string();
+        assert_eq!(from("2002:b00:1::9"), "2002:a00:1::1");
+        assert_eq!(from("2600::9"), "2001:db8::2");
+        assert_eq!(from("fd99::9"), "fd00::1");
+        assert_eq!(from("2001:db8::1"), "2001:db8::1");
     }
 
     #[test]

@@ -131,6 +131,17 @@ impl Ipv6Config {
     }
 }
 
+/// What the lower half of IPv6 addresses is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InterfaceIdentifier {
+    /// The card's Ethernet address (RFC 4291 appendix A): the same in every network, for all to see.
+    #[default]
+    Eui64,
+    /// A hash of the prefix, the card and this secret (RFC 7217): the same whenever the host is in the same network, and another
+    /// in every other one. The secret must survive restarts and stay secret.
+    Stable([u8; 16]),
+}
+
 /// What one interface is told. More addresses and routes may be added to a running stack.
 ///
 /// ```
@@ -157,6 +168,10 @@ pub struct InterfaceConfig {
     pub slaac: bool,
     /// Speak IPv6 at all: a link-local address, neighbour discovery.
     pub ipv6_enabled: bool,
+    /// What the lower half of IPv6 addresses is made of.
+    pub identifier: InterfaceIdentifier,
+    /// Have temporary addresses too (RFC 8981), new ones every day, and prefer them for what is sent first.
+    pub temporary: bool,
     /// Neighbour solicitations sent before an IPv6 address is used (RFC 4862 section 5.1 DupAddrDetectTransmits);
     /// 0 uses addresses at once.
     pub dad_transmits: u8,
@@ -172,6 +187,8 @@ impl Default for InterfaceConfig {
             dhcp_probe: true,
             slaac: crate::IPV6,
             ipv6_enabled: crate::IPV6,
+            identifier: InterfaceIdentifier::Eui64,
+            temporary: false,
             dad_transmits: 1,
         }
     }
@@ -194,7 +211,7 @@ impl InterfaceConfig {
     }
 
     /// From boot parameters: `ipv4=10.0.0.2/24`, `gateway=10.0.0.1`, `dhcp`, `ipv6=2001:db8::2/64` (or `ipv6=off`, `ipv6=auto`),
-    /// `gateway6=2001:db8::1`, `probe` (look for another owner of an IPv4 address before it is used; on by default for
+    /// `gateway6=2001:db8::1`, `temporary` (addresses for a day, RFC 8981), `stable=` with 32 hexadecimal digits of a secret (RFC 7217), `probe` (look for another owner of an IPv4 address before it is used; on by default for
     /// `dhcp`, off for `ipv4=`). With `ipv6=ADDRESS/LENGTH` router advertisements are heeded too unless `slaac=off`.
     ///
     /// # Errors
@@ -231,6 +248,10 @@ impl InterfaceConfig {
                     .map(|address| Ipv6Config { address, gateway: gateway6 });
             }
         }
+        config.temporary = parameters.switch("temporary")?.unwrap_or(false);
+        if let Some(secret) = parameters.get::<Secret>("stable", "a secret of 32 hexadecimal digits")? {
+            config.identifier = InterfaceIdentifier::Stable(secret.0);
+        }
         if let Some(slaac) = parameters.switch("slaac")? {
             config.slaac = slaac && config.ipv6_enabled;
         }
@@ -245,6 +266,18 @@ impl FromStr for Off {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         if text == "off" { Ok(Self) } else { Err(()) }
+    }
+}
+
+/// Sixteen bytes in hexadecimal digits.
+struct Secret([u8; 16]);
+
+impl FromStr for Secret {
+    type Err = NotACidr;
+    fn from_str(text: &str) -> Result<Self, NotACidr> {
+        let digits = Some(text).filter(|t| t.len() == 32 && t.bytes().all(|b| b.is_ascii_hexdigit()));
+        let number = digits.and_then(|text| u128::from_str_radix(text, 16).ok()).ok_or(NotACidr)?;
+        Ok(Self(number.to_be_bytes()))
     }
 }
 
@@ -275,6 +308,10 @@ mod tests {
             read("ipv4=10.0.0.2/24 gateway=10.0.0.1 ipv6=2001:db8::2/64 gateway6=2001:db8::1").unwrap();
         assert_eq!(both.ipv4.unwrap().gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
         assert_eq!(both.ipv6.unwrap().gateway, Some("2001:db8::1".parse().unwrap()));
+        let private = read("temporary stable=000102030405060708090a0b0c0d0e0f").unwrap();
+        let secret = core::array::from_fn(|i| i as u8);
+        assert_eq!((private.temporary, private.identifier), (true, InterfaceIdentifier::Stable(secret)));
+        assert_eq!(read("stable=00").unwrap_err().word, "stable=00");
         let off = read("ipv6=off").unwrap();
         assert!(!off.ipv6_enabled && !off.slaac);
         for (words, wrong) in

@@ -2,6 +2,7 @@
 use crate::{
     address::Origin,
     config::{IpCidr, Ipv4Cidr},
+    interface::NameServer,
     ip::Core,
     ipv4::Received,
     link::Link,
@@ -246,9 +247,9 @@ impl Core<'_> {
         let Some(client) = card.dhcp.as_mut() else { return };
         client.lease = Some(Lease { addr, server, renew, rebind, expires });
         client.enter(State::Bound, renew);
-        card.name_servers.retain(IpAddr::is_ipv6);
+        card.name_servers.retain(|server| server.addr.is_ipv6());
         for server in &message.name_servers {
-            let _ = card.name_servers.push((*server).into());
+            let _ = card.name_servers.push(NameServer { addr: (*server).into(), expires: Instant::MAX });
         }
 
         let current = |a: &crate::address::Address| a.interface == interface && a.origin == Origin::Dhcp;
@@ -292,7 +293,7 @@ impl Core<'_> {
         self.dhcp_clear(now, interface, false);
         let xid = self.random.next() as u32;
         if let Some(card) = self.interfaces.get_mut(interface) {
-            card.name_servers.retain(IpAddr::is_ipv6);
+            card.name_servers.retain(|server| server.addr.is_ipv6());
             let mut client = Client::new(now, xid);
             client.next = now + pause;
             card.dhcp = Some(client);

@@ -1,11 +1,18 @@
 //! What the stack knows of one network card.
 use crate::{config::InterfaceConfig, dhcpv4::Client, multicast::Querier, slaac::RouterSolicitation};
-use airglow_device::{Caps, MacAddr};
+use airglow_device::{Caps, Instant, MacAddr};
 use core::{net::IpAddr, time::Duration};
 use heapless::Vec;
 
 /// Name servers kept for each interface.
 pub(crate) const NAME_SERVERS: usize = 3;
+
+/// A name server, and until when it may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NameServer {
+    pub addr: IpAddr,
+    pub expires: Instant,
+}
 
 /// One interface: its card, its configuration, what routers and servers said on its link.
 pub struct Interface {
@@ -23,7 +30,7 @@ pub struct Interface {
     pub(crate) retransmit: Duration,
     pub(crate) solicitation: RouterSolicitation,
     pub(crate) dhcp: Option<Client>,
-    pub(crate) name_servers: Vec<IpAddr, NAME_SERVERS>,
+    pub(crate) name_servers: Vec<NameServer, NAME_SERVERS>,
     /// Multicast routers of IPv4 and of IPv6.
     pub(crate) queriers: [Querier; 2],
     /// The device has not been told of a change in our groups.

@@ -256,7 +256,9 @@ impl<'m> Core<'m> {
             return Err(Error::AddrInUse);
         }
         let slot = self.addresses.iter_mut().find(|a| a.is_none()).ok_or(Error::TableFull)?;
-        if origin != Origin::Slaac && !self.routes.insert(RouteEntry::on_link(cidr, interface)) {
+        if !matches!(origin, Origin::Slaac | Origin::Temporary)
+            && !self.routes.insert(RouteEntry::on_link(cidr, interface))
+        {
             return Err(Error::TableFull);
         }
         let mut address = Address {
@@ -268,6 +270,7 @@ impl<'m> Core<'m> {
             valid_until: Instant::MAX,
             next: now,
             sent: 0,
+            duplicates: 0,
             conflict: None,
         };
         if !probe {
@@ -301,7 +304,12 @@ impl<'m> Core<'m> {
             let network = RouteEntry::on_link(address.cidr, address.interface);
             self.routes.retain(|r| !r.is_same(&network) || r.expires != Instant::MAX);
             // Another address may be in the same network.
-            for other in self.addresses.iter().flatten().filter(|a| a.origin != Origin::Slaac) {
+            for other in self
+                .addresses
+                .iter()
+                .flatten()
+                .filter(|a| !matches!(a.origin, Origin::Slaac | Origin::Temporary))
+            {
                 self.routes.insert(RouteEntry::on_link(other.cidr, other.interface));
             }
             if let Some(interface) = self.interfaces.get_mut(address.interface) {

@@ -127,6 +127,7 @@ mod ndp;
 mod neighbor;
 mod output;
 mod path_mtu;
+mod policy;
 mod random;
 mod raw;
 mod reassembly;
@@ -141,7 +142,9 @@ mod udp;
 pub mod wire;
 
 pub use address::{Address, AddressState, Origin};
-pub use config::{Cidr, InterfaceConfig, IpCidr, Ipv4Cidr, Ipv4Config, Ipv6Cidr, Ipv6Config, NotACidr};
+pub use config::{
+    Cidr, InterfaceConfig, InterfaceIdentifier, IpCidr, Ipv4Cidr, Ipv4Config, Ipv6Cidr, Ipv6Config, NotACidr,
+};
 pub use error::Error;
 pub use forward::{Filter, Passing, Verdict};
 pub use ip::{Core, Delivery, IpStats};
@@ -150,6 +153,7 @@ pub use loopback::LoopbackMemory;
 #[cfg(feature = "alloc")]
 pub use memory::Limits;
 pub use memory::{GroupMemory, Memory, StackMemory};
+pub use policy::sort_destinations;
 pub use reassembly::ReassemblyMemory;
 pub use route::RouteEntry;
 pub use socket::{

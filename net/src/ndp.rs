@@ -203,6 +203,7 @@ impl Core<'_> {
                 if src.is_unspecified() {
                     address.state = AddressState::Duplicate;
                     self.stats.conflicts += 1;
+                    self.next = now;
                 }
                 return;
             }
@@ -250,6 +251,7 @@ impl Core<'_> {
             //# unique.
             if address.state == AddressState::Tentative {
                 address.state = AddressState::Duplicate;
+                self.next = now;
             }
             return;
         }

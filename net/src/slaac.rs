@@ -2,14 +2,16 @@
 //! their prefixes.
 use crate::{
     address::{AddressState, Origin, solicited_node},
-    config::{InterfaceConfig, IpCidr},
+    config::{InterfaceConfig, InterfaceIdentifier, IpCidr},
     error::Error,
+    interface::NameServer,
     ip::Core,
     link::Link,
     ndp::{ALL_ROUTERS, source_link_layer},
     neighbor::{Evidence, reachable_time},
+    random::siphash,
     route::RouteEntry,
-    wire::ndp::{self, NdpOption, lifetime},
+    wire::ndp::{self, NdpOption, Preference, lifetime},
 };
 use airglow_device::{Instant, MacAddr};
 use core::{
@@ -26,6 +28,15 @@ const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
 const MAX_SLAAC: usize = 4;
 /// Routes learned from advertisements, for each interface: default routers and prefixes.
 const MAX_LEARNED_ROUTES: usize = 8;
+
+/// A learned route's metric, behind one that was configured or came by DHCP (RFC 4191 section 2.1).
+fn metric(preference: Preference) -> u16 {
+    match preference {
+        Preference::High => 800,
+        Preference::Medium => 1024,
+        Preference::Low => 2048,
+    }
+}
 
 /// How far the search for routers is.
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +56,144 @@ fn eui64(prefix: Ipv6Addr, mac: MacAddr) -> Ipv6Addr {
     Ipv6Addr::from_bits(prefix.to_bits() >> 64 << 64 | u128::from(identifier))
 }
 
+/// The identifier of RFC 7217 section 5 behind `prefix`: F is SipHash-2-4, the interface is named by its Ethernet address.
+fn stable(prefix: Ipv6Addr, mac: MacAddr, secret: [u8; 16], duplicates: u8) -> Ipv6Addr {
+    let secret = u128::from_le_bytes(secret);
+    let [a, b, c, d, e, f] = mac.0;
+    let card = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let mut counter = u64::from(duplicates);
+    loop {
+        let words = [(prefix.to_bits() >> 64) as u64, card, counter];
+        let identifier = siphash([secret as u64, (secret >> 64) as u64], &words);
+        if !is_reserved(identifier) {
+            return Ipv6Addr::from_bits(prefix.to_bits() >> 64 << 64 | u128::from(identifier));
+        }
+        // RFC 7217 section 5: an identifier that is reserved counts as a duplicate. The high bits keep these apart.
+        counter += 256;
+    }
+}
+
+/// Identifiers that no host may have (RFC 5453): the routers' anycast, IANA's, the anycast ones.
+fn is_reserved(identifier: u64) -> bool {
+    identifier == 0
+        || identifier >> 24 == 0x02_005e_fffe
+        || (0xfdff_ffff_ffff_ff80..=0xfdff_ffff_ffff_ffff).contains(&identifier)
+}
+
+// RFC 8981 section 3.8.
+const TEMP_VALID_LIFETIME: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+const TEMP_PREFERRED_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// 2 + TEMP_IDGEN_RETRIES * DupAddrDetectTransmits * RetransTimer / 1000 seconds, with the usual values.
+const REGEN_ADVANCE: Duration = Duration::from_secs(5);
+/// RFC 7217 section 7 and RFC 8981 section 3.8: so many addresses of a prefix are tried.
+const IDGEN_RETRIES: u8 = 3;
+/// Temporary addresses of an interface, those no longer preferred among them.
+const MAX_TEMPORARY: usize = 4;
+
 impl Core<'_> {
+    /// The address of `interface` behind `prefix`, after so many duplicates.
+    fn identified(&self, interface: usize, prefix: Ipv6Addr, duplicates: u8) -> Option<Ipv6Addr> {
+        let card = self.interfaces.get(interface)?;
+        Some(match card.config.map(|c| c.identifier) {
+            Some(InterfaceIdentifier::Stable(secret)) => stable(prefix, card.mac, secret, duplicates),
+            _ => eui64(prefix, card.mac),
+        })
+    }
+
+    /// Sees to it that `prefix`, of which an address is preferred until then, has a temporary address that will be preferred for a while.
+    fn keep_temporary(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        prefix: Ipv6Addr,
+        preferred: Instant,
+        valid: Instant,
+    ) {
+        let config = self.interfaces.get(interface).and_then(|card| card.config);
+        if !config.is_some_and(|c| c.temporary) || preferred <= now {
+            return;
+        }
+        let of = |a: &&crate::address::Address| a.interface == interface && a.origin == Origin::Temporary;
+        let network = IpCidr::new(prefix.into(), 64);
+        let mut fresh = self.addresses.iter().flatten().filter(of).filter(|a| network.contains(a.cidr.addr));
+        let lasts = |a: &crate::address::Address| {
+            a.state != AddressState::Duplicate && a.preferred_until > now + REGEN_ADVANCE
+        };
+        if fresh.any(lasts) || self.addresses.iter().flatten().filter(of).count() >= MAX_TEMPORARY {
+            return;
+        }
+        let mut identifier = self.random.next();
+        while is_reserved(identifier) {
+            identifier = self.random.next();
+        }
+        let addr = IpAddr::V6(Ipv6Addr::from_bits(prefix.to_bits() >> 64 << 64 | u128::from(identifier)));
+        // RFC 8981 section 3.4: not all hosts change at the same time; at most two fifths of the lifetime earlier.
+        let desync = TEMP_PREFERRED_LIFETIME * 2 / 5;
+        let desync = Duration::from_secs(self.random.below(desync.as_secs()));
+        let probe = config.is_none_or(|c| c.dad_transmits > 0);
+        if self.add_address(now, interface, IpCidr::new(addr, 64), Origin::Temporary, probe).is_ok()
+            && let Some(address) = self.addresses.iter_mut().flatten().find(|a| a.cidr.addr == addr)
+        {
+            // RFC 8981 section 3.4: neither lifetime exceeds the prefix's.
+            address.valid_until = valid.min(now + TEMP_VALID_LIFETIME);
+            address.preferred_until = preferred.min(now + (TEMP_PREFERRED_LIFETIME - desync));
+            self.next = self.next.min(address.valid_until);
+        }
+    }
+
+    /// Replaces addresses that another host has, and temporary ones that are about to be no longer preferred.
+    fn renew_identifiers(&mut self, now: Instant) {
+        for index in 0..self.addresses.len() {
+            let Some(Some(address)) = self.addresses.get(index).copied() else { continue };
+            let IpAddr::V6(addr) = address.cidr.addr else { continue };
+            let interface = address.interface;
+            let stable = self
+                .interfaces
+                .get(interface)
+                .and_then(|card| card.config)
+                .is_some_and(|c| matches!(c.identifier, InterfaceIdentifier::Stable(_)));
+            match address.origin {
+                Origin::Slaac | Origin::LinkLocal
+                    if stable
+                        && address.state == AddressState::Duplicate
+                        && address.duplicates < IDGEN_RETRIES =>
+                {
+                    let duplicates = address.duplicates + 1;
+                    let Some(new) = self.identified(interface, addr, duplicates) else { continue };
+                    self.remove_address(now, addr.into());
+                    let cidr = IpCidr::new(new.into(), 64);
+                    if self.add_address(now, interface, cidr, address.origin, true).is_ok()
+                        && let Some(a) = self.addresses.iter_mut().flatten().find(|a| a.cidr == cidr)
+                    {
+                        a.duplicates = duplicates;
+                        (a.valid_until, a.preferred_until) = (address.valid_until, address.preferred_until);
+                    }
+                }
+                Origin::Slaac => {
+                    self.keep_temporary(now, interface, addr, address.preferred_until, address.valid_until);
+                }
+                Origin::Temporary => {
+                    let until = Instant::from_nanos(
+                        address.preferred_until.as_nanos().saturating_sub(REGEN_ADVANCE.as_nanos() as u64),
+                    );
+                    if until > now {
+                        self.next = self.next.min(until);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     pub(crate) fn start_ipv6(
         &mut self,
         now: Instant,
         interface: usize,
         config: &InterfaceConfig,
     ) -> Result<(), Error> {
-        let mac = self.interfaces.get(interface).ok_or(Error::NoInterface)?.mac;
         let probe = config.dad_transmits > 0;
-        let link_local = eui64(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), mac);
+        let prefix = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+        let link_local = self.identified(interface, prefix, 0).ok_or(Error::NoInterface)?;
         self.add_address(now, interface, IpCidr::new(link_local.into(), 64), Origin::LinkLocal, probe)?;
         if let Some(ipv6) = config.ipv6 {
             self.add_address(now, interface, ipv6.address.into(), Origin::Static, probe)?;
@@ -92,6 +231,11 @@ impl Core<'_> {
         for interface in 0..self.interfaces.len() {
             let Some(card) = self.interfaces.get_mut(interface) else { return };
             let mac = card.mac;
+            // RFC 8106 section 5.1: after its lifetime a server is asked no more.
+            card.name_servers.retain(|server| server.expires > now);
+            for server in &card.name_servers {
+                self.next = self.next.min(server.expires);
+            }
             let state = &mut card.solicitation;
             if state.left == 0 {
                 continue;
@@ -141,6 +285,7 @@ impl Core<'_> {
             lifetime: router_lifetime,
             reachable_time: base,
             retransmit_timer,
+            preference,
             options,
             ..
         } = *message
@@ -176,8 +321,11 @@ impl Core<'_> {
         let default = IpCidr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
         let expires = now + Duration::from_secs(router_lifetime.into());
         // Behind one that was configured by hand.
-        let route =
-            RouteEntry { metric: 1024, expires, ..RouteEntry::new(default, router.into(), interface) };
+        let route = RouteEntry {
+            metric: metric(preference),
+            expires,
+            ..RouteEntry::new(default, router.into(), interface)
+        };
         self.learned_route(now, route);
 
         for option in ndp::options(options) {
@@ -200,20 +348,37 @@ impl Core<'_> {
                         self.autoconfigure(now, interface, prefix, prefix_len, valid, preferred);
                     }
                 }
+                NdpOption::Route { prefix_len, preference: Some(preference), lifetime: seconds, prefix } => {
+                    // RFC 4191 section 2.3. A route to everywhere says more than the header does.
+                    let unusable =
+                        prefix.is_unicast_link_local() || prefix.is_multicast() || prefix_len > 128;
+                    if !unusable {
+                        let cidr = IpCidr::new(prefix.into(), prefix_len);
+                        let route = RouteEntry::new(cidr, router.into(), interface);
+                        let expires = now + lifetime(seconds);
+                        self.learned_route(now, RouteEntry { metric: metric(preference), expires, ..route });
+                    }
+                }
                 NdpOption::Mtu(mtu) => {
                     let Some(card) = self.interfaces.get_mut(interface) else { return };
                     if (1280..=card.caps.mtu).contains(&(mtu as usize)) {
                         card.mtu6 = mtu as usize;
                     }
                 }
-                NdpOption::NameServers { lifetime, addresses } => {
+                NdpOption::NameServers { lifetime: seconds, addresses } => {
                     let Some(card) = self.interfaces.get_mut(interface) else { return };
                     for octets in addresses.as_chunks::<16>().0 {
-                        let server = IpAddr::from(*octets);
-                        card.name_servers.retain(|known| *known != server);
-                        if lifetime > 0 {
-                            let _ = card.name_servers.push(server);
+                        let addr = IpAddr::from(*octets);
+                        let expires = now + lifetime(seconds);
+                        // A server that is renewed keeps its place.
+                        match card.name_servers.iter_mut().find(|known| known.addr == addr) {
+                            Some(known) => known.expires = expires,
+                            None if seconds > 0 => {
+                                let _ = card.name_servers.push(NameServer { addr, expires });
+                            }
+                            None => {}
                         }
+                        self.next = self.next.min(expires);
                     }
                 }
                 _ => {}
@@ -256,8 +421,7 @@ impl Core<'_> {
         valid: u32,
         preferred: u32,
     ) {
-        let Some(card) = self.interfaces.get(interface) else { return };
-        let (mac, config) = (card.mac, card.config);
+        let Some(config) = self.interfaces.get(interface).map(|card| card.config) else { return };
         //= https://www.rfc-editor.org/rfc/rfc4862#section-5.5.3
         //# If the sum of the prefix length and interface identifier length
         //# does not equal 128 bits, the Prefix Information option MUST be
@@ -265,7 +429,14 @@ impl Core<'_> {
         if prefix_len != 64 {
             return;
         }
-        let addr = IpAddr::V6(eui64(prefix, mac));
+        // The one that there is may have another identifier, after duplicates.
+        let network = IpCidr::new(prefix.into(), 64);
+        let there =
+            self.addresses.iter().flatten().find(|a| {
+                a.interface == interface && a.origin == Origin::Slaac && network.contains(a.cidr.addr)
+            });
+        let Some(first) = self.identified(interface, prefix, 0) else { return };
+        let addr = there.map_or(IpAddr::V6(first), |a| a.cidr.addr);
         let (valid_for, preferred_until) = (lifetime(valid), now + lifetime(preferred));
         let known = |a: &&mut crate::address::Address| a.cidr.addr == addr && a.interface == interface;
         if let Some(address) = self.addresses.iter_mut().flatten().find(known) {
@@ -279,7 +450,17 @@ impl Core<'_> {
             } else if remaining > TWO_HOURS {
                 address.valid_until = now + TWO_HOURS;
             }
-            self.next = self.next.min(address.valid_until);
+            let valid_until = address.valid_until;
+            self.next = self.next.min(valid_until);
+            // Temporary addresses last no longer than the public one allows (RFC 8981 section 3.4).
+            for a in self.addresses.iter_mut().flatten() {
+                if a.interface == interface && a.origin == Origin::Temporary && network.contains(a.cidr.addr)
+                {
+                    a.valid_until = a.valid_until.min(valid_until);
+                    a.preferred_until = a.preferred_until.min(preferred_until);
+                }
+            }
+            self.keep_temporary(now, interface, prefix, preferred_until, valid_until);
             return;
         }
         let ours = |a: &&crate::address::Address| a.interface == interface && a.origin == Origin::Slaac;
@@ -294,11 +475,15 @@ impl Core<'_> {
             address.preferred_until = preferred_until;
             address.valid_until = now + valid_for;
             self.next = self.next.min(address.valid_until);
+            self.keep_temporary(now, interface, prefix, preferred_until, now + valid_for);
         }
     }
 
     /// Probes, announcements and expiries of addresses.
     pub(crate) fn poll_addresses(&mut self, now: Instant, link: &mut dyn Link) {
+        if crate::IPV6 {
+            self.renew_identifiers(now);
+        }
         for index in 0..self.addresses.len() {
             let Some(Some(address)) = self.addresses.get(index) else { continue };
             if address.valid_until <= now {

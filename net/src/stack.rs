@@ -245,10 +245,11 @@ where
     /// The name servers that DHCP or routers named, as many as `out` takes; returns how many there are.
     pub fn name_servers(&self, out: &mut [IpAddr]) -> usize {
         let inner = self.inner.borrow();
-        let servers = inner.core.interfaces.iter().flat_map(|i| i.name_servers.iter());
+        let servers =
+            inner.core.interfaces.iter().flat_map(|i| i.name_servers.iter()).map(|server| server.addr);
         let mut count = 0;
         for (to, from) in out.iter_mut().zip(servers.clone()) {
-            *to = *from;
+            *to = from;
             count += 1;
         }
         count

@@ -162,6 +162,7 @@ proptest! {
         let repr = match choice {
             0 => ndp::Repr::RouterSolicitation { options },
             1 => ndp::Repr::RouterAdvertisement {
+                preference: ndp::Preference::Medium,
                 hop_limit: numbers.0,
                 managed: router,
                 other: solicited,

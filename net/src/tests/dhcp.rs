@@ -104,7 +104,7 @@ fn discover_offer_request_ack() {
     assert_eq!(address(&host), None);
     host.receive(&frame(&reply(MessageType::Ack, &request), ALL));
     assert_eq!(address(&host), Some((LEASED.into(), 24, AddressState::Announcing)));
-    assert_eq!(host.core.interfaces[0].name_servers[..], [IpAddr::V4(SERVER)]);
+    assert_eq!(host.core.interfaces[0].name_servers[0].addr, IpAddr::V4(SERVER));
     host.run_for(Duration::from_secs(60));
     for _ in 0..2 {
         assert_eq!(open_arp(&host.next(), MacAddr::BROADCAST), arp_request(US, LEASED, LEASED));

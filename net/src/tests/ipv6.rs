@@ -16,8 +16,8 @@ const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 pub(super) const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 pub(super) const THEIRS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 1);
-const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfe);
-const PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0);
+pub(super) const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfe);
+pub(super) const PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0);
 const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0xff, 0xfe00, 1);
 
 fn config() -> InterfaceConfig {
@@ -51,11 +51,11 @@ fn ndp_bytes(message: &ndp::Repr<'_>) -> Vec<u8> {
     bytes
 }
 
-fn ndp_frame(src: Ipv6Addr, dst: Ipv6Addr, message: &ndp::Repr<'_>) -> Vec<u8> {
+pub(super) fn ndp_frame(src: Ipv6Addr, dst: Ipv6Addr, message: &ndp::Repr<'_>) -> Vec<u8> {
     icmp_frame(src, dst, 255, ndp_bytes(message))
 }
 
-fn option(option: NdpOption<'_>) -> Vec<u8> {
+pub(super) fn option(option: NdpOption<'_>) -> Vec<u8> {
     let mut bytes = vec![0; option.len()];
     option.emit(&mut bytes).unwrap();
     bytes
@@ -65,7 +65,7 @@ fn solicitation(target: Ipv6Addr, options: &[u8]) -> ndp::Repr<'_> {
     ndp::Repr::NeighborSolicitation { target, options }
 }
 
-fn advertisement(target: Ipv6Addr, solicited: bool, options: &[u8]) -> ndp::Repr<'_> {
+pub(super) fn advertisement(target: Ipv6Addr, solicited: bool, options: &[u8]) -> ndp::Repr<'_> {
     ndp::Repr::NeighborAdvertisement { router: false, solicited, overrides: true, target, options }
 }
 
@@ -326,8 +326,9 @@ fn a_router_is_looked_for_three_times() {
     host.nothing_else();
 }
 
-fn router_advertisement(lifetime: u16, options: &[u8]) -> ndp::Repr<'_> {
+pub(super) fn router_advertisement(lifetime: u16, options: &[u8]) -> ndp::Repr<'_> {
     ndp::Repr::RouterAdvertisement {
+        preference: ndp::Preference::Medium,
         hop_limit: 61,
         managed: false,
         other: false,
@@ -338,7 +339,7 @@ fn router_advertisement(lifetime: u16, options: &[u8]) -> ndp::Repr<'_> {
     }
 }
 
-fn prefix(valid: u32, preferred: u32, prefix_len: u8) -> NdpOption<'static> {
+pub(super) fn prefix(valid: u32, preferred: u32, prefix_len: u8) -> NdpOption<'static> {
     NdpOption::Prefix { prefix_len, on_link: true, autonomous: true, valid, preferred, prefix: PREFIX }
 }
 
@@ -363,7 +364,7 @@ fn a_router_gives_an_address_a_way_out_and_a_name_server() {
     let card = &host.core.interfaces[0];
     assert_eq!((card.hop_limit, card.mtu6, card.retransmit), (61, 1400, Duration::from_secs(2)));
     assert!((10..=30).contains(&card.reachable.as_secs()), "20 s times 0.5 to 1.5");
-    assert_eq!(card.name_servers[..], [IpAddr::V6(THEIRS)]);
+    assert_eq!(card.name_servers[0].addr, IpAddr::V6(THEIRS));
 
     // The way out is the router, whose Ethernet address is known.
     let socket = host.bind(7);

@@ -11,6 +11,7 @@ mod ipv4;
 mod ipv6;
 mod loopback;
 mod raw;
+mod slaac;
 
 use crate::{
     Core, Delivery, InterfaceConfig, Ipv4Config, Limits, Link,

@@ -21,6 +21,8 @@ pub enum Repr<'a> {
         managed: bool,
         /// Other configuration is to be had by DHCPv6.
         other: bool,
+        /// How it ranks among the routers of the link (RFC 4191).
+        preference: Preference,
         /// For how many seconds it is a default router; 0: it is none.
         lifetime: u16,
         /// Milliseconds a neighbour counts as reachable; 0: the router does not say.
@@ -61,6 +63,38 @@ pub enum Repr<'a> {
     },
 }
 
+/// How a router or a route ranks among others (RFC 4191 section 2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preference {
+    /// Before others.
+    High,
+    /// As usual.
+    #[default]
+    Medium,
+    /// After others.
+    Low,
+}
+
+impl Preference {
+    /// From the bits 3 and 4 of a flags octet; `None` for the reserved value.
+    fn parse(flags: u8) -> Option<Self> {
+        match flags >> 3 & 3 {
+            0 => Some(Self::Medium),
+            1 => Some(Self::High),
+            3 => Some(Self::Low),
+            _ => None,
+        }
+    }
+
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Medium => 0,
+            Self::High => 1 << 3,
+            Self::Low => 3 << 3,
+        }
+    }
+}
+
 /// One option (RFC 4861 section 4.6, RFC 8106 section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -86,6 +120,17 @@ pub enum NdpOption<'a> {
     },
     /// The link's MTU.
     Mtu(u32),
+    /// A route over the router (RFC 4191 section 2.3).
+    Route {
+        /// Length of the prefix in bits.
+        prefix_len: u8,
+        /// How it ranks; `None`: the reserved value, with which the option is to be ignored.
+        preference: Option<Preference>,
+        /// For how many seconds; 0: no longer; `u32::MAX`: for ever.
+        lifetime: u32,
+        /// The prefix; zeros behind its length.
+        prefix: Ipv6Addr,
+    },
     /// Name servers: for how many seconds, and their addresses, 16 bytes each.
     NameServers {
         /// For how many seconds; 0: no longer.
@@ -154,6 +199,21 @@ impl<'a> NdpOption<'a> {
                 }
             }
             (5, &[_, _, a, b, c, d]) => Self::Mtu(u32::from_be_bytes([a, b, c, d])),
+            (24, &[prefix_len, flags, a, b, c, d, ref rest @ ..])
+                if matches!(rest.len(), 0 | 8 | 16) && usize::from(prefix_len) <= rest.len() * 8 =>
+            {
+                let mut prefix = [0; 16];
+                for (to, from) in prefix.iter_mut().zip(rest) {
+                    *to = *from;
+                }
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix_len)).unwrap_or(0);
+                Self::Route {
+                    prefix_len,
+                    preference: Preference::parse(flags),
+                    lifetime: u32::from_be_bytes([a, b, c, d]),
+                    prefix: Ipv6Addr::from_bits(u128::from_be_bytes(prefix) & mask),
+                }
+            }
             (25, &[_, _, a, b, c, d, ref addresses @ ..])
                 if !addresses.is_empty() && addresses.len() % 16 == 0 =>
             {
@@ -169,6 +229,7 @@ impl<'a> NdpOption<'a> {
         match self {
             Self::SourceLinkLayer(_) | Self::TargetLinkLayer(_) | Self::Mtu(_) => 8,
             Self::Prefix { .. } => 32,
+            Self::Route { .. } => 24,
             Self::NameServers { addresses, .. } => 8 + addresses.len(),
             Self::Other { data, .. } => 2 + data.len(),
         }
@@ -204,6 +265,10 @@ impl<'a> NdpOption<'a> {
                 let head = [prefix_len, flags];
                 put(3, &[&head, &valid.to_be_bytes(), &preferred.to_be_bytes(), &[0; 4], &prefix.octets()]);
             }
+            Self::Route { prefix_len, preference, lifetime, prefix } => {
+                let head = [prefix_len, preference.map_or(2 << 3, Preference::bits)];
+                put(24, &[&head, &lifetime.to_be_bytes(), &prefix.octets()]);
+            }
             Self::Mtu(mtu) => put(5, &[&[0; 2], &mtu.to_be_bytes()]),
             Self::NameServers { lifetime, addresses } => {
                 put(25, &[&[0; 2], &lifetime.to_be_bytes(), addresses])
@@ -235,6 +300,8 @@ impl<'a> Repr<'a> {
                     hop_limit: a,
                     managed: b & 0x80 != 0,
                     other: b & 0x40 != 0,
+                    // RFC 4191 section 2.2: the reserved value counts as medium, and so does any of no default router.
+                    preference: Preference::parse(b).filter(|_| [c, d] != [0, 0]).unwrap_or_default(),
                     lifetime: u16::from_be_bytes([c, d]),
                     reachable_time: u32::from_be_bytes([e, f, g, h]),
                     retransmit_timer: u32::from_be_bytes([i, j, k, l]),
@@ -313,6 +380,7 @@ impl<'a> Repr<'a> {
                 hop_limit,
                 managed,
                 other,
+                preference,
                 lifetime,
                 reachable_time,
                 retransmit_timer,
@@ -321,7 +389,8 @@ impl<'a> Repr<'a> {
                 put(0, &reachable_time.to_be_bytes());
                 put(4, &retransmit_timer.to_be_bytes());
                 let [c, d] = lifetime.to_be_bytes();
-                [134, 0, 0, 0, hop_limit, u8::from(managed) << 7 | u8::from(other) << 6, c, d]
+                let flags = u8::from(managed) << 7 | u8::from(other) << 6 | preference.bits();
+                [134, 0, 0, 0, hop_limit, flags, c, d]
             }
             Self::NeighborSolicitation { target, .. } => {
                 put(0, &target.octets());
