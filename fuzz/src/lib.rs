@@ -12,6 +12,7 @@ mod dns;
 mod frames;
 pub mod generator;
 mod http;
+mod openflow;
 mod tls;
 mod wire_codecs;
 mod words;
@@ -19,6 +20,7 @@ mod words;
 pub use dns::{dns_message, dns_zone};
 pub use frames::{Host, Said, frames, offload};
 pub use http::{http_request, http_response, http_server, http_values};
+pub use openflow::{openflow_codec, openflow_switch};
 pub use tls::{tls_client, tls_messages, tls_server};
 pub use wire_codecs::wire_codecs;
 pub use words::{link, parameters};
@@ -48,6 +50,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tls_messages", body: tls_messages, count: 20_000 },
     Target { name: "tls_server", body: tls_server, count: 300 },
     Target { name: "tls_client", body: tls_client, count: 300 },
+    Target { name: "openflow_codec", body: openflow_codec, count: 40_000 },
+    Target { name: "openflow_switch", body: openflow_switch, count: 5_000 },
     Target { name: "parameters", body: parameters, count: 20_000 },
     Target { name: "link", body: link, count: 5_000 },
 ];

@@ -17,6 +17,8 @@ use core::{
 
 /// Frames taken from a port in one turn.
 const BUDGET: usize = 64;
+/// Bytes of answers that are sent before the next request is looked at: many requests for long answers do not add up.
+const MUCH: usize = 64 * 1024;
 /// Silence after which a controller is asked whether it is there.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -186,7 +188,9 @@ impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
                 Ok(Either::Left(Ok(count))) => {
                     asked = false;
                     input.extend_from_slice(chunk.get(..count).unwrap_or(&[]));
-                    self.take(&mut input)?;
+                    while self.take(&mut input)? {
+                        self.send(stream).await?;
+                    }
                 }
                 Ok(Either::Right(())) => {}
                 Err(_) if asked => return Err(Ended),
@@ -198,8 +202,8 @@ impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
         }
     }
 
-    /// Hands every whole message in `input` to the switch.
-    fn take(&self, input: &mut BytesMut) -> Result<(), Ended> {
+    /// Hands the whole messages in `input` to the switch, until it has much to answer: `true` when there may be more of them.
+    fn take(&self, input: &mut BytesMut) -> Result<bool, Ended> {
         let inner = &mut *self.datapath.inner.borrow_mut();
         let now = self.datapath.timer.now();
         let result = loop {
@@ -208,8 +212,11 @@ impl<D: NetDevice, T: Timer> Connected<'_, D, T> {
                     if inner.switch.message(now, self.id, &message, &mut inner.ports).is_err() {
                         break Err(Ended);
                     }
+                    if inner.switch.output_len(self.id) > MUCH {
+                        break Ok(true);
+                    }
                 }
-                end => break end.map(|_| ()),
+                end => break end.map(|_| false),
             }
         };
         inner.ports.flush();

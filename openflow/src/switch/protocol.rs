@@ -85,7 +85,12 @@ impl Switch {
 
     /// Something is to be sent to a controller.
     pub fn has_output(&self, id: ConnectionId) -> bool {
-        self.connections.get(id.0).and_then(Option::as_ref).is_some_and(|c| !c.out.is_empty())
+        self.output_len(id) > 0
+    }
+
+    /// Bytes that are to be sent to a controller.
+    pub fn output_len(&self, id: ConnectionId) -> usize {
+        self.connection(id).map_or(0, |connection| connection.out.len())
     }
 
     /// Takes one whole message, as long as its header says.

@@ -20,9 +20,13 @@ pub const LOCAL: u32 = 0xffff_fffe;
 /// No port; in requests, every port.
 pub const ANY: u32 = 0xffff_ffff;
 
-/// A port number of OpenFlow 1.0: sixteen bits, the reserved ones at their end.
+/// A port number of OpenFlow 1.0: sixteen bits, the reserved ones at their end; those between are nobody's.
 pub const fn from_10(port: u16) -> u32 {
-    if port >= 0xfff8 { 0xffff_0000 | port as u32 } else { port as u32 }
+    match port {
+        0..0xff00 => port as u32,
+        0xff00..0xfff8 => ANY,
+        _ => 0xffff_0000 | port as u32,
+    }
 }
 
 /// The same the other way; a number that 1.0 does not have becomes "none".

@@ -1,0 +1,3 @@
+//! `cargo fuzz run --features libfuzzer openflow_switch`
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| airglow_fuzz::openflow_switch(data));
