@@ -82,7 +82,7 @@ pub fn openflow_switch(data: &[u8]) {
         match what % 8 {
             6 => switch.receive(now, 1 + u32::from(what >> 3) % PORTS, body, &mut ports),
             7 => {
-                now = now + Duration::from_millis(u64::from(what) * 100);
+                now += Duration::from_millis(u64::from(what) * 100);
                 switch.poll(now);
             }
             controller => {
