@@ -12,6 +12,7 @@ const PACKAGES: &[&str] = &[
     "iputils-ping",
     "ndisc6",
     "util-linux",
+    "valgrind",
 ];
 
 /// The same website over host sockets, tap and AF_PACKET, and the stack's neighbours.
@@ -22,5 +23,7 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("the website on three networks", "test --release --package airglow-website --test networks");
     let bulk = "test --release --package airglow-pump --test bulk -- --test-threads 1 --nocapture";
     tests.cargo("bulk data, resets, idle connections", bulk);
+    let instructions = "test --package airglow-benches --test instructions -- --ignored --nocapture";
+    tests.cargo("instructions per segment", instructions);
     Ok(())
 }

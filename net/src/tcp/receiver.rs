@@ -24,6 +24,11 @@ pub(crate) struct Receiver {
     pub scale: u8,
     /// The largest buffer, in bytes.
     most: usize,
+    /// What of it is offered now: it follows what the user reads in a round trip.
+    room: usize,
+    /// Bytes read since `tuned_at`.
+    read: usize,
+    tuned_at: Instant,
     pub ring: Ring,
     out_of_order: Ranges,
     /// Starts of what last arrived out of order, the latest first.
@@ -53,6 +58,9 @@ pub(crate) struct Receiver {
     pub congestion_echo: bool,
 }
 
+/// The room that a connection offers at first.
+const FIRST_ROOM: usize = 128 << 10;
+
 /// Most duplicate acknowledgments sent after one batch.
 const DUPLICATES: u8 = 16;
 
@@ -64,6 +72,9 @@ impl Receiver {
             edge: Seq(0),
             scale,
             most,
+            room: if most < FIRST_ROOM { most } else { FIRST_ROOM },
+            read: 0,
+            tuned_at: Instant::ZERO,
             ring: Ring::new(),
             out_of_order: Ranges::new(),
             recent: [Seq(0); 3],
@@ -131,7 +142,7 @@ impl Receiver {
     }
     /// The buffer takes no more in order.
     pub fn is_full(&self) -> bool {
-        self.ring.len() >= self.most
+        self.ring.len() >= self.room
     }
     /// Segments are missing.
     fn has_gaps(&self) -> bool {
@@ -246,11 +257,32 @@ impl Receiver {
         self.next = self.next.max(to);
     }
 
+    /// The room follows what the user reads: in every round trip the peer may send four times what was read in the last one, so
+    /// that it is not the window that slows slow start down.
+    /// `may_grow` is asked whether the budget has so many more bytes.
+    pub fn tune(
+        &mut self,
+        now: Instant,
+        bytes: usize,
+        round_trip: Duration,
+        may_grow: impl FnOnce(usize) -> bool,
+    ) {
+        self.read += bytes;
+        if now.since(self.tuned_at) < round_trip {
+            return;
+        }
+        let wanted = (4 * self.read).min(self.most);
+        if wanted > self.room && may_grow(wanted - self.room) {
+            self.room = wanted;
+        }
+        (self.read, self.tuned_at) = (0, now);
+    }
+
     /// The user has read: the window may have opened enough to tell the peer.
     pub fn consumed(&mut self) {
         let mss = self.segment as usize;
-        let far = (self.most / 2).min(mss.max(self.most / 8));
-        let enough = if (self.window() as usize) < mss { (self.most / 2).min(mss) } else { far };
+        let far = (self.room / 2).min(mss.max(self.room / 8));
+        let enough = if (self.window() as usize) < mss { (self.room / 2).min(mss) } else { far };
         if self.offer().since(self.edge) as usize >= enough.max(1) && !self.finished {
             self.owed = Owed::Now;
         }
@@ -266,7 +298,7 @@ impl Receiver {
 
     /// The right edge the memory allows.
     fn offer(&self) -> Seq {
-        let free = self.most.saturating_sub(self.ring.len());
+        let free = self.room.saturating_sub(self.ring.len());
         self.next + (free.min(0xffff << self.scale) as u32)
     }
 
@@ -276,7 +308,7 @@ impl Receiver {
         //# The suggested SWS avoidance algorithm for the receiver is to keep
         //# RCV.NXT+RCV.WND fixed until the reduction satisfies:
         let offer = self.offer();
-        if offer.since(self.edge) as usize >= (self.most / 2).min(self.segment as usize) {
+        if offer.since(self.edge) as usize >= (self.room / 2).min(self.segment as usize) {
             self.edge = offer;
         }
         let field = (self.window() >> self.scale).min(0xffff) as u16;
@@ -288,7 +320,7 @@ impl Receiver {
 
     /// The window field of a SYN, which is never scaled.
     pub fn syn_window(&self) -> u16 {
-        self.most.min(0xffff) as u16
+        self.room.min(0xffff) as u16
     }
 
     /// An acknowledgment must go out at once.

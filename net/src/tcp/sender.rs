@@ -538,6 +538,10 @@ impl Sender {
 
     /// An acknowledgment arrived.
     pub fn acknowledge(&mut self, a: &Acknowledgment<'_>) -> Acknowledged {
+        // Most segments of a peer that sends data say nothing new.
+        if a.ack == self.unacknowledged && !a.duplicate && a.sack.is_empty() && !a.congestion_experienced {
+            return Acknowledged::default();
+        }
         let now = a.now;
         let (before, una) = (self.delivered(), self.unacknowledged);
         let known = self.unacknowledged + self.flight.sacked();

@@ -113,6 +113,16 @@ impl Pool {
     pub fn used(&self) -> usize {
         self.used
     }
+    /// So many bytes more leave half of the budget free: a connection that does well may be offered them.
+    pub(crate) fn has_plenty(&self, bytes: usize) -> bool {
+        #[cfg(feature = "alloc")]
+        return self.used.saturating_add(bytes) <= self.most / 2;
+        #[cfg(not(feature = "alloc"))]
+        {
+            let _ = bytes;
+            true
+        }
+    }
     /// How often a buffer was refused because the budget was spent.
     pub fn refused(&self) -> u64 {
         self.refused

@@ -2,6 +2,7 @@
 //! [`Tcp::poll_transmit`].
 use super::{
     Error, Handle, IpOutput, ListenerHandle, State, Storage, Tcp, Tuple,
+    congestion::CongestionControl,
     connection::Connection,
     listener::Listening,
     segments::path,
@@ -11,6 +12,11 @@ use super::{
 };
 use airglow_device::{Endpoint, Instant};
 use core::{net::SocketAddr, time::Duration};
+
+/// Bytes that may be written however small the congestion window is.
+const FIRST_QUEUE: usize = 128 << 10;
+/// What a round trip is taken for before it was measured.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// Ephemeral ports: IANA's dynamic range (RFC 6335 section 6).
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 49152..=65535;
@@ -241,6 +247,9 @@ impl<S: Storage> Tcp<S> {
     /// Why the connection failed; [`Error::NotConnected`] before it is established or after [`close`](Self::close).
     pub fn write(&mut self, now: Instant, handle: Handle, bytes: &[u8]) -> Result<usize, Error> {
         self.push(now, handle, |connection, send, pool, most| {
+            // What the path carries, twice: one window is under way while the next is written.
+            let window = connection.send.congestion.window() as usize;
+            let most = most.min(window.saturating_mul(2).max(FIRST_QUEUE));
             let queue = &mut connection.send.queue;
             if queue.takes_copies() {
                 let wanted = (queue.copied() + bytes.len()).min(most);
@@ -339,6 +348,9 @@ impl<S: Storage> Tcp<S> {
         let used = used.min(most);
         if used > 0 {
             state.ring.consume(memory.len(), used);
+            let round_trip = connection.send.round_trip.smoothed().unwrap_or(FIRST_ROUND_TRIP);
+            let pool = &*parts.pool;
+            state.tune(now, used, round_trip, |more| pool.has_plenty(more));
             state.consumed();
             if state.is_empty() {
                 state.ring.reset();
