@@ -33,11 +33,8 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tcp", &["iproute2", "util-linux"]),
-<<<<<<< HEAD
     ("tls", &["curl", "iproute2", "nginx", "openssl", "util-linux", "wrk"]),
-=======
     ("conn", &["iproute2", "util-linux"]),
->>>>>>> 7978c85 (Instructions per segment kept in a file; connections per second against the kernel)
     ("idle", &["iproute2", "nginx", "util-linux"]),
 ];
 
