@@ -1,5 +1,5 @@
 //! Other people's clients against our server.
-use crate::ours::{BOTH, P256_CERTIFICATE, PATIENCE, SUITES, only, serve};
+use crate::ours::{BOTH, P256_CERTIFICATE, PATIENCE, SUITES, Setup, only, serve, serve_with};
 use airglow_tls::{Alert, Error};
 use std::{
     io::{Read, Write},
@@ -55,6 +55,36 @@ fn openssl_after_a_hello_retry_request() {
     let said = openssl(addr, &ca, "-servername localhost -groups P-384:P-256 -msg", b"again\n");
     assert!(said.contains("AGAIN") && said.matches("ClientHello").count() == 2, "{said}");
     assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Ok(()));
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn openssl_exports_the_same_secret() {
+    let ca = pem("openssl-export", P256_CERTIFICATE);
+    let setup = Setup { provider: only(SUITES[1], BOTH), certificate: "p256", clients: &[], closes: false };
+    let (addr, seen) = serve_with(setup, 1);
+    let said = openssl(addr, &ca, "-keymatexport EXPORTER-airglow -keymatexportlen 32", b"hello\n");
+    let exported = seen.recv_timeout(PATIENCE).unwrap().exported.unwrap();
+    let digits: String = exported.iter().map(|byte| format!("{byte:02X}")).collect();
+    assert!(said.contains(&format!("Keying material: {digits}")), "{digits}: {said}");
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn openssl_is_shown_that_the_certificate_was_not_revoked() {
+    let ca = pem("openssl-ocsp", include_bytes!("../../../tests/keys/p384-ca.der"));
+    let setup = Setup { provider: only(SUITES[0], BOTH), certificate: "kept", clients: &[], closes: false };
+    for (arguments, parts) in [
+        ("-status", &["OCSP Response Status: successful", "Cert Status: good"][..]),
+        // Only for those who ask.
+        ("-tls1_3", &["Verify return code: 0 (ok)"]),
+    ] {
+        let (addr, seen) = serve_with(setup, 1);
+        let said = openssl(addr, &ca, &format!("{arguments} -verify_hostname leaf.example"), b"hello\n");
+        assert!(parts.iter().all(|part| said.contains(part)) && said.contains("HELLO"), "{said}");
+        assert_eq!(said.contains("OCSP Response Status"), arguments == "-status");
+        assert_eq!(seen.recv_timeout(PATIENCE).unwrap().outcome.2, Ok(()));
+    }
     std::fs::remove_file(ca).unwrap();
 }
 

@@ -28,6 +28,10 @@ pub const RSA_KEY: &[u8] = include_bytes!("../../../tests/keys/rsa.pkcs8.der");
 /// A certificate and its key by name.
 pub fn pair(name: &str) -> (&'static [u8], &'static [u8]) {
     match name {
+        "kept" => (
+            include_bytes!("../../../tests/keys/kept.der"),
+            include_bytes!("../../../tests/keys/kept.pkcs8.der"),
+        ),
         "p256" => (P256_CERTIFICATE, P256_KEY),
         "p384" => (P384_CERTIFICATE, P384_KEY),
         "rsa" => (RSA_CERTIFICATE, RSA_KEY),
@@ -94,6 +98,8 @@ pub struct Seen {
     pub outcome: Outcome,
     pub resumed: bool,
     pub client: Option<[u8; 32]>,
+    /// 32 bytes for the label `EXPORTER-airglow`.
+    pub exported: Option<Vec<u8>>,
 }
 
 /// Serves `count` connections, then ends.
@@ -112,11 +118,17 @@ pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
     std::thread::spawn(move || {
         let (clock, entropy) = (Running(std::time::Instant::now()), Random);
         let key = |name| PrivateKey::from_der(pair(name).1).unwrap();
-        let (p256, p384, ed25519) = (key("p256"), key("p384"), key("ed25519"));
+        let (p256, p384, ed25519, kept) = (key("p256"), key("p384"), key("ed25519"), key("kept"));
+        let kept_chain = [pair("kept").0];
+        let kept = Certificate {
+            ocsp: Some(include_bytes!("../../../tests/keys/kept.ocsp")),
+            ..Certificate::new(&kept_chain, &kept, &["leaf.example"])
+        };
         let all = [
             ("p256", Certificate::new(&[P256_CERTIFICATE], &p256, &["localhost", "p256.example"])),
             ("ed25519", Certificate::new(&[ED25519_CERTIFICATE], &ed25519, &["ed25519.example"])),
             ("p384", Certificate::new(&[P384_CERTIFICATE], &p384, &["p384.example"])),
+            ("kept", kept),
         ];
         let chosen =
             all.iter().filter(|(name, _)| setup.certificate.is_empty() || *name == setup.certificate);
@@ -187,6 +199,7 @@ fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>, closes: bool
         flush(&mut stream, &mut tls);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let outcome = (all, tls.protocol().map(<[u8]>::to_vec), end);
-        return Seen { outcome, resumed: tls.is_resumed(), client: tls.peer().copied() };
+        let exported = tls.export(b"EXPORTER-airglow", b"", 32).map(|secret| secret.to_vec());
+        return Seen { outcome, resumed: tls.is_resumed(), client: tls.peer().copied(), exported };
     }
 }
