@@ -157,7 +157,9 @@ fn rustls_server(provider: rustls::crypto::CryptoProvider) -> Arc<rustls::Server
 }
 
 fn theirs(config: &Arc<rustls::ServerConfig>) -> Theirs {
-    Theirs { tls: rustls::ServerConnection::new(config.clone()).expect("a server"), received: 0 }
+    let mut tls = rustls::ServerConnection::new(config.clone()).expect("a server");
+    tls.set_buffer_limit(None);
+    Theirs { tls, received: 0 }
 }
 
 /// Runs `f` with a configuration of ours.
