@@ -27,8 +27,11 @@ const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 impl Core<'_> {
     fn send_arp(&mut self, link: &mut dyn Link, interface: usize, dst: MacAddr, packet: arp::Repr) {
         let header = ethernet::Repr { src: packet.sender_mac, dst, ethertype: EtherType::ARP };
-        let sent = link.transmit(interface, ethernet::HEADER_LEN + arp::LEN, &mut |frame| {
-            let written = header.emit(frame.bytes).and_then(|payload| packet.emit(payload));
+        let Some(card) = self.interfaces.get(interface) else { return };
+        let (device, tag) = (card.device(interface), card.tag());
+        let len = ethernet::HEADER_LEN + tag.map_or(0, |_| ethernet::TAG_LEN) + arp::LEN;
+        let sent = link.transmit(device, len, &mut |frame| {
+            let written = header.emit_tagged(tag, frame.bytes).and_then(|payload| packet.emit(payload));
             if written.is_err() {
                 frame.len = 0;
             }

@@ -83,7 +83,8 @@ impl Core<'_> {
                     return Err(SendError::Full);
                 }
                 // The ring may be shorter than the packet: let the device take what is in it.
-                link.flush(path.interface);
+                let device = self.interfaces.get(path.interface).map_or(0, |i| i.device(path.interface));
+                link.flush(device);
                 if self.send_to(now, link, path, frame, true, &mut write).is_err() {
                     self.stats.transmit_full += 1;
                     return Ok(());

@@ -18,6 +18,8 @@ pub(crate) struct NameServer {
 pub struct Interface {
     pub(crate) active: bool,
     pub(crate) mac: MacAddr,
+    /// The interface is a VLAN of that number on another one.
+    pub(crate) vlan: Option<(u8, u16)>,
     pub(crate) caps: Caps,
     pub(crate) up: bool,
     pub(crate) config: Option<InterfaceConfig>,
@@ -44,6 +46,7 @@ impl Interface {
         Self {
             active,
             mac,
+            vlan: None,
             caps,
             up: active,
             config: None,
@@ -58,6 +61,16 @@ impl Interface {
             queriers: [Querier::SILENT; 2],
             groups_changed: false,
         }
+    }
+
+    /// The number of the VLAN, whose tag is in front of what is sent.
+    pub(crate) fn tag(&self) -> Option<u16> {
+        if crate::VLAN { self.vlan.map(|(_, id)| id) } else { None }
+    }
+
+    /// The device behind interface number `own`.
+    pub(crate) fn device(&self, own: usize) -> usize {
+        self.vlan.filter(|_| crate::VLAN).map_or(own, |(parent, _)| parent.into())
     }
 
     /// The largest IP packet, header included.

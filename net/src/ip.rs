@@ -20,7 +20,7 @@ use crate::{
     udp::{Responder, UdpSlot},
     wire::{
         arp,
-        ethernet::{EtherType, Frame},
+        ethernet::{EtherType, Frame, split_tag},
     },
 };
 use airglow_device::{Caps, Instant, MacAddr, RxMeta};
@@ -206,6 +206,30 @@ impl<'m> Core<'m> {
         }
     }
 
+    /// Adds an interface that is the VLAN `id` (1 to 4094) of another one; its number. It has the parent's address and MTU, and wants
+    /// a configuration of its own.
+    ///
+    /// # Errors
+    /// [`Error::NoInterface`], [`Error::InvalidInput`], [`Error::AddrInUse`] when there is one, [`Error::TableFull`].
+    pub fn add_vlan(&mut self, parent: usize, id: u16) -> Result<usize, Error> {
+        let card = self.interfaces.get(parent).filter(|i| i.active).ok_or(Error::NoInterface)?;
+        let (mac, up) = (card.mac, card.up);
+        // Devices look for the IP header of a long frame where it is without a tag.
+        let caps = card.caps.with_tso(0, 0);
+        let number = u8::try_from(parent).map_err(|_| Error::InvalidInput)?;
+        if !crate::VLAN || !(1..=4094).contains(&id) || card.vlan.is_some() {
+            return Err(Error::InvalidInput);
+        }
+        if self.interfaces.iter().any(|i| i.active && i.vlan == Some((number, id))) {
+            return Err(Error::AddrInUse);
+        }
+        let index = self.add_interface(mac, caps)?;
+        if let Some(interface) = self.interfaces.get_mut(index) {
+            (interface.vlan, interface.up) = (Some((number, id)), up);
+        }
+        Ok(index)
+    }
+
     /// Gives an interface its configuration; call once for each. More addresses and routes may follow.
     /// [`Error::InvalidInput`] when it asks for a protocol whose feature is off.
     pub fn configure(
@@ -345,8 +369,16 @@ impl<'m> Core<'m> {
             .any(|a| a.cidr.addr == addr && a.interface == interface && a.is_usable())
     }
 
-    /// The link of an interface came up or went away.
+    /// The link of an interface came up or went away, and with it that of its VLANs.
     pub fn link_changed(&mut self, now: Instant, interface: usize, up: bool) {
+        if crate::VLAN && self.interfaces.get(interface).is_some_and(|i| i.up != up) {
+            for index in 0..self.interfaces.len() {
+                let of = |i: &Interface| i.vlan.is_some_and(|(parent, _)| usize::from(parent) == interface);
+                if self.interfaces.get(index).is_some_and(of) {
+                    self.link_changed(now, index, up);
+                }
+            }
+        }
         let Some(slot) = self.interfaces.get_mut(interface).filter(|i| i.active && i.up != up) else {
             return;
         };
@@ -399,14 +431,26 @@ impl<'m> Core<'m> {
             self.stats.other += 1;
             return None;
         }
+        let (mut interface, mut ethertype, mut payload) = (interface, frame.ethertype(), frame.payload());
+        if crate::VLAN && ethertype == EtherType::VLAN {
+            let tagged = split_tag(payload).ok().and_then(|(id, inner, rest)| {
+                // A tag of VLAN 0 says only how urgent the frame is.
+                let on = |i: &Interface| i.active && i.vlan == Some((interface as u8, id));
+                let of = if id == 0 { Some(interface) } else { self.interfaces.iter().position(on) };
+                Some((of?, inner, rest))
+            });
+            let Some(tagged) = tagged else {
+                self.stats.other += 1;
+                return None;
+            };
+            (interface, ethertype, payload) = tagged;
+        }
         let arrival = Arrival { interface, meta, group_frame: dst.is_multicast(), looped: false };
-        match frame.ethertype() {
-            EtherType::IPV4 => self.receive_ipv4(now, &arrival, frame.payload(), link, responder),
-            EtherType::IPV6 if crate::IPV6 => {
-                self.receive_ipv6(now, &arrival, frame.payload(), link, responder)
-            }
+        match ethertype {
+            EtherType::IPV4 => self.receive_ipv4(now, &arrival, payload, link, responder),
+            EtherType::IPV6 if crate::IPV6 => self.receive_ipv6(now, &arrival, payload, link, responder),
             EtherType::ARP => {
-                match arp::Repr::parse(frame.payload()) {
+                match arp::Repr::parse(payload) {
                     Ok(packet) => self.receive_arp(now, interface, &packet, link),
                     Err(_) => self.stats.malformed += 1,
                 }

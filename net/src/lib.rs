@@ -79,6 +79,7 @@
 //! | `multicast` | yes | joining groups, IGMP and MLD; without it there are those of IP itself |
 //! | `raw` | yes | ping and raw IP sockets |
 //! | `forwarding` | yes | [`Stack::set_forwarding`], off until it is called, and [`Filter`] |
+//! | `vlan` | yes | [`Stack::add_vlan`] |
 //! | `loopback` | yes | packets to one's own addresses |
 //! | `ipv6` | yes | IPv6; without it `InterfaceConfig::default` has it off, and a configuration with it is refused |
 //!
@@ -103,6 +104,8 @@ const MULTICAST: bool = cfg!(feature = "multicast");
 const RAW: bool = cfg!(feature = "raw");
 /// Forwarding and the filter are linked.
 const FORWARDING: bool = cfg!(feature = "forwarding");
+/// VLANs are linked.
+const VLAN: bool = cfg!(feature = "vlan");
 /// The way to ourselves is linked.
 const LOOPBACK: bool = cfg!(feature = "loopback");
 

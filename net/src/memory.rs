@@ -17,8 +17,8 @@ use core::{
     task::Waker,
 };
 
-/// The largest frame that waits for a neighbour's address: Ethernet's 1,500 bytes and the header.
-pub(crate) const PENDING_FRAME: usize = 1514;
+/// The largest frame that waits for a neighbour's address: Ethernet's 1,500 bytes, the header and a VLAN tag.
+pub(crate) const PENDING_FRAME: usize = 1518;
 
 pub(crate) enum Slice<'m, T> {
     Borrowed(&'m mut [T]),

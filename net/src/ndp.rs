@@ -385,10 +385,18 @@ impl Core<'_> {
 
     /// The Ethernet groups that the device of `interface` must pass, when they changed since the last call.
     pub(crate) fn take_groups(&mut self, interface: usize, groups: &mut Vec<MacAddr, 64>) -> bool {
-        let Some(card) = self.interfaces.get_mut(interface) else { return false };
-        if !core::mem::take(&mut card.groups_changed) {
+        // The device has the groups of its VLANs too.
+        let (mut mine, mut changed) = (0u64, false);
+        for (index, card) in self.interfaces.iter_mut().enumerate().take(64) {
+            if card.active && card.device(index) == interface {
+                mine |= 1 << index;
+                changed |= core::mem::take(&mut card.groups_changed);
+            }
+        }
+        if !changed {
             return false;
         }
+        let on = |index: usize| index < 64 && mine >> index & 1 == 1;
         groups.clear();
         let mut add = |group: IpAddr| {
             if let Some(mac) = group_mac(group)
@@ -398,7 +406,7 @@ impl Core<'_> {
             }
         };
         add(ALL_SYSTEMS.into());
-        let heard = |m: &&Membership| m.interface == interface && m.owner != Owner::Nobody;
+        let heard = |m: &&Membership| on(m.interface) && m.owner != Owner::Nobody;
         for membership in self.groups.iter().flatten().filter(heard) {
             add(membership.group);
         }
@@ -406,7 +414,7 @@ impl Core<'_> {
             return true;
         }
         add(ALL_NODES.into());
-        for address in self.addresses.iter().flatten().filter(|a| a.interface == interface) {
+        for address in self.addresses.iter().flatten().filter(|a| on(a.interface)) {
             if let IpAddr::V6(addr) = address.cidr.addr {
                 add(solicited_node(addr).into());
             }

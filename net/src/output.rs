@@ -354,11 +354,12 @@ impl Core<'_> {
         }
         let Some(interface) = self.interfaces.get(path.interface) else { return Err(Full) };
         let (own_mac, retransmit) = (interface.mac, interface.retransmit);
+        let (device, tag) = (interface.device(path.interface), interface.tag());
         let ethertype = if path.next_hop.is_ipv4() { EtherType::IPV4 } else { EtherType::IPV6 };
-        let frame_len = ethernet::HEADER_LEN + len;
+        let frame_len = ethernet::HEADER_LEN + tag.map_or(0, |_| ethernet::TAG_LEN) + len;
         let mut put = |frame: &mut TxFrame<'_>, dst: MacAddr| {
             let header = ethernet::Repr { src: own_mac, dst, ethertype };
-            let Ok(room) = header.emit(frame.bytes) else {
+            let Ok(room) = header.emit_tagged(tag, frame.bytes) else {
                 frame.len = 0;
                 return;
             };
@@ -378,7 +379,7 @@ impl Core<'_> {
             None => self.neighbors.resolve(now, path.interface, path.next_hop, retransmit),
         };
         if let Resolution::Known(mac) = resolution {
-            link.transmit(path.interface, frame_len, &mut |frame| put(frame, mac))?;
+            link.transmit(device, frame_len, &mut |frame| put(frame, mac))?;
             self.stats.sent += 1;
             return Ok(());
         }
@@ -426,6 +427,7 @@ impl Core<'_> {
         next_hop: IpAddr,
         mac: MacAddr,
     ) {
+        let device = self.interfaces.get(interface).map_or(interface, |i| i.device(interface));
         for pending in self.pending.iter_mut() {
             if pending.next_hop != next_hop || pending.interface != interface {
                 continue;
@@ -436,7 +438,7 @@ impl Core<'_> {
                 *dst = mac.0;
             }
             let meta = pending.meta;
-            let sent = link.transmit(interface, bytes.len(), &mut |frame| {
+            let sent = link.transmit(device, bytes.len(), &mut |frame| {
                 if let Some(to) = frame.bytes.get_mut(..bytes.len()) {
                     to.copy_from_slice(bytes);
                 }
@@ -457,6 +459,8 @@ impl Core<'_> {
         next_hop: IpAddr,
         link: &mut dyn Link,
     ) {
+        let tag = self.interfaces.get(interface).and_then(|i| i.tag());
+        let start = ethernet::HEADER_LEN + tag.map_or(0, |_| ethernet::TAG_LEN);
         for index in 0..self.pending.len() {
             let Some(pending) = self.pending.get_mut(index) else { return };
             if pending.next_hop != next_hop || pending.interface != interface {
@@ -467,12 +471,12 @@ impl Core<'_> {
             if self.forwarding {
                 // Out of the table for as long as its sender is told.
                 let (bytes, len) = (pending.bytes, pending.len);
-                if let Some(packet) = bytes.get(ethernet::HEADER_LEN..len) {
+                if let Some(packet) = bytes.get(start..len) {
                     self.undeliverable(now, packet, link);
                 }
             }
             let Some(pending) = self.pending.get_mut(index) else { return };
-            let packet = pending.bytes.get(..pending.len).and_then(|frame| frame.get(ethernet::HEADER_LEN..));
+            let packet = pending.bytes.get(..pending.len).and_then(|frame| frame.get(start..));
             let Some((src, dst, protocol, payload)) = packet.and_then(ends) else { continue };
             if let (protocol::UDP, Some(&[a, b, c, d])) = (protocol, payload.first_chunk::<4>()) {
                 let (local, remote) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));

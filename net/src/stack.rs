@@ -176,6 +176,15 @@ where
         result
     }
 
+    /// Adds an interface that is the VLAN `id` (1 to 4094) of interface number `parent`; its own number, to
+    /// [`configure`](Self::configure) it by. A [`StackMemory`](crate::StackMemory) must have a place for it beside the devices'.
+    ///
+    /// # Errors
+    /// [`Error::NoInterface`], [`Error::InvalidInput`], [`Error::AddrInUse`] when there is one, [`Error::TableFull`].
+    pub fn add_vlan(&self, parent: usize, id: u16) -> Result<usize, Error> {
+        self.inner.borrow_mut().core.add_vlan(parent, id)
+    }
+
     /// Adds a route, or renews the one with the same destination, gateway and interface.
     ///
     /// # Errors

@@ -25,7 +25,8 @@ fn on_stack<const N: usize>(
 ) {
     namespace.enter(|| {
         let reactor = Reactor::new().unwrap();
-        let cards = interfaces.map(|(name, _)| Packet::open(&reactor, name, None, true).unwrap());
+        let cards = interfaces
+            .map(|(name, words)| Packet::open(&reactor, name, None, !words.contains("offload=off")).unwrap());
         let stack = Stack::new(cards, reactor.clone(), &SystemEntropy, Limits::default(), Heap::default());
         for (index, (_, words)) in interfaces.iter().enumerate() {
             let config = InterfaceConfig::from_parameters(&Parameters::new(words)).unwrap();
@@ -291,4 +292,49 @@ impl Drop for EndsAll<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Open vSwitch in between: tagged frames of VLAN 5 on our port, untagged ones on the port of a Linux host.
+#[test]
+fn a_vlan_through_a_switch() {
+    let (member, switch, host) =
+        (Namespace::new("tagged"), Namespace::new("ovs"), Namespace::new("untagged"));
+    veth(&member, "v0", &switch, "s0");
+    veth(&host, "h0", &switch, "s1");
+    switch.ip("link set s0 up");
+    switch.ip("link set s1 up");
+    // Its userspace datapath wants checksums that are complete.
+    let said = host.run("ethtool", &["-K", "h0", "tx", "off"]);
+    assert!(said.success(), "{said}");
+    host.address("h0", "10.5.0.2/24");
+    host.address("h0", "fd05::2/64");
+    let ovs = airglow_testbed::OpenVswitch::new(&switch);
+    let words = "add-br br0 -- set bridge br0 datapath_type=netdev \
+        -- add-port br0 s0 trunks=5 -- add-port br0 s1 tag=5";
+    let said = ovs.vsctl(&words.split_whitespace().collect::<Vec<_>>());
+    assert!(said.success(), "{said}");
+    on_stack(&member, [("v0", "ipv4=10.1.0.1/24 offload=off")], async |stack, reactor| {
+        let vlan = stack.add_vlan(0, 5).unwrap();
+        let words = Parameters::new("ipv4=10.5.0.1/24 ipv6=fd05::1/64");
+        stack.configure(vlan, &InterfaceConfig::from_parameters(&words).unwrap()).unwrap();
+        let ping = stack.ping_socket().unwrap();
+        let mut buf = vec![0; 9000];
+        for to in ["10.5.0.2", "fd05::2"] {
+            let to: IpAddr = to.parse().unwrap();
+            let data = [9; 4000];
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                assert!(tries < 100, "{to} does not answer");
+                let _ = ping.send_to(to, 1, &data).await;
+                let answer = timeout(reactor, Duration::from_millis(300), ping.recv_from(&mut buf)).await;
+                if let Ok(Ok((len, from, _))) = answer
+                    && from == to
+                {
+                    assert_eq!(buf[..len], data);
+                    break;
+                }
+            }
+        }
+    });
 }

@@ -11,6 +11,7 @@ const PACKAGES: &[&str] = &[
     "iputils-arping",
     "iputils-ping",
     "ndisc6",
+    "openvswitch-switch",
     "util-linux",
     "valgrind",
 ];

@@ -12,6 +12,7 @@ mod ipv6;
 mod loopback;
 mod raw;
 mod slaac;
+mod vlan;
 
 use crate::{
     Core, Delivery, InterfaceConfig, Ipv4Config, Limits, Link,

@@ -16,6 +16,23 @@ impl EtherType {
     pub const ARP: Self = Self(0x0806);
     /// IPv6.
     pub const IPV6: Self = Self(0x86dd);
+    /// A VLAN tag, the frame's own type behind it (IEEE 802.1Q).
+    pub const VLAN: Self = Self(0x8100);
+}
+
+/// Length of a VLAN tag.
+pub const TAG_LEN: usize = 4;
+
+/// A VLAN tag at the start of a frame's payload: the VLAN's number, the type of what follows, and that.
+///
+/// # Errors
+/// [`WireError::Truncated`]; [`WireError::Unsupported`] for an IEEE 802.3 length field.
+pub fn split_tag(payload: &[u8]) -> Result<(u16, EtherType, &[u8]), WireError> {
+    let (&[a, b, c, d], rest) = split::<TAG_LEN>(payload)?;
+    let ethertype = EtherType(u16::from_be_bytes([c, d]));
+    // Priority and drop eligibility in the four high bits are the switches' business.
+    let id = u16::from_be_bytes([a, b]) & 0xfff;
+    if ethertype.0 < 0x0600 { Err(WireError::Unsupported) } else { Ok((id, ethertype, rest)) }
 }
 
 /// A frame whose header is there.
@@ -73,6 +90,18 @@ impl Repr {
     #[allow(clippy::len_without_is_empty)]
     pub const fn len(&self) -> usize {
         HEADER_LEN
+    }
+    /// Writes the header with a tag of this VLAN, 18 bytes, or without any, and returns the rest of `bytes`.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`] when `bytes` is too short.
+    pub fn emit_tagged<'a>(&self, vlan: Option<u16>, bytes: &'a mut [u8]) -> Result<&'a mut [u8], WireError> {
+        let Some(id) = vlan else { return self.emit(bytes) };
+        let rest = Self { ethertype: EtherType::VLAN, ..*self }.emit(bytes)?;
+        let (tag, rest) = split_mut::<TAG_LEN>(rest)?;
+        let ([a, b], [c, d]) = (id.to_be_bytes(), self.ethertype.0.to_be_bytes());
+        *tag = [a, b, c, d];
+        Ok(rest)
     }
     /// Writes the header and returns the rest of `bytes`.
     ///
