@@ -5,7 +5,7 @@ use crate::{
 };
 use core::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -107,6 +107,13 @@ impl Drop for Lease {
     }
 }
 
+/// Makes a child in its place. In a frame of its own: a child may be large, and what made it must not lie on the stack for as long
+/// as the pool runs.
+#[inline(never)]
+fn start<F>(mut child: Pin<&mut Option<F>>, make: impl FnOnce() -> F) {
+    child.set(Some(make()));
+}
+
 /// Runs the `N` futures `make(0)`, `make(1)`, ... side by side until all have ended, without an allocator: a server with
 /// `N` connections.
 ///
@@ -135,8 +142,8 @@ pub async fn pool<const N: usize, F: Future<Output = ()>>(mut make: impl FnMut(u
     // Made one by one where they stay: the array as a whole never lies on the stack.
     let mut children = pin!([const { None::<F> }; N]);
     for index in 0..N {
-        if let Some(mut child) = element(children.as_mut(), index) {
-            child.set(Some(make(index)));
+        if let Some(child) = element(children.as_mut(), index) {
+            start(child, || make(index));
         }
     }
     let mut live = N;

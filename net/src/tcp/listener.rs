@@ -108,6 +108,7 @@ impl HalfOpen {
             most,
             config.congestion,
         );
+        connection.listener = Some(self.listener);
         connection.receive.synchronize(self.irs, self.window.into());
         connection.send.ecn = self.ecn;
         connection.negotiated(self.mss, self.scale, self.sack, self.timestamp.is_some());

@@ -21,6 +21,7 @@ impl<S: Storage> Tcp<S> {
     /// host's own: the IP side drops all else. Answers that belong to no connection go straight to `out`; all else waits for
     /// [`poll_transmit`](Self::poll_transmit).
     #[allow(clippy::too_many_arguments)]
+    #[inline(never)] // On a small stack its frame must not lie under everything else's.
     pub fn input(
         &mut self,
         now: Instant,
@@ -454,9 +455,9 @@ impl<S: Storage> Tcp<S> {
             self.stats.accept_queue_full += 1;
             return None;
         }
-        let mut connection = half.connection(now, limits.receive, &self.config, arrived);
-        connection.listener = Some(half.listener);
-        let Some(connection) = parts.connections.insert_with(hash, || Record::new(connection).into()) else {
+        let config = &self.config;
+        let make = || Record::new(half.connection(now, limits.receive, config, arrived)).into();
+        let Some(connection) = parts.connections.insert_with(hash, make) else {
             self.stats.connections_full += 1;
             return None;
         };

@@ -15,6 +15,7 @@ const TURN: usize = 64;
 impl<S: Storage> Tcp<S> {
     /// Runs the timers that are due and sends everything that may go now: data, acknowledgments, retransmissions, probes,
     /// resets. Returns `false` when `out` was full and there is more to send: call again when the device has room.
+    #[inline(never)] // On a small stack its frame must not lie under everything else's.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut impl IpOutput) -> bool {
         self.run_timers(now, out);
         while let Some(index) = self.storage.parts().connections.dequeue(Queue::Transmit) {
