@@ -1,4 +1,5 @@
-//! A kernel that counts its starts on its disk `xvda`: reads all of it, adds one to a number in its second sector, and prints both.
+//! A kernel that counts its starts on its disk `xvda`: reads all of it, adds one to a number in its second sector, and prints both. With the boot
+//! parameter `rounds=N` it then writes N times, each time something else, and reads it again.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -10,6 +11,7 @@ mod kernel {
     use alloc::{format, string::String, vec};
 
     async fn run(platform: &Xen<'_>) -> Result<(), String> {
+        let rounds = platform.parameters().get("rounds", "a number").map_err(|e| format!("{e}"))?;
         let mut disk = platform.disk("xvda").await.map_err(|e| format!("{e}"))?;
         let info = disk.info();
         log::info!(
@@ -36,6 +38,23 @@ mod kernel {
         log::info!("start number {}", sector[0]);
         let beyond = disk.read(info.sectors, &mut sector).await;
         log::info!("beyond the end: {beyond:?}");
+        let mut written = vec![0; 256 << 10];
+        let mut read = written.clone();
+        for round in 1..=rounds.unwrap_or(0u32) {
+            for (i, word) in written.chunks_exact_mut(4).enumerate() {
+                word.copy_from_slice(&(round.wrapping_mul(0x9e37_79b1) ^ i as u32).to_le_bytes());
+            }
+            let sectors = (written.len() / info.sector_size) as u64;
+            let at = 64 + u64::from(round % 8) * sectors;
+            disk.write(at, &written).await.map_err(|e| format!("round {round}: write: {e}"))?;
+            disk.flush().await.map_err(|e| format!("round {round}: flush: {e}"))?;
+            read.fill(0);
+            disk.read(at, &mut read).await.map_err(|e| format!("round {round}: read: {e}"))?;
+            if read != written {
+                return Err(format!("round {round}: what is read is not what was written"));
+            }
+            log::info!("round {round} right, {} sectors", disk.info().sectors);
+        }
         Ok(())
     }
 

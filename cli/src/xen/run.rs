@@ -107,7 +107,9 @@ pub fn run(image: &Path, parameters: &[String]) -> Result {
             let log = machine.xen_log();
             let about =
                 log.lines().filter(|l| l.contains("rashed") || l.contains("RIP") || l.contains("fault at"));
-            Err(Failure::new(format!("the guest crashed\n{}", about.collect::<Vec<_>>().join("\n"))))
+            let overflow = Symbols::read(image)?.stack_overflow(&log);
+            let about: Vec<_> = about.chain(overflow.as_deref()).collect();
+            Err(Failure::new(format!("the guest crashed\n{}", about.join("\n"))))
         }
         other => Err(Failure::new(format!("the guest ended, reason code {other}"))),
     }

@@ -25,6 +25,24 @@ impl Symbols {
         (offset < *size).then(|| format!("{:#}+{offset:#x}", rustc_demangle::demangle(name)))
     }
 
+    /// What it means when Xen's own report says that the stack pointer had left the stack: the guard page below it leaves no room even
+    /// for the exception, so the kernel cannot say it itself.
+    pub fn stack_overflow(&self, xen_log: &str) -> Option<String> {
+        let address = |name: &str| self.0.iter().find(|(.., n)| n == name).map(|(address, ..)| *address);
+        let (guard, bottom) = (address("airglow_stack_guard")?, address("airglow_stack_bottom")?);
+        // Functions with large frames may reach far below the page.
+        let below = guard.saturating_sub(1 << 20)..bottom + 512;
+        let pointer = |line: &str| {
+            let (_, rest) = line.split_once("rsp: ")?;
+            u64::from_str_radix(rest.split_whitespace().next()?, 16).ok()
+        };
+        let mut pointers = xen_log.lines().rev().filter_map(pointer);
+        let pointer = pointers.find(|pointer| below.contains(pointer))?;
+        Some(format!(
+            "the stack overflowed: its lowest address is {bottom:#x}, and the stack pointer was {pointer:#x}"
+        ))
+    }
+
     /// A line of a backtrace with the name of its address; any other as it is.
     pub fn annotate(&self, line: &str) -> String {
         let digits = line.trim().strip_prefix("0x").filter(|_| line.starts_with(BACKTRACE));
@@ -90,6 +108,23 @@ mod tests {
         assert_eq!(s.annotate("    0x1010"), "    0x1010");
         assert_eq!(s.annotate("    0xfff"), "    0xfff");
         assert_eq!(s.annotate("0x2000 bytes"), "0x2000 bytes");
+    }
+
+    #[test]
+    fn a_stack_pointer_below_the_stack_is_an_overflow() {
+        let s = Symbols(vec![
+            (0x20_0000, 0, "airglow_stack_guard".into()),
+            (0x20_1000, 0, "airglow_stack_bottom".into()),
+        ]);
+        let log = |rsp| {
+            format!(
+                "(XEN) RIP:    e033:[<000000000100e698>]\n(XEN) rbp: 0000000001099710   rsp: {rsp:016x}   r8:  0"
+            )
+        };
+        assert!(s.stack_overflow(&log(0x20_0ff8)).is_some_and(|text| text.contains("0x200ff8")));
+        assert!(s.stack_overflow(&log(0x1f_0000)).is_some());
+        assert_eq!(s.stack_overflow(&log(0x20_8000)), None);
+        assert_eq!(s.stack_overflow("no report"), None);
     }
 
     #[test]

@@ -99,8 +99,10 @@ pub struct Blkfront<'p, G: Grants, D: Doorbell> {
     info: BlockInfo,
     features: Features,
     slots: [Slot; REQUESTS],
-    // There is a backend.
+    // There is a backend to ask.
     connected: bool,
+    // The ring is still the one of a backend, whose answers count.
+    attached: bool,
     waiting: Vec<Waker>,
     closed: Option<Misbehaviour>,
     grants: G,
@@ -134,6 +136,7 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
             features,
             slots: [Slot::Free; REQUESTS],
             connected: true,
+            attached: true,
             waiting: Vec::new(),
             closed: None,
             grants,
@@ -163,6 +166,7 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
 
     /// Takes everything back from a backend that has gone; `true`: it has nothing of ours any more, so that [`reset`](Self::reset) may follow.
     pub fn take_back(&mut self) -> bool {
+        self.attached = false;
         self.refs.iter().fold(true, |free, grant| free & self.grants.revoke(*grant))
     }
 
@@ -173,7 +177,7 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
         }
         self.ring.reset();
         (self.info, self.features, self.doorbell) = (info, features, doorbell);
-        (self.connected, self.closed) = (true, None);
+        (self.connected, self.attached, self.closed) = (true, true, None);
         for slot in &mut self.slots {
             match slot {
                 Slot::Open { request, wanted } if *wanted || request[0] as u8 != READ => {
@@ -202,6 +206,7 @@ impl<'p, G: Grants, D: Doorbell> Blkfront<'p, G, D> {
 
     fn reap(&mut self) {
         if self.closed.is_none()
+            && self.attached
             && let Err(why) = self.try_reap()
         {
             self.closed = Some(why);
@@ -670,6 +675,9 @@ mod tests {
             assert!(write.as_mut().poll(&mut cx).is_pending());
             assert!(!ring.borrow_mut().is_idle());
             assert!(ring.borrow_mut().take_back());
+            // The page is prepared for the next one before that one is there.
+            page.clear();
+            assert!(write.as_mut().poll(&mut cx).is_pending());
             let features = Features { flush: false, barrier: true, discard: false };
             ring.borrow_mut().reset(0, BlockInfo::new(512, 5000), features, Bell);
             backend.ring = BackRing::new(page);

@@ -188,10 +188,11 @@ impl Kept for Link {
 
     /// The disk may have another size.
     async fn look(&self, device: &Device<'_>) -> Result<(), OpenError> {
-        let (old, new) = (self.ring.borrow().info(), info(device).await?);
-        if old != new {
+        let new = info(device).await?;
+        let mut ring = self.ring.borrow_mut();
+        if ring.info() != new {
             log::info!("vbd/{}: {} sectors", self.index, new.sectors);
-            self.ring.borrow_mut().set_info(new);
+            ring.set_info(new);
         }
         Ok(())
     }

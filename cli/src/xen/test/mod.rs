@@ -1,4 +1,5 @@
 //! `cargo airglow test xen`: kernels in the real hypervisor, under emulation, with Linux's own backends in dom0.
+mod devices;
 mod vchan;
 
 use super::{
@@ -71,6 +72,8 @@ const CHECKS: &[Check] = &[
     check("save and restore", "website", survives),
     check("how faults end", "faults", faults_end),
     check("a disk", "disk", counts_starts),
+    check("a download across save and restore", "pump", devices::downloads),
+    check("devices that go and come", "disk", devices::go_and_come),
     check("vchan, libxenvchan is the client", "vchan_echo", vchan::serves_libxenvchan),
     check("vchan, libxenvchan is the server", "vchan_echo", vchan::is_served_by_libxenvchan),
     check("two guests, HTTP over vchan", "vchan-web", vchan::carries_http),
@@ -150,6 +153,17 @@ impl Guest<'_> {
     fn with_console(&mut self, why: &Failure) -> Failure {
         let console = self.console().unwrap_or_default();
         Failure::new(format!("{why}; the console of {}:\n{console}\n{}", self.name, self.machine.xen_log()))
+    }
+
+    /// Saves it and restores it, and follows its console further.
+    fn save_and_restore(&mut self) -> Result {
+        let name = self.name;
+        let saved = self.machine.must(&format!(
+            "cd /job; xl save {name} /tmp/saved 2>&1 && wc -c </tmp/saved && xl restore -p /tmp/saved 2>&1 && id=$(xl domid {name}) && \
+             {{ xenconsole --type pv --num 0 $id </dev/null >>/job/console-{name} 2>/dev/null & }} && usleep 100000 && \
+             xl unpause {name} && rm /tmp/saved"
+        ));
+        saved.map(drop).map_err(|why| self.with_console(&why))
     }
 
     /// Waits for the end and returns the reason code.
@@ -270,14 +284,7 @@ fn survives(workspace: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
     let first = request(&mut connection)?;
     that(first == index, || format!("before the save {} bytes came", first.len()))?;
     let started = Instant::now();
-    let saved = guest.machine.must(
-        "cd /job; xl save guest /tmp/saved 2>&1 && wc -c </tmp/saved && xl restore -p /tmp/saved 2>&1 && id=$(xl domid guest) && \
-         { xenconsole --type pv --num 0 $id </dev/null >>/job/console-guest 2>/dev/null & } && usleep 100000 && xl unpause guest && \
-         rm /tmp/saved",
-    );
-    if let Err(why) = saved {
-        return Err(guest.with_console(&why));
-    }
+    guest.save_and_restore()?;
     let second = match request(&mut connection) {
         Ok(page) => page,
         Err(why) => return Err(guest.with_console(&why)),
@@ -379,7 +386,7 @@ const FAULTS: &[(&str, i32, &[&str])] = &[
     ("constant", 3, &["page fault", "writing address"]),
     ("execute", 3, &["page fault", "executing address"]),
     ("divide", 3, &["divide error", "rax", "backtrace"]),
-    ("memory", 3, &["memory allocation of 65536 bytes failed"]),
+    ("memory", 3, &["memory allocation of 65536 bytes failed", "the domain ends: crash"]),
     // The stack's guard page leaves no room even for the exception: Xen itself ends the domain.
     ("stack", 3, &[]),
 ];
@@ -421,7 +428,13 @@ fn faults_end(_: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
         }
     }
     let log = guest.machine.xen_log();
-    that(log.contains("domain_crash_sync"), || format!("Xen did not see the stack run over:\n{log}"))
+    // The report's last line is `cargo airglow run`'s.
+    let overflow = symbols.stack_overflow(&log);
+    that(log.contains("domain_crash_sync") && overflow.is_some(), || {
+        format!("nobody saw the stack run over:\n{log}")
+    })?;
+    println!("   {}", overflow.unwrap_or_default());
+    Ok(())
 }
 
 /// Linux's blkback under our blkfront: every byte is read, what is written is there in dom0 and at the next start.
