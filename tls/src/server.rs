@@ -227,6 +227,8 @@ impl<'c, P: Provider> Server<'c, P> {
             Some(retry) => retry.transcript,
             None => self.config.provider.hash(suite.hash()),
         };
+        // Everything that may be wrong with the hello is looked at before anything is answered.
+        let wants_tickets = offers_psk_dhe_ke(extensions)?;
         self.client_random = *hello.random;
         self.protocol = self.agree_on_protocol(extensions)?;
         let limit = extensions.find(ExtensionType::RECORD_SIZE_LIMIT).map(record_size_limit).transpose()?;
@@ -368,7 +370,7 @@ impl<'c, P: Provider> Server<'c, P> {
             transcript,
             client_handshake_traffic,
             client_application_traffic,
-            wants_tickets: offers_psk_dhe_ke(extensions)?,
+            wants_tickets,
         });
         Ok(Step::Keys(read))
     }

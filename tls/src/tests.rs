@@ -95,6 +95,7 @@ macro_rules! connect {
     };
 }
 
+mod alerts;
 mod sessions;
 
 #[test]

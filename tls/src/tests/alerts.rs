@@ -1,0 +1,167 @@
+//! Hellos that are wrong in one way each, and the alert that RFC 8446 names for it.
+use super::*;
+
+/// A ClientHello in parts.
+struct Hello {
+    suites: Vec<u16>,
+    compression: Vec<u8>,
+    extensions: Vec<(u16, Vec<u8>)>,
+}
+
+fn list(numbers: &[u16]) -> Vec<u8> {
+    let mut bytes = ((numbers.len() * 2) as u16).to_be_bytes().to_vec();
+    numbers.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
+    bytes
+}
+
+/// A list of shares: group and bytes of each.
+fn shares(shares: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut content = vec![];
+    for (group, key) in shares {
+        content.extend(group.to_be_bytes());
+        content.extend((key.len() as u16).to_be_bytes());
+        content.extend_from_slice(key);
+    }
+    [&(content.len() as u16).to_be_bytes()[..], &content].concat()
+}
+
+/// Any number but zero is a public key on X25519.
+const POINT: [u8; 32] = [9; 32];
+
+impl Hello {
+    fn new() -> Self {
+        Self {
+            suites: vec![0x1301],
+            compression: vec![0],
+            extensions: vec![
+                (43, vec![2, 3, 4]),
+                (10, list(&[0x1d])),
+                (13, list(&[0x0403])),
+                (51, shares(&[(0x1d, &POINT)])),
+            ],
+        }
+    }
+    fn set(mut self, kind: u16, data: impl Into<Vec<u8>>) -> Self {
+        self.extensions.retain(|(known, _)| *known != kind);
+        self.extensions.push((kind, data.into()));
+        self
+    }
+    fn without(mut self, kind: u16) -> Self {
+        self.extensions.retain(|(known, _)| *known != kind);
+        self
+    }
+    fn record(&self) -> Vec<u8> {
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.push(0);
+        body.extend(list(&self.suites));
+        body.push(self.compression.len() as u8);
+        body.extend(&self.compression);
+        let mut extensions = vec![];
+        for (kind, data) in &self.extensions {
+            extensions.extend(kind.to_be_bytes());
+            extensions.extend((data.len() as u16).to_be_bytes());
+            extensions.extend(data);
+        }
+        body.extend((extensions.len() as u16).to_be_bytes());
+        body.extend(extensions);
+        let len = body.len() as u16;
+        let mut record = vec![22, 3, 1];
+        record.extend((len + 4).to_be_bytes());
+        record.extend([1, 0]);
+        record.extend(len.to_be_bytes());
+        record.extend(body);
+        record
+    }
+    /// What a server makes of it: its first answer, or the alert it sends.
+    fn heard(&self) -> Result<u8, Alert> {
+        let mut heard = Ok(0);
+        with_pair(&[], "p256.example", BUFFER, |_, mut server| {
+            let record = self.record();
+            server.space()[..record.len()].copy_from_slice(&record);
+            server.received(record.len());
+            heard = match server.process() {
+                Ok(_) => Ok(server.output()[0]),
+                Err(Error::Sent(alert)) => {
+                    assert_eq!(server.output(), [21, 3, 3, 0, 2, 2, alert.0]);
+                    Err(alert)
+                }
+                Err(error) => panic!("{error}"),
+            };
+        });
+        heard
+    }
+}
+
+#[test]
+fn each_fault_has_its_alert() {
+    let hello = Hello::new;
+    let psk = |binder: usize| {
+        let mut data = vec![0, 7, 0, 1, 5, 0, 0, 0, 0];
+        data.extend([0, binder as u8 + 1, binder as u8]);
+        data.extend(vec![1; binder]);
+        data
+    };
+    let double = {
+        let mut hello = hello();
+        hello.extensions.push((43, vec![2, 3, 4]));
+        hello
+    };
+    for (what, hello, alert) in [
+        ("only older versions", hello().set(43, [2, 3, 3]), Alert::PROTOCOL_VERSION),
+        ("no versions", hello().without(43), Alert::PROTOCOL_VERSION),
+        ("compression", Hello { compression: vec![1, 0], ..hello() }, Alert::ILLEGAL_PARAMETER),
+        ("an extension twice", double, Alert::ILLEGAL_PARAMETER),
+        ("no suite in common", Hello { suites: vec![0x1304], ..hello() }, Alert::HANDSHAKE_FAILURE),
+        ("no group in common", hello().set(10, list(&[0x19])).set(51, [0, 0]), Alert::HANDSHAKE_FAILURE),
+        ("no signature in common", hello().set(13, list(&[0x0804])), Alert::HANDSHAKE_FAILURE),
+        ("no groups", hello().without(10), Alert::MISSING_EXTENSION),
+        ("no shares", hello().without(51), Alert::MISSING_EXTENSION),
+        ("no signatures", hello().without(13), Alert::MISSING_EXTENSION),
+        ("a share of no listed group", hello().set(10, list(&[0x17])), Alert::ILLEGAL_PARAMETER),
+        (
+            "two shares of one group",
+            hello().set(51, shares(&[(0x1d, &POINT), (0x1d, &POINT)])),
+            Alert::ILLEGAL_PARAMETER,
+        ),
+        ("a short share", hello().set(51, shares(&[(0x1d, &POINT[..31])])), Alert::ILLEGAL_PARAMETER),
+        ("a share of small order", hello().set(51, shares(&[(0x1d, &[0; 32])])), Alert::ILLEGAL_PARAMETER),
+        ("an empty share", hello().set(51, shares(&[(0x1d, &[])])), Alert::DECODE_ERROR),
+        ("groups of odd length", hello().set(10, [0, 3, 0, 0x1d, 0]), Alert::DECODE_ERROR),
+        ("no group at all", hello().set(10, [0, 0]), Alert::DECODE_ERROR),
+        ("bytes behind the groups", hello().set(10, [0, 2, 0, 0x1d, 0]), Alert::DECODE_ERROR),
+        ("a record size limit below 64", hello().set(28, [0, 63]), Alert::ILLEGAL_PARAMETER),
+        ("a record size limit of three bytes", hello().set(28, [0, 64, 0]), Alert::DECODE_ERROR),
+        ("no protocol in common", hello().set(16, *b"\x00\x02\x01c"), Alert::NO_APPLICATION_PROTOCOL),
+        ("an empty protocol", hello().set(16, [0, 1, 0]), Alert::DECODE_ERROR),
+        ("an empty host name", hello().set(0, [0, 3, 0, 0, 0]), Alert::DECODE_ERROR),
+        (
+            "a key before another extension",
+            hello().set(45, [1, 1]).set(41, psk(32)).set(28, [1, 0]),
+            Alert::ILLEGAL_PARAMETER,
+        ),
+        ("a key without its modes", hello().set(41, psk(32)), Alert::MISSING_EXTENSION),
+        ("a short binder", hello().set(45, [1, 1]).set(41, psk(31)), Alert::DECODE_ERROR),
+        ("no modes", hello().set(45, [0]), Alert::DECODE_ERROR),
+    ] {
+        assert_eq!(hello.heard(), Err(alert), "{what}");
+    }
+    assert_eq!(hello().heard(), Ok(22));
+    assert_eq!(hello().set(45, [1, 1]).set(41, psk(32)).heard(), Ok(22), "a ticket of nobody");
+}
+
+#[test]
+fn grease_is_passed_over() {
+    // RFC 8701: values that mean nothing, everywhere.
+    let mut hello = Hello::new()
+        .set(43, [4, 0x0a, 0x0a, 3, 4])
+        .set(10, list(&[0x1a1a, 0x1d]))
+        .set(13, list(&[0x2a2a, 0x0403]))
+        .set(51, shares(&[(0x1a1a, &[0]), (0x1d, &POINT)]))
+        .set(45, [2, 0x0b, 1])
+        .set(16, *b"\x00\x05\x02\x3a\x3a\x01a")
+        .set(0x4a4a, [])
+        .set(0x5a5a, [0]);
+    hello.suites.insert(0, 0x6a6a);
+    assert_eq!(hello.heard(), Ok(22));
+}
