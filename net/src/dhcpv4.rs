@@ -129,6 +129,29 @@ impl Core<'_> {
         client.enter(if holds { State::Rebooting } else { State::Selecting }, now);
     }
 
+    /// Gives the lease back and asks for no other.
+    pub(crate) fn release_dhcp(&mut self, now: Instant, interface: usize, link: &mut dyn Link) {
+        let Some(client) = self.dhcp_client(interface).copied() else { return };
+        let Some(mac) = self.interfaces.get(interface).map(|card| card.mac) else { return };
+        let bound =
+            matches!(client.state, State::Bound | State::Renewing | State::Rebinding | State::Rebooting);
+        if let Some(lease) = client.lease.filter(|_| bound) {
+            let mut id = [1; 7];
+            id[1..].copy_from_slice(&mac.0);
+            // RFC 2131 table 5: no requested address, lease time, parameters or size, but the server's identifier.
+            let mut message = Repr::client(MessageType::Release, self.random.next() as u32, mac);
+            message.client_id = &id;
+            message.ciaddr = lease.addr;
+            message.server_id = Some(lease.server);
+            self.send_dhcp(now, link, interface, lease.addr, lease.server, &message);
+        }
+        self.dhcp_clear(now, interface, false);
+        if let Some(card) = self.interfaces.get_mut(interface) {
+            card.name_servers.retain(|server| server.addr.is_ipv6());
+            card.dhcp = None;
+        }
+    }
+
     /// Another host has the address that a server gave.
     pub(crate) fn decline_dhcp(&mut self, now: Instant, interface: usize, addr: IpAddr) {
         if let Some(client) = self.dhcp_client(interface)

@@ -117,6 +117,7 @@ mod dhcpv4;
 mod error;
 mod forward;
 mod fragment;
+pub mod happy_eyeballs;
 mod icmp;
 mod interface;
 mod ip;

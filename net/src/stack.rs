@@ -246,6 +246,24 @@ where
         .await
     }
 
+    /// Sorts the addresses of a name into the order in which to try them (RFC 6724), by what would be sent from.
+    pub fn sort_destinations(&self, addresses: &mut [IpAddr]) {
+        let now = self.timer.now();
+        let inner = &mut *self.inner.borrow_mut();
+        let core = RefCell::new(&mut inner.core);
+        crate::sort_destinations(addresses, |dst| {
+            let mut core = core.borrow_mut();
+            let path = core.path(now, dst, None)?;
+            core.source(now, path.interface, dst)
+        });
+    }
+
+    /// Gives an interface's DHCP lease back, and its address with it, and asks for no other until the interface is configured again.
+    pub fn release_dhcp(&self, interface: usize) {
+        self.with_core(|core, now, link| core.release_dhcp(now, interface, link));
+        self.poke();
+    }
+
     /// Calls `f` with each address of the stack.
     pub fn with_addresses(&self, mut f: impl FnMut(&crate::Address)) {
         self.inner.borrow().core.addresses().for_each(&mut f);

@@ -475,3 +475,38 @@ fn the_device_hears_of_groups_and_the_address_is_waited_for() {
     run(&clock, &mut [waiting.as_mut(), run_a.as_mut()]);
     assert_eq!(a.device_stats(0).unwrap().rx_frames, before + 1);
 }
+
+/// A name with four addresses of which one lives: it is found in the time of two delays, the other attempts given up.
+#[test]
+fn the_address_that_answers_is_found() {
+    let (segment, clock) = (EthernetSegment::new(), ManualClock::new());
+    let (a, b) = (host(&segment, &clock, 1, Caps::new(1500)), host(&segment, &clock, 2, Caps::new(1500)));
+    let server = async {
+        let listener = b.listen(80).await.unwrap();
+        loop {
+            let mut stream = listener.accept().await.unwrap();
+            let _ = stream.write_all(b"here").await;
+            let _ = stream.close().await;
+        }
+    };
+    let client = async {
+        // One that no route leads to, two that are not there, and the living one.
+        let mut addresses =
+            ["10.0.0.98", "10.0.0.99", "10.0.0.2", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap());
+        a.sort_destinations(&mut addresses);
+        assert_eq!(addresses[3], "2001:db8::1".parse::<IpAddr>().unwrap(), "no source, no chance");
+        let start = airglow_device::Clock::now(&&clock);
+        let mut stream = airglow_net::happy_eyeballs::connect(&a, &&clock, 80, &addresses).await.unwrap();
+        let took = airglow_device::Clock::now(&&clock).since(start);
+        assert!((500..600).contains(&took.as_millis()), "{took:?}");
+        assert_eq!(stream.peer(), Some(ip(2, 80)));
+        let mut buf = [0; 4];
+        stream.read(&mut buf).await.unwrap();
+        assert_eq!(&buf, b"here");
+        // When none lives the last error comes, and without addresses none.
+        let none = airglow_net::happy_eyeballs::connect(&a, &&clock, 80, &addresses[3..]).await;
+        assert!(matches!(none, Err(Some(Error::NoRoute))));
+        assert!(matches!(airglow_net::happy_eyeballs::connect(&a, &&clock, 80, &[]).await, Err(None)));
+    };
+    pair(&clock, (&a, client), (&b, server));
+}

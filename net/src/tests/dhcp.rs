@@ -290,3 +290,25 @@ fn odd_leases() {
         IpAddr::V4(ip(10, 0, 0, 8))
     );
 }
+
+#[test]
+fn a_lease_is_given_back() {
+    let mut host = host(false);
+    bound(&mut host, |_| {});
+    host.run_for(Duration::from_secs(10));
+    host.sent.frames.clear();
+    // The server's Ethernet address is known.
+    host.receive(&arp_frame(PEER, US, arp_request(PEER, SERVER, LEASED)));
+    host.sent.frames.clear();
+    host.core.release_dhcp(host.now, 0, &mut host.sent);
+    let (src, dst, release) = message(&mut host, PEER);
+    assert_eq!((src, dst, release.message_type), (LEASED, SERVER, MessageType::Release));
+    assert_eq!((release.ciaddr, release.server_id, release.requested_ip), (LEASED, Some(SERVER), None));
+    assert!(release.parameters.is_empty() && release.max_size.is_none());
+    assert_eq!(address(&host), None);
+    assert!(host.core.routes.iter().next().is_none() && host.core.interfaces[0].name_servers.is_empty());
+    // And nothing more is said, however long.
+    host.run_for(Duration::from_secs(100_000));
+    host.core.release_dhcp(host.now, 0, &mut host.sent);
+    host.nothing_else();
+}
