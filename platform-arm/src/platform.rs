@@ -135,6 +135,14 @@ impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> Platform
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CONNECTIONS, RX, TX> {
+    /// The disk `number`, counted from 0; `None` when there is none or it was opened before.
+    pub fn disk(&self, number: usize) -> Option<machine::block::VirtioBlk> {
+        machine::block::VirtioBlk::new(self.kernel, number)
+    }
+}
+
 /// A clock that nobody has set.
 #[derive(Debug, Default)]
 pub struct NoCalendar;

@@ -34,7 +34,7 @@ pub fn ready(board: &Board) -> Result {
 }
 
 /// QEMU with `image`, its network being `netdev` (`user,...`, `tap,...`), its console on standard output.
-pub fn command(board: &Board, image: &Path, netdev: &str) -> Command {
+fn command(board: &Board, image: &Path, netdev: &str) -> Command {
     let mut command = process::tied(board.qemu[0]);
     command.args(&board.qemu[1..]);
     command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]);
@@ -79,8 +79,21 @@ pub struct Running {
 impl Running {
     /// Boots `image`.
     pub fn start(board: &Board, image: &Path, netdev: &str, decoder: &Path, log: &Path) -> Result<Self> {
+        Self::start_with(board, image, netdev, decoder, log, &[])
+    }
+
+    /// Boots `image` with more `devices`, in QEMU's words.
+    pub fn start_with(
+        board: &Board,
+        image: &Path,
+        netdev: &str,
+        decoder: &Path,
+        log: &Path,
+        devices: &[String],
+    ) -> Result<Self> {
         let file = fs::File::create(log).context(log.display())?;
         let mut qemu = command(board, image, netdev);
+        qemu.args(devices);
         qemu.stdin(Stdio::null()).stderr(Stdio::null());
         let qemu = if board.defmt() {
             let mut qemu = qemu.stdout(Stdio::piped()).spawn().context(board.qemu[0])?;

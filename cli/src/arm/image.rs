@@ -24,6 +24,21 @@ pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf>
 
 /// The same, with just these features; nothing else of the board is asked for.
 pub fn build_with(workspace: &Workspace, app: &App, board: &Board, features: &[&str]) -> Result<PathBuf> {
+    let features = features.join(",");
+    let mut choice = vec!["--package", &app.package.name, "--bin", &app.binary];
+    if !features.is_empty() {
+        choice.extend(["--features", &features]);
+    }
+    compile(workspace, board, &choice, &app.binary)
+}
+
+/// Compiles the example `name` of the boards' platform for `board`.
+pub fn example(workspace: &Workspace, name: &str, board: &Board) -> Result<PathBuf> {
+    compile(workspace, board, &["--package", "airglow-platform-arm", "--example", name], name)
+}
+
+/// Compiles what `choice` tells cargo, which will be called `name`.
+fn compile(workspace: &Workspace, board: &Board, choice: &[&str], name: &str) -> Result<PathBuf> {
     let toolchain = Toolchain::find(board.target)?;
     let mut flags = vec!["-Clink-arg=-Tairglow.ld".to_owned()];
     if !board.emulated() {
@@ -40,7 +55,8 @@ pub fn build_with(workspace: &Workspace, app: &App, board: &Board, features: &[&
     }
     let mut cargo = toolchain.cargo("build", &flags);
     cargo
-        .args(["--profile", "image", "--package", &app.package.name, "--bin", &app.binary])
+        .args(["--profile", "image"])
+        .args(choice)
         .arg("--message-format=json-render-diagnostics")
         .env("AIRGLOW_BOARD", board.name)
         .env("CARGO_TARGET_DIR", folder(workspace, toolchain.is_debian()))
@@ -48,9 +64,6 @@ pub fn build_with(workspace: &Workspace, app: &App, board: &Board, features: &[&
         .stderr(Stdio::inherit());
     if std::env::var_os("DEFMT_LOG").is_none() {
         cargo.env("DEFMT_LOG", "info");
-    }
-    if !features.is_empty() {
-        cargo.args(["--features", &features.join(",")]);
     }
     if let (Some(level), None) = (board.optimize(), std::env::var_os("CARGO_PROFILE_IMAGE_OPT_LEVEL")) {
         cargo.env("CARGO_PROFILE_IMAGE_OPT_LEVEL", level);
@@ -60,20 +73,17 @@ pub fn build_with(workspace: &Workspace, app: &App, board: &Board, features: &[&
     }
     let output = cargo.output().context("cargo build")?;
     if !output.status.success() {
-        return Err(Failure::new(format!(
-            "`{}` does not compile for {}; see above",
-            app.package.name, board.name
-        )));
+        return Err(Failure::new(format!("`{name}` does not compile for {}; see above", board.name)));
     }
     let built = String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == *app.binary)
+        .filter(|message| message["target"]["name"] == *name)
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
         .next_back()
         .context("cargo build named no executable")?;
     // Several boards share a target and so a file name: each has its own copy.
-    let image = workspace.target.join("boards").join(board.name).join(format!("{}.elf", app.binary));
+    let image = workspace.target.join("boards").join(board.name).join(format!("{name}.elf"));
     write(&image, &fs::read(&built).context(built.display())?)?;
     Ok(image)
 }

@@ -58,6 +58,10 @@ pub fn test(tests: &mut Tests) -> Result {
             bounded(&image, board)
         });
     }
+    tests.check("virt-aarch64: a disk counts the starts", |workspace| {
+        let board = boards::find("virt-aarch64").context("no such board")?;
+        counts_starts(&image::example(workspace, "disk", board)?, board, &decoder)
+    });
     // One board for each network controller.
     for board in ["lm3s6965evb", "mps2-an385", "virt-aarch64"].into_iter().filter_map(boards::find) {
         tests.check(&format!("{}: ARP, ping, and both again after a flood", board.name), |workspace| {
@@ -145,6 +149,53 @@ fn stack_bounded(running: &Running) -> Result {
         .context_with(|| format!("the board does not say how deep its stack has been:\n{log}"))?;
     println!("   stack {depth} bytes at most");
     if depth < STACK { Ok(()) } else { Err(Failure::new(format!("the stack was {depth} bytes deep"))) }
+}
+
+/// A board reads all of a disk as it is, and what it writes is there for the next start and for the host.
+fn counts_starts(image: &Path, board: &Board, decoder: &Path) -> Result {
+    let image = image::with_parameters(image, &["ipv4=10.9.8.2/24".to_owned()])?;
+    let log = log_file(board, "disk");
+    let disk = log.with_extension("img");
+    // Not a whole number of what the board reads at once.
+    let mut content: Vec<u8> = (0..3_000 * 512u32).map(|at| (at * 31 + at / 251) as u8).collect();
+    content[512] = 41;
+    fs::write(&disk, &content).context(disk.display())?;
+    let result = [42, 43].into_iter().try_for_each(|start| {
+        let devices = [
+            "-drive".to_owned(),
+            format!("file={},format=raw,if=none,id=d0", disk.display()),
+            "-device".to_owned(),
+            "virtio-blk-device,drive=d0".to_owned(),
+        ];
+        let running = Running::start_with(board, &image, "user", decoder, &log, &devices)?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !running.log().contains("the application has ended") && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let said = running.log();
+        drop(running);
+        let sum = content
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+        let expected = [
+            "3000 sectors of 512 bytes, read-only false".to_owned(),
+            format!("sum {sum:016x}"),
+            format!("start number {start}"),
+            "beyond the end: Err(OutOfRange)".to_owned(),
+            "not whole: Err(Unaligned)".to_owned(),
+        ];
+        if let Some(missing) = expected.iter().find(|line| !said.contains(line.as_str())) {
+            return Err(Failure::new(format!("the board does not say `{missing}`:\n{said}")));
+        }
+        content = fs::read(&disk).context(disk.display())?;
+        if content[512] == start {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("on the disk stands {}", content[512])))
+        }
+    });
+    let _ = fs::remove_file(&disk);
+    result
 }
 
 /// Frames straight onto the board's wire: it answers before and after a flood, and has not started again in between.

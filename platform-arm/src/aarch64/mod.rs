@@ -1,4 +1,5 @@
 //! AArch64, as on QEMU's `virt`: MMU and caches on, nothing both writable and executable, virtio devices.
+pub mod block;
 mod boot;
 mod kernel;
 pub mod virtio;

@@ -16,8 +16,8 @@ use virtio_drivers::{
     transport::{DeviceType, Transport, mmio::MmioTransport},
 };
 
-const BUS: usize = 0x0a00_0000;
-const SLOT: usize = 0x200;
+pub(super) const BUS: usize = 0x0a00_0000;
+pub(super) const SLOT: usize = 0x200;
 const SLOTS: usize = 32;
 const QUEUE_NOTIFY: usize = 0x50;
 /// Device configuration: the MAC address, then the link's state.
@@ -69,13 +69,30 @@ unsafe impl Hal for Identity {
     unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {}
 }
 
-/// The first device of a kind on the bus, from the last slot down, as QEMU fills it.
+/// The first device of a kind on the bus.
 fn find(kind: DeviceType) -> Option<(usize, MmioTransport<'static>)> {
-    (0..SLOTS).rev().find_map(|slot| {
+    find_nth(kind, 0)
+}
+
+/// The device `number` of a kind on the bus, from the last slot down, as QEMU fills it.
+pub(super) fn find_nth(kind: DeviceType, number: usize) -> Option<(usize, MmioTransport<'static>)> {
+    let all = (0..SLOTS).rev().filter_map(|slot| {
         let header = NonNull::new((BUS + slot * SLOT) as *mut _)?;
         // SAFETY: a slot of the bus; it is mapped as device memory.
         let transport = unsafe { MmioTransport::new(header, SLOT) }.ok()?;
-        (transport.device_type() == kind).then_some((slot, transport))
+        if transport.device_type() == kind {
+            return Some((slot, transport));
+        }
+        // Not ours, perhaps one that runs: dropping it would reset it.
+        core::mem::forget(transport);
+        None
+    });
+    all.enumerate().find_map(|(index, found)| {
+        if index == number {
+            return Some(found);
+        }
+        core::mem::forget(found);
+        None
     })
 }
 
@@ -138,7 +155,7 @@ impl core::fmt::Debug for VirtioNet {
     }
 }
 
-fn notify(base: usize, queue: u16) {
+pub(super) fn notify(base: usize, queue: u16) {
     // SAFETY: the doorbell of a device that this module drives.
     unsafe { ((base + QUEUE_NOTIFY) as *mut u32).write_volatile(queue.into()) }
 }

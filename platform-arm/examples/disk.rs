@@ -1,0 +1,51 @@
+//! An image for `virt-aarch64` that counts its starts on its first disk: reads all of it, adds one to a number in its second sector, and
+//! says both.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod image {
+    use airglow_device::{BlockDevice, Clock, Platform};
+    use airglow_platform_arm::{ArmPlatform, NetMemory, aarch64::block::DiskError};
+
+    const AT_ONCE: usize = 48 * 1024;
+
+    async fn run<const C: usize, const R: usize, const T: usize>(
+        platform: &ArmPlatform<C, R, T>,
+    ) -> Result<(), DiskError> {
+        let mut disk = platform.disk(0).ok_or(DiskError::Device)?;
+        let info = disk.info();
+        log::info!(
+            "disk: {} sectors of {} bytes, read-only {}",
+            info.sectors,
+            info.sector_size,
+            info.read_only
+        );
+        let start = platform.timer().now();
+        // FNV-1a.
+        let mut sum = 0xcbf2_9ce4_8422_2325u64;
+        let mut buf = [0; AT_ONCE];
+        let (each, total) = ((AT_ONCE / info.sector_size) as u64, info.sectors);
+        for sector in (0..total).step_by(each as usize) {
+            let len = (total - sector).min(each) as usize * info.sector_size;
+            disk.read(sector, &mut buf[..len]).await?;
+            sum = buf[..len].iter().fold(sum, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+        }
+        let micros = platform.timer().now().since(start).as_micros();
+        log::info!("read {} bytes in {micros} us, sum {sum:016x}", total * info.sector_size as u64);
+        let mut sector = [0; 512];
+        disk.read(1, &mut sector).await?;
+        sector[0] = sector[0].wrapping_add(1);
+        disk.write(1, &sector).await?;
+        disk.flush().await?;
+        disk.discard(8, 8).await?;
+        log::info!("start number {}", sector[0]);
+        log::info!("beyond the end: {:?}", disk.read(info.sectors, &mut sector).await);
+        log::info!("not whole: {:?}", disk.read(0, &mut sector[1..]).await);
+        Ok(())
+    }
+
+    airglow_platform_arm::main!(NetMemory<2, 1024, 512, 1, 256, 4>; |platform| run(platform));
+}
+
+#[cfg(not(all(target_os = "none", target_arch = "aarch64")))]
+fn main() {}
