@@ -1,6 +1,6 @@
 //! Randomness on boards, and what it is good for.
 use airglow_device::Entropy;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use sha2::{Digest, Sha256};
 
 /// How good a seed is.
@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 pub enum Strength {
     /// From a hardware generator: fit for keys.
     Hardware,
+    /// From a seed that is kept on a disk and never used twice: fit for keys, within the limits of
+    /// [`storage::seed`](crate::storage::seed).
+    Kept,
     /// From the bytes that were written with the image, the chip's identity and the timing of the boot. The same bytes serve at
     /// every boot, and whoever can read the flash knows them: fit for port numbers and TCP's sequence numbers, which it
     /// makes hard to guess from outside; **not** for keys.
@@ -20,7 +23,7 @@ pub enum Strength {
 /// A generator: SHA-256 over what it was seeded with and a count, the state replaced after every use.
 pub struct Generator {
     state: RefCell<[u8; 32]>,
-    strength: Strength,
+    strength: Cell<Strength>,
 }
 
 impl core::fmt::Debug for Generator {
@@ -37,12 +40,20 @@ impl Generator {
             hash.update((source.len() as u32).to_le_bytes());
             hash.update(source);
         }
-        Self { state: RefCell::new(hash.finalize().into()), strength }
+        Self { state: RefCell::new(hash.finalize().into()), strength: Cell::new(strength) }
     }
 
     /// How good the seed was.
-    pub const fn strength(&self) -> Strength {
-        self.strength
+    pub fn strength(&self) -> Strength {
+        self.strength.get()
+    }
+
+    /// Mixes in a seed that was [kept](crate::storage::seed::renew), after which the generator gives secrets.
+    pub fn keep(&self, seed: &[u8; 32]) {
+        self.stir(seed);
+        if self.strength.get() != Strength::Hardware {
+            self.strength.set(Strength::Kept);
+        }
     }
 
     /// Mixes in something more, however little it is worth.
@@ -85,10 +96,10 @@ impl Entropy for Weak<'_> {
 
 impl Entropy for Generator {
     /// # Panics
-    /// When the board has no hardware generator: an application that asks for secrets must not run there.
+    /// When the board has no hardware generator and no seed was [kept](Generator::keep): an application that asks for secrets must not run there.
     fn fill(&self, out: &mut [u8]) {
         assert!(
-            self.strength == Strength::Hardware,
+            matches!(self.strength.get(), Strength::Hardware | Strength::Kept),
             "this board has no source of randomness that is fit for secrets"
         );
         self.generate(out);
@@ -111,6 +122,18 @@ mod tests {
                 generator.stir(&[1]);
             }
         }
+    }
+
+    #[test]
+    fn a_kept_seed_gives_secrets() {
+        let (generator, other) = (
+            Generator::new([&b"image"[..]], Strength::Image),
+            Generator::new([&b"image"[..]], Strength::Image),
+        );
+        generator.keep(&[1; 32]);
+        other.keep(&[2; 32]);
+        assert_eq!(generator.strength(), Strength::Kept);
+        assert_ne!(generator.u64(), other.u64());
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod parameters;
 mod platform;
 pub mod register;
 pub mod spi;
+pub mod storage;
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 use aarch64 as machine;

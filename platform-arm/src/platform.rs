@@ -4,8 +4,9 @@ use crate::{
     local::Once,
     machine::{self, Kernel, Net},
     parameters,
+    storage::seed::{self, SeedError},
 };
-use airglow_device::{Parameters, Platform, WallClock};
+use airglow_device::{BlockDevice, Clock, Entropy, Parameters, Platform, WallClock};
 use airglow_net::{InterfaceConfig, Stack, StackMemory};
 use airglow_runtime::block_on;
 use core::{
@@ -132,6 +133,28 @@ impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> Platform
     }
     fn parameters(&self) -> &Parameters<'_> {
         &self.parameters
+    }
+}
+
+impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CONNECTIONS, RX, TX> {
+    /// Makes the entropy of a board without a hardware generator fit for secrets, by a seed that is kept in `sectors` of `disk`.
+    /// `buffer` is one sector long.
+    ///
+    /// # Errors
+    /// [`SeedError`]; then the entropy stays as it was.
+    pub async fn keep_seed<B: BlockDevice>(
+        &self,
+        disk: &mut B,
+        sectors: [u64; 2],
+        buffer: &mut [u8],
+    ) -> Result<(), SeedError<B::Error>> {
+        let now = self.kernel.now().as_nanos().to_le_bytes();
+        let mut stir = [0; 32];
+        self.generator.for_the_stack().fill(&mut stir);
+        self.generator.stir(&now);
+        let seed = seed::renew(disk, sectors, &parameters::seed(), &stir, buffer).await?;
+        self.generator.keep(&seed);
+        Ok(())
     }
 }
 
