@@ -67,6 +67,15 @@ const BOARDS: &[Board] = &[
         boot: Boot::None,
     },
     Board {
+        name: "mps2-an505",
+        target: "thumbv8m.main-none-eabihf",
+        flash: (0x1000_0000, 4096 * KIB),
+        ram: (0x3800_0000, 4096 * KIB),
+        stack: 64 * KIB,
+        embassy: false,
+        boot: Boot::None,
+    },
+    Board {
         name: "w5500-evb-pico",
         target: "thumbv6m-none-eabi",
         flash: (0x1000_0000, 2048 * KIB),

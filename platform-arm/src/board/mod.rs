@@ -3,10 +3,7 @@
 //! A build is for one board, chosen by the environment variable `AIRGLOW_BOARD` (which `cargo airglow --on` sets); every
 //! Cortex-M board's module is compiled in every build, so that none of them rots.
 //!
-//! # Adding a Cortex-M board
-//! 1. Its line in `BOARDS` of `build.rs`: target, start and size of flash and RAM, size of the stack.
-//! 2. A module here that implements [`Board`]: clocks, the serial port, a timer for deadlines, the watchdog, the MAC.
-//! 3. Its line in `Selected`, and in `cli/src/arm/boards.rs` how QEMU or a probe reaches it.
+//! How to add one is in the README of this crate.
 use crate::{
     driver::{Alarm, Serial, Stages},
     interrupt::InterruptLine,
@@ -16,6 +13,7 @@ use airglow_runtime::Park;
 
 pub mod lm3s6965evb;
 pub mod mps2;
+pub mod mps2_an505;
 #[cfg(any(board = "nucleo-f429zi", board = "nucleo-h743zi"))]
 pub mod nucleo;
 #[cfg(any(board = "w5500-evb-pico", board = "w5500-evb-pico2"))]
@@ -73,6 +71,9 @@ pub type Selected = mps2::An385;
 /// The board of this build.
 #[cfg(board = "mps2-an500")]
 pub type Selected = mps2::An500;
+/// The board of this build.
+#[cfg(board = "mps2-an505")]
+pub type Selected = mps2_an505::An505;
 /// The board of this build.
 #[cfg(board = "w5500-evb-pico")]
 pub type Selected = w5500_evb_pico::W5500EvbPico;
