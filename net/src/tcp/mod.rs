@@ -21,7 +21,7 @@
 //! | RFC 3168 | ECN granted to whom asks, asked for by choice ([`Ecn`]); marks echoed and answered | AccECN, ABE (8511) |
 //! | congestion | [CUBIC](congestion::Cubic) (RFC 9438, the default), NewReno, [Westwood+'s](congestion::Westwood) floor under it; HyStart++ (RFC 9406), byte counting (RFC 3465), PRR (RFC 6937), unused windows (RFC 7661, but for idle ones: RFC 5681) | pacing |
 //! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015) | F-RTO without timestamps |
-//! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT; SYN cookies (RFC 4987) that keep window scale and SACK where there are timestamps; bounds on a peer's connections and receive buffers | a bound on a peer's send buffers, autotuned buffers |
+//! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT; SYN cookies (RFC 4987) that keep window scale and SACK where there are timestamps; bounds on a peer's connections and receive buffers; receive windows that follow the reader and send buffers that follow the congestion window, within the budget | a bound on a peer's send buffers |
 //! | observation | counters of the whole and of each connection ([`Info`]); a trace (feature `trace`) | - |
 //!
 //! CUBIC, RACK-TLP, SYN cookies and traces are features of this crate; `alloc` turns the first three on, and a board leaves out what it

@@ -259,7 +259,7 @@ impl Receiver {
 
     /// The room follows what the user reads: in every round trip the peer may send four times what was read in the last one, so
     /// that it is not the window that slows slow start down.
-    /// `may_grow` is asked whether the budget has so many more bytes.
+    /// `may_grow` is asked whether the budget has so many bytes to spare.
     pub fn tune(
         &mut self,
         now: Instant,
@@ -272,7 +272,7 @@ impl Receiver {
             return;
         }
         let wanted = (4 * self.read).min(self.most);
-        if wanted > self.room && may_grow(wanted - self.room) {
+        if wanted > self.room && may_grow(wanted) {
             self.room = wanted;
         }
         (self.read, self.tuned_at) = (0, now);

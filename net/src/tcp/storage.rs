@@ -291,7 +291,8 @@ pub struct HeapLimits {
 
 #[cfg(feature = "alloc")]
 impl Default for HeapLimits {
-    /// 16,384 connections, 1,024 half-open, 4,096 in TIME-WAIT, 64 listeners, 64 MiB of buffers, 512 KiB each way per connection.
+    /// 16,384 connections, 1,024 half-open, 4,096 in TIME-WAIT, 64 listeners, 64 MiB of buffers, of which a connection
+    /// gets 128 KiB each way at first and up to 4 MiB while it uses them and half of the budget is free.
     fn default() -> Self {
         Self {
             connections: 16_384,
@@ -299,7 +300,7 @@ impl Default for HeapLimits {
             time_wait: 4_096,
             listeners: 64,
             memory: 64 << 20,
-            buffers: Limits { receive: 512 << 10, send: 512 << 10 },
+            buffers: Limits { receive: 4 << 20, send: 4 << 20 },
         }
     }
 }

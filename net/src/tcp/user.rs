@@ -350,7 +350,7 @@ impl<S: Storage> Tcp<S> {
             state.ring.consume(memory.len(), used);
             let round_trip = connection.send.round_trip.smoothed().unwrap_or(FIRST_ROUND_TRIP);
             let pool = &*parts.pool;
-            state.tune(now, used, round_trip, |more| pool.has_plenty(more));
+            state.tune(now, used, round_trip, |bytes| pool.has_plenty(bytes));
             state.consumed();
             if state.is_empty() {
                 state.ring.reset();
