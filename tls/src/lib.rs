@@ -8,9 +8,10 @@
 //! use airglow_tls::{Certificate, ClientConfig, Connection, Event, PinnedKeys, ServerConfig};
 //! use airglow_tls::crypto::{Hash, PrivateKey, Provider, RustCrypto, Transcript, subject_public_key_info};
 //!
-//! let certificate = include_bytes!("../tests/keys/p256.der");
+//! let certificate: &[u8] = include_bytes!("../tests/keys/p256.der");
+//! let chain = [certificate];
 //! let key = PrivateKey::from_der(include_bytes!("../tests/keys/p256.pkcs8.der")).unwrap();
-//! let certificates = [Certificate::new(&[certificate], &key, &["p256.example"])];
+//! let certificates = [Certificate::new(&chain, &key, &["p256.example"])];
 //! let config = ServerConfig::new(RustCrypto, &certificates);
 //! let entropy = SeededEntropy::predictable(1); // For tests only.
 //! let mut server = Connection::server(&config, &entropy, vec![0; 4096], vec![0; 4096]);
