@@ -126,7 +126,7 @@ impl Core<'_> {
                 return None;
             }
         }
-        let heard = crate::RAW && self.raw_receive(protocol, received);
+        let heard = crate::RAW && self.raw_sockets > 0 && self.raw_receive(protocol, received);
         match protocol {
             protocol::TCP => {
                 // RFC 9293 section 3.10.7: connections are between two unicast addresses.

@@ -22,12 +22,24 @@ pub(crate) struct PathMtu {
 
 /// The destinations whose path is narrower than our own link. A destination that is not here takes our link's MTU.
 #[derive(Default)]
-pub(crate) struct PathMtus<'m>(pub Slice<'m, Option<PathMtu>>);
+pub(crate) struct PathMtus<'m> {
+    entries: Slice<'m, Option<PathMtu>>,
+    /// When all is forgotten that is known now.
+    until: Instant,
+}
 
-impl PathMtus<'_> {
+impl<'m> PathMtus<'m> {
+    pub fn new(entries: Slice<'m, Option<PathMtu>>) -> Self {
+        Self { entries, until: Instant::ZERO }
+    }
+
     /// The MTU of the path to `dst`, if it is known.
     pub fn get(&self, now: Instant, dst: IpAddr) -> Option<usize> {
-        let entry = self.0.iter().flatten().find(|e| e.dst == dst && now < e.expires)?;
+        // As a rule nothing is known, and nothing is searched.
+        if now >= self.until {
+            return None;
+        }
+        let entry = self.entries.iter().flatten().find(|e| e.dst == dst && now < e.expires)?;
         Some(entry.mtu.into())
     }
 
@@ -56,8 +68,9 @@ impl PathMtus<'_> {
             Some(e) => e.expires,
             None => Instant::from_secs(0) + Duration::from_nanos(1),
         };
-        let Some(slot) = self.0.iter_mut().min_by_key(|e| rank(e)) else { return false };
+        let Some(slot) = self.entries.iter_mut().min_by_key(|e| rank(e)) else { return false };
         *slot = Some(PathMtu { dst, mtu, expires: now + LIFETIME });
+        self.until = now + LIFETIME;
         true
     }
 }
@@ -68,7 +81,7 @@ mod tests {
 
     #[test]
     fn errors_shrink_paths_within_limits_and_for_ten_minutes() {
-        let mut paths = PathMtus(Slice::Owned(vec![None; 2]));
+        let mut paths = PathMtus::new(Slice::Owned(vec![None; 2]));
         let now = Instant::from_secs(100);
         let (v4, v6): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
         assert!(paths.shrink(now, v4, 1400, 1500));
@@ -83,7 +96,7 @@ mod tests {
         assert!(paths.shrink(now, v6, 1280, 1500));
         // The table holds two: the older gives way.
         assert!(paths.shrink(now + Duration::from_secs(1), "10.0.0.2".parse().unwrap(), 1000, 1500));
-        assert_eq!(paths.0.iter().flatten().count(), 2);
+        assert_eq!(paths.entries.iter().flatten().count(), 2);
         let later = now + LIFETIME + Duration::from_secs(1);
         assert_eq!((paths.get(later, v4), paths.get(later, v6)), (None, None));
     }

@@ -223,6 +223,7 @@ impl Core<'_> {
         };
         let port = port.ok_or(Error::AddrInUse)?;
         let index = self.sockets.iter().position(|s| !s.open).ok_or(Error::TableFull)?;
+        self.raw_sockets += usize::from(kind == Kind::Raw);
         let slot = &mut self.sockets[index];
         *slot = UdpSlot { open: true, kind, addr: on.addr, port, ..UdpSlot::CLOSED };
         #[cfg(feature = "alloc")]
@@ -234,6 +235,9 @@ impl Core<'_> {
 
     pub(crate) fn udp_close(&mut self, socket: usize) {
         if let Some(slot) = self.sockets.get_mut(socket) {
+            if slot.open && slot.kind == Kind::Raw {
+                self.raw_sockets = self.raw_sockets.saturating_sub(1);
+            }
             *slot = UdpSlot::CLOSED;
         }
     }

@@ -54,6 +54,15 @@ fn raw_sockets_hear_their_protocol_and_silence_its_errors() {
     }
     assert_eq!(host.core.udp_receive(sockets[2], &mut [0; 9]), None);
     host.nothing_else();
+    // When they are gone it is an unknown protocol again.
+    host.core.udp_close(sockets[0]);
+    host.receive(&packet);
+    host.nothing_else();
+    host.core.udp_close(sockets[1]);
+    host.core.udp_close(sockets[1]);
+    host.receive(&packet);
+    assert_eq!(open_ipv4(&host.next(), PEER).2, 1, "protocol unreachable");
+    assert_eq!(host.core.raw_sockets, 1);
     let mut send =
         |payload: &[u8]| host.core.raw_send(host.now, sockets[2], payload, PEER_IP.into(), &mut host.sent);
     assert_eq!(send(b""), Err(UdpSendError::Failed(Error::InvalidInput)));
