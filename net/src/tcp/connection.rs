@@ -105,6 +105,8 @@ const TIMESTAMPS_LEN: u32 = 12;
 const LONGEST_HEADER: u32 = 60;
 /// RFC 9293 section 3.7.1: without an MSS option (IPv4, IPv6).
 pub(crate) const DEFAULT_MSS: (u16, u16) = (536, 1220);
+/// What every path takes: of packets of 1,024 bytes (RFC 4821 section 7.2) and of IPv6's least MTU.
+const SAFE_MSS: (u32, u32) = (1024 - 40, 1280 - 60);
 /// A peer that announces less than this gets segments of this size all the same: smaller ones serve only attacks.
 const LEAST_MSS: u32 = 64;
 
@@ -170,6 +172,22 @@ impl Connection {
         let options = if self.timestamps { TIMESTAMPS_LEN } else { 0 };
         let mss = self.peer_mss.max(LEAST_MSS).min(self.path_mss.max(LEAST_MSS));
         self.send.set_mss(mss - options);
+    }
+
+    /// RFC 4821 section 7.7: full-sized segments time out again and again and no ICMP error says why. Smaller ones may get through;
+    /// returns whether they are tried from now on.
+    pub(crate) fn suspect_black_hole(&mut self, timeouts: u8) -> bool {
+        let safe = if self.tuple.remote.is_ipv4() { SAFE_MSS.0 } else { SAFE_MSS.1 };
+        let suspicious = timeouts > 0
+            && self.is_synchronized()
+            && self.send.round_trip.backoff() >= timeouts
+            && self.send.in_flight() >= self.send.mss
+            && self.path_mss > safe;
+        if suspicious {
+            self.path_mss = safe;
+            self.update_mss();
+        }
+        suspicious
     }
 
     pub(crate) fn timestamp(&self, now: Instant) -> u32 {

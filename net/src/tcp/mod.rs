@@ -18,6 +18,8 @@
 //! | RFC 2018, 6675, 2883 | both ways, bounded scoreboards, D-SACK both ways | rescue retransmission (RACK's probe does its work) |
 //! | RFC 7323 | window scale, timestamps, PAWS | a segment without the agreed option is taken all the same |
 //! | RFC 5961, 5927, 1337, 6191, 6528, 6056 | challenges, ICMP checks, TIME-WAIT protected and reused, keyed numbers and ports | - |
+//! | RFC 4821 | a path that swallows large packets is found out by timeouts, and small ones go through it | searching for the largest that goes through |
+//! | RFC 5482 | | the user timeout option |
 //! | RFC 3168 | ECN granted to whom asks, asked for by choice ([`Ecn`]); marks echoed and answered | AccECN, ABE (8511) |
 //! | congestion | [CUBIC](congestion::Cubic) (RFC 9438, the default), NewReno, [Westwood+'s](congestion::Westwood) floor under it; HyStart++ (RFC 9406), byte counting (RFC 3465), PRR (RFC 6937), unused windows (RFC 7661, but for idle ones: RFC 5681) | pacing |
 //! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015) | F-RTO without timestamps |
@@ -185,12 +187,12 @@ pub struct Config {
     pub sack: bool,
     /// Explicit congestion notification.
     pub ecn: Ecn,
+    /// After so many timeouts in a row of a full-sized segment smaller ones are tried: 3. 0: never.
+    pub black_hole_timeouts: u8,
     /// The most connections that one peer's address may have opened to this host; a further one is reset. No bound at first.
     pub peer_connections: usize,
     /// The most bytes of buffers that the connections of one peer's address may hold; beyond, no receive buffer grows. No bound at first.
     pub peer_memory: usize,
-    /// How long a peer may make this side wait by its user timeout option (RFC 5482); zero: the option is not heeded. At first zero.
-    pub most_peer_timeout: Duration,
 }
 
 impl Default for Config {
@@ -209,9 +211,9 @@ impl Default for Config {
             timestamps: true,
             sack: true,
             ecn: Ecn::default(),
+            black_hole_timeouts: 3,
             peer_connections: usize::MAX,
             peer_memory: usize::MAX,
-            most_peer_timeout: Duration::ZERO,
         }
     }
 }
@@ -262,6 +264,8 @@ pub struct TcpStats {
     pub retransmitted: u64,
     /// Probes of the end of a flight that got no answer (RFC 8985 section 7).
     pub tail_probes: u64,
+    /// Connections that went on with small segments because large ones got no answer.
+    pub black_holes: u64,
     /// Probes of a closed window.
     pub window_probes: u64,
     /// Keep-alive probes.

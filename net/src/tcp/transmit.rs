@@ -86,6 +86,8 @@ impl<S: Storage> Tcp<S> {
                         connection.tso = tso;
                         connection.update_mss();
                     }
+                    let timeouts = self.config.black_hole_timeouts;
+                    self.stats.black_holes += u64::from(connection.suspect_black_hole(timeouts));
                 }
                 Fired::Probe => self.stats.window_probes += 1,
                 #[cfg(feature = "rack")]

@@ -36,6 +36,8 @@ impl Random {
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     pub loss: u64,
+    /// Longer IP payloads are swallowed without a word.
+    pub hole: usize,
     /// ECN-capable packets that are marked.
     pub mark: u64,
     pub duplicate: u64,
@@ -56,6 +58,7 @@ impl Default for Link {
         Self {
             loss: 0,
             mark: 0,
+            hole: usize::MAX,
             duplicate: 0,
             reorder: 0,
             delay: Duration::from_millis(5),
@@ -203,7 +206,7 @@ impl<S: Storage> Pair<S> {
 
     fn send(&mut self, packets: Vec<Packet>) {
         for mut packet in packets {
-            if self.random.chance(self.link.loss) {
+            if packet.bytes.len() > self.link.hole || self.random.chance(self.link.loss) {
                 continue;
             }
             // A router that marks instead of dropping.

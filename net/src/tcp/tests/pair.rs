@@ -175,6 +175,7 @@ fn nothing_at_all_still_opens_and_closes() {
 fn random_link(random: &mut Random) -> Link {
     Link {
         loss: [0, 5, 20, 50, 100, 200][random.below(6) as usize],
+        hole: usize::MAX,
         mark: [0, 20][random.below(2) as usize],
         duplicate: [0, 0, 20, 100][random.below(4) as usize],
         reorder: [0, 0, 100, 500][random.below(4) as usize],

@@ -200,3 +200,24 @@ fn a_port_can_be_taken_once() {
     pair.hosts[1].unlisten(pair.now, listener);
     assert!(pair.hosts[1].listen(Endpoint::from(80), 1).is_ok());
 }
+
+/// A path that drops packets of more than 1,400 bytes and says nothing.
+#[test]
+fn a_black_hole_is_found_and_gone_round() {
+    let mut pair = Pair::new(3, Link { hole: 1380, ..Link::default() }, 64 << 10, Config::default());
+    let listener = pair.listen(1);
+    let (a, b) = pair.establish(listener);
+    let now = pair.now;
+    assert_eq!(pair.hosts[0].write(now, a, &[1; 60_000]), Ok(60_000));
+    let mut got = 0;
+    let done = pair.run(Duration::from_secs(10), |pair| {
+        let now = pair.now;
+        while let Ok(Some(n @ 1..)) = pair.hosts[1].read_with(now, b, 0, |bytes| (bytes.len(), bytes.len())) {
+            got += n;
+        }
+        got == 60_000
+    });
+    assert!(done, "{got} {:?}", pair.hosts[0].info(a));
+    assert_eq!(pair.hosts[0].stats().black_holes, 1);
+    assert_eq!(pair.hosts[0].info(a).unwrap().mss, 984 - 12);
+}
