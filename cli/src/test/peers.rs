@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
     "testssl.sh",
     "python3-os-ken",
     "python3-pip",
+    "tshark",
 ];
 
 /// A browser shows the site; other name servers answer as ours does.
