@@ -6,20 +6,26 @@
 //! | `app=learning` | each switch learns which address is behind which port; for networks without loops | |
 //! | `app=routing` | links found by LLDP, shortest paths, broadcast over a spanning tree; for any network | `learning` |
 //! | `addresses=N` | most addresses that are remembered: at each switch (`learning`), or of all hosts (`routing`) | 65536 |
+//! | `page=ADDR:PORT` | a page that shows switches, links, hosts and counters of flows, over HTTP | off |
 #![cfg_attr(not(unix), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
-use airglow::device::{Endpoint, Entropy, Instant, Listener, ParameterError, Platform, Tcp};
-use airglow_openflow::controller::{
-    Application, Config, Event, Learning, Routing, Server, SwitchId, Switches,
+mod page;
+mod watched;
+
+use airglow::{
+    device::{Endpoint, Entropy, ParameterError, Platform, Tcp},
+    runtime::{Either, select},
 };
+use airglow_openflow::controller::{Application, Config, Learning, Routing, Server};
 use alloc::{
     format,
     string::{String, ToString},
 };
-use core::net::SocketAddr;
+use core::{future::pending, net::SocketAddr};
+use watched::{Map, Watched};
 
 /// OpenFlow's port (OpenFlow 1.3 section 6.3.3).
 const PORT: u16 = 6653;
@@ -36,16 +42,13 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let most =
         parameters.get::<usize>("addresses", "a number, as in 1000").map_err(wrong)?.unwrap_or(1 << 16);
     let on = on.map_or(Endpoint::from(PORT), Endpoint::from);
-    let listen = async || {
-        let listener = platform.tcp().listen(on).await.map_err(|error| format!("listen={on:?}: {error}"))?;
-        log::info!("listening for switches on {on:?}");
-        Ok::<_, String>(listener)
-    };
+    let page =
+        parameters.get::<SocketAddr>("page", "an address and port, as in 127.0.0.1:8080").map_err(wrong)?;
     match parameters.text("app") {
-        None | Some("learning") => serve(platform, &listen().await?, Learning::new(most)).await,
+        None | Some("learning") => serve(platform, on, page, Learning::new(most)).await,
         Some("routing") => {
             let routing = Routing::new(most, || platform.entropy().u64());
-            serve(platform, &listen().await?, routing).await
+            serve(platform, on, page, routing).await
         }
         Some(other) => Err(format!("boot parameter `app={other}`: expected `learning` or `routing`")),
     }
@@ -53,40 +56,22 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
 
 async fn serve<P: Platform>(
     platform: &P,
-    listener: &impl Listener,
-    application: impl Application,
+    on: Endpoint,
+    page: Option<SocketAddr>,
+    application: impl Application + Map,
 ) -> Result<(), String> {
-    let server = Server::new(Config::default(), Logged(application), platform.timer());
-    match server.serve(listener).await {}
-}
-
-/// Says which switches come and go.
-struct Logged<A>(A);
-
-impl<A: Application> Application for Logged<A> {
-    fn event(&mut self, now: Instant, switches: &mut Switches, from: SwitchId, event: &Event<'_>) {
-        match event {
-            Event::Joined => {
-                if let Some(session) = switches.get(from) {
-                    let (datapath, ports) = (session.datapath_id(), session.ports().count());
-                    log::info!(
-                        "{from:?}: datapath {datapath:016x} joined with {ports} ports, {:?}",
-                        session.version()
-                    );
-                }
-            }
-            Event::Left => log::warn!("{from:?} left"),
-            Event::Error { kind, code, .. } => {
-                log::warn!("{from:?} refused a message: error {kind}, code {code}")
-            }
-            _ => {}
-        }
-        self.0.event(now, switches, from, event);
-    }
-    fn poll(&mut self, now: Instant, switches: &mut Switches) {
-        self.0.poll(now, switches);
-    }
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.0.poll_timeout()
+    let listener = platform.tcp().listen(on).await.map_err(|error| format!("listen={on:?}: {error}"))?;
+    log::info!("listening for switches on {on:?}");
+    let server = Server::new(Config::default(), Watched::new(application, page.is_some()), platform.timer());
+    let showing = async {
+        let Some(at) = page else { return pending::<Result<(), String>>().await };
+        let listener = platform.tcp().listen(at).await.map_err(|error| format!("page={at}: {error}"))?;
+        log::info!("the network is shown at http://{at}/");
+        let topology = || server.with(|controller| page::topology(controller));
+        match page::serve(&listener, platform.timer(), topology).await {}
+    };
+    match select(server.serve(&listener), showing).await {
+        Either::Left(never) => match never {},
+        Either::Right(result) => result,
     }
 }

@@ -48,7 +48,8 @@ impl Network {
         ports.iter().flatten().for_each(|port| middle.silence(port));
 
         let binary = program("airglow-openflow-controller", "dev").display().to_string();
-        let mut controller = middle.start(&binary, &["listen=127.0.0.1:6653", &format!("app={application}")]);
+        let mut controller = middle
+            .start(&binary, &["listen=127.0.0.1:6653", "page=127.0.0.1:8080", &format!("app={application}")]);
         controller.wait_for("listening", LIMIT);
         let open = OpenVswitch::new(&middle);
         for (index, ports) in ports[..2].iter().enumerate() {
@@ -67,6 +68,32 @@ impl Network {
             thread::sleep(Duration::from_millis(100));
         }
         Self { hosts, middle, controller, _ours: ours, open }
+    }
+
+    /// What a browser draws: three switches that carry something, three links, and the hosts with their addresses.
+    fn is_shown(&self) {
+        let ask = |path: &str| {
+            let said =
+                self.middle.run("curl", &["--silent", "--fail", &format!("http://127.0.0.1:8080/{path}")]);
+            assert!(said.success(), "{said}");
+            said.stdout
+        };
+        assert!(ask("").contains("fetch(\"topology.json\")"));
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let shown = ask("topology.json");
+            let carried = shown.matches("\"packets\":").count() - shown.matches("\"packets\":0,").count();
+            let links = shown
+                .split("\"links\":[")
+                .nth(1)
+                .map_or(0, |rest| rest.split("],\"hosts\"").next().unwrap_or("").matches('[').count());
+            let hosts = (1..=3).all(|n| shown.contains(&format!("\"ipv4\":\"10.9.0.{n}\"")));
+            if carried == 3 && links == 3 && hosts && shown.contains("\"datapath\":\"0000000000000003\"") {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{carried} carried, {links} links: {shown}");
+            thread::sleep(Duration::from_millis(500));
+        }
     }
 
     fn ping(&self, from: usize, to: usize, count: &str) -> Said {
@@ -179,6 +206,7 @@ fn routing_round_links_that_go_down() {
             });
         });
         network.reaches_everywhere();
+        network.is_shown();
         network.middle.ip("link set l31 down");
         network.reaches_everywhere();
     }
