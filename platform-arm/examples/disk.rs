@@ -1,5 +1,5 @@
 //! An image for `virt-aarch64` that counts its starts on its first disk: reads all of it, adds one to a number in its second sector, and
-//! says both.
+//! says both. With the boot parameter `then=panic` it panics in the end.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
@@ -41,6 +41,7 @@ mod image {
         log::info!("start number {}", sector[0]);
         log::info!("beyond the end: {:?}", disk.read(info.sectors, &mut sector).await);
         log::info!("not whole: {:?}", disk.read(0, &mut sector[1..]).await);
+        assert!(platform.parameters().text("then") != Some("panic"), "as it was asked to");
         Ok(())
     }
 

@@ -26,6 +26,11 @@ pub(crate) fn words() -> &'static str {
     words.get(..end).and_then(|w| core::str::from_utf8(w).ok()).unwrap_or("")
 }
 
+/// After a panic or a fault the board is to stand still, for a debugger, and not to start again: the word `panic=halt`.
+pub(crate) fn halts() -> bool {
+    words().split_ascii_whitespace().any(|word| word == "panic=halt")
+}
+
 /// The seed; all zeros when nobody wrote one.
 pub(crate) fn seed() -> [u8; 32] {
     // SAFETY: an initialized static.

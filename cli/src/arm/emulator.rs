@@ -113,6 +113,11 @@ impl Running {
         Ok(Self { qemu, printer: None, log: log.to_owned() })
     }
 
+    /// The board has ended: under an emulator that is told not to start again, it has reset itself.
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.qemu.try_wait(), Ok(None))
+    }
+
     /// The console so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

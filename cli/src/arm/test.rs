@@ -58,9 +58,11 @@ pub fn test(tests: &mut Tests) -> Result {
             bounded(&image, board)
         });
     }
-    tests.check("virt-aarch64: a disk counts the starts", |workspace| {
+    tests.check("virt-aarch64: a disk counts the starts; a panic resets or halts", |workspace| {
         let board = boards::find("virt-aarch64").context("no such board")?;
-        counts_starts(&image::example(workspace, "disk", board)?, board, &decoder)
+        let image = image::example(workspace, "disk", board)?;
+        counts_starts(&image, board, &decoder)?;
+        panics(&image, board, &decoder)
     });
     // One board for each network controller.
     for board in ["lm3s6965evb", "mps2-an385", "virt-aarch64"].into_iter().filter_map(boards::find) {
@@ -193,6 +195,36 @@ fn counts_starts(image: &Path, board: &Board, decoder: &Path) -> Result {
         } else {
             Err(Failure::new(format!("on the disk stands {}", content[512])))
         }
+    });
+    let _ = fs::remove_file(&disk);
+    result
+}
+
+/// A panic says its place; then the board resets, or stands still where the boot parameters say so.
+fn panics(image: &Path, board: &Board, decoder: &Path) -> Result {
+    let log = log_file(board, "panic");
+    let disk = log.with_extension("img");
+    fs::write(&disk, [0; 64 * 512]).context(disk.display())?;
+    let devices = [
+        "-drive".to_owned(),
+        format!("file={},format=raw,if=none,id=d0", disk.display()),
+        "-device".to_owned(),
+        "virtio-blk-device,drive=d0".to_owned(),
+    ];
+    let result = ["panic=reset", "panic=halt"].into_iter().try_for_each(|word| {
+        let words = ["ipv4=10.9.8.2/24", "then=panic", word].map(str::to_owned);
+        let image = image::with_parameters(image, &words)?;
+        let mut running = Running::start_with(board, &image, "user", decoder, &log, &devices)?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !running.log().contains("as it was asked to") && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        let (said, ended) = (running.log(), running.ended());
+        if said.contains("disk.rs:") && ended == (word == "panic=reset") {
+            return Ok(());
+        }
+        Err(Failure::new(format!("{word}: the board has ended: {ended}; its log:\n{said}")))
     });
     let _ = fs::remove_file(&disk);
     result

@@ -95,14 +95,25 @@ pub fn reset() -> ! {
     unsafe { core::arch::asm!("hvc #0", in("x0") 0x8400_0009u64, options(noreturn)) }
 }
 
+/// After a panic or a fault.
+fn failed() -> ! {
+    if !parameters::halts() {
+        reset()
+    }
+    loop {
+        // SAFETY: sleeps; interrupts stay masked.
+        unsafe { core::arch::asm!("wfi", options(nomem, nostack)) };
+    }
+}
+
 /// What every exception comes to, on a stack of its own.
 extern "C" fn fault(syndrome: u64, address: u64, data: u64) -> ! {
     log::error!("fault: syndrome {syndrome:#x} at {address:#x}, address {data:#x}");
-    reset()
+    failed()
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     log::error!("{info}");
-    reset()
+    failed()
 }

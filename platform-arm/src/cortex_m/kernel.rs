@@ -70,6 +70,13 @@ pub(super) fn start() -> &'static Kernel {
     &KERNEL
 }
 
+/// Feeds the watchdog, if it has been started.
+pub(super) fn feed() {
+    if let Some(feed) = KERNEL.feed.get() {
+        feed();
+    }
+}
+
 /// The cycles that last at least `time`, but not more than a sleep may.
 fn cycles(time: Duration) -> u32 {
     let nanos = time.as_nanos() as u64;
@@ -134,9 +141,7 @@ impl Park for Kernel {
 
     fn park(&self) {
         // Every task has given the processor back: that is the progress which the watchdog waits for.
-        if let Some(feed) = self.feed.get() {
-            feed();
-        }
+        feed();
         let now = self.events();
         if self.woken.replace(false) {
             return;

@@ -70,17 +70,28 @@ pub fn reset() -> ! {
     }
 }
 
+/// After a panic or a fault.
+fn failed() -> ! {
+    if !parameters::halts() {
+        reset()
+    }
+    loop {
+        // Standing still on purpose is no hang.
+        kernel::feed();
+    }
+}
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     match info.location() {
         Some(place) => defmt::error!("panic at {=str}:{=u32}", place.file(), place.line()),
         None => defmt::error!("panic"),
     }
-    reset()
+    failed()
 }
 
 #[cortex_m_rt::exception]
 unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
     defmt::error!("hard fault at {=u32:#010x}, called from {=u32:#010x}", frame.pc(), frame.lr());
-    reset()
+    failed()
 }
