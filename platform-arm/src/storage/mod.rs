@@ -1,3 +1,3 @@
-//! What boards keep things in: their flash as a [`BlockDevice`](airglow_device::BlockDevice), through the traits of the embedded ecosystem, and a [seed](seed) that is never used twice.
+//! What boards keep things in: their flash as a [`BlockDevice`](airglow_device::BlockDevice), through the traits of the embedded ecosystem, and a [seed] that is never used twice.
 pub mod flash;
 pub mod seed;
