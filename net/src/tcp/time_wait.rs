@@ -81,3 +81,54 @@ impl TimeWait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    /// RFC 6191 section 2: timestamps decide, sequence numbers where there are none or they are the same.
+    #[test]
+    fn a_new_connection_is_told_from_an_old_syn() {
+        let waiting = |timestamps| TimeWait {
+            tuple: Tuple {
+                local: Ipv4Addr::new(10, 0, 0, 1).into(),
+                remote: Ipv4Addr::new(10, 0, 0, 2).into(),
+                local_port: 80,
+                remote_port: 5000,
+            },
+            send_next: Seq(7000),
+            receive_next: Seq(1000),
+            window: 100,
+            timestamps,
+        };
+        let syn = |seq, timestamp: Option<u32>| Arrived {
+            seq: Seq(seq),
+            ack: Seq(0),
+            flags: Flags::SYN,
+            window: 100,
+            options: Options { timestamps: timestamp.map(|value| (value, 0)), ..Options::default() },
+            data: b"",
+            segment: 0,
+            ecn: 0,
+        };
+        // What the old connection's last timestamp was, the SYN's sequence number and timestamp, whether it is honoured.
+        for (old, seq, timestamp, honoured) in [
+            (Some(50), 900, Some(51), true),
+            (Some(50), 2000, Some(49), false),
+            (Some(50), 2000, Some(50), true),
+            (Some(50), 900, Some(50), false),
+            (Some(50), 2000, None, true),
+            (Some(50), 900, None, false),
+            (None, 900, Some(1), true),
+            (None, 2000, None, true),
+            (None, 900, None, false),
+            // The clock of timestamps wraps.
+            (Some(u32::MAX), 900, Some(3), true),
+        ] {
+            let verdict = waiting(old.map(|recent| (recent, 0))).input(&syn(seq, timestamp));
+            let expected = if honoured { Verdict::Reopen(Seq(7000 + 0x10000)) } else { Verdict::Acknowledge };
+            assert_eq!(verdict, expected, "{old:?} {seq} {timestamp:?}");
+        }
+    }
+}
