@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::Read,
     path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
     time::SystemTime,
 };
 
@@ -24,7 +25,10 @@ impl Entropy for Random {
 impl Certificates {
     /// A folder for this process.
     pub fn folder(label: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("airglow-{label}-{}", std::process::id()));
+        // Tests of one process run side by side.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("airglow-{label}-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         folder
     }
