@@ -719,13 +719,14 @@ mod tests {
                 state
             };
             let (mut disk, mut backend) = bench(BlockInfo::new(512, 200));
+            let ring = disk.0.clone();
             let mut buffer = vec![0; 100 * 512];
             let mut future = pin!(disk.read(0, &mut buffer));
             for _ in 0..50 {
                 if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
                     break;
                 }
-                match random() % 4 {
+                match random() % 8 {
                     0 => backend.ring.scribble((random() % 1024) as usize, random() as u32),
                     1 => {
                         let mut response = [0; WORDS];
@@ -733,6 +734,15 @@ mod tests {
                         backend.ring.respond(response);
                     }
                     2 => backend.ring.respond(core::array::from_fn(|_| random() as u32)),
+                    3 => ring.borrow_mut().disconnect(),
+                    4 => {
+                        let _ = ring.borrow_mut().is_idle();
+                        let _ = ring.borrow_mut().take_back();
+                    }
+                    5 => {
+                        let info = BlockInfo::new(512, random() % 300);
+                        ring.borrow_mut().reset(0, info, Features::default(), Bell);
+                    }
                     _ => {
                         backend.ring.publish();
                     }
