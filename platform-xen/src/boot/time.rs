@@ -30,22 +30,24 @@ pub fn system_time() -> u64 {
     shared::shared_info().map_or(0, |info| info.vcpu_info[0].time.system_time(ticks))
 }
 
-/// What is added to system time, so that it does not go back when the domain moves to a hypervisor that booted later.
+/// What is added to system time, modulo 2^64, so that it does not go back when the domain moves to a hypervisor that booted later, nor
+/// on while it was saved: no time-out of a connection ran out meanwhile.
 static OFFSET: AtomicU64 = AtomicU64::new(0);
 
-/// Monotonic time in nanoseconds.
+/// Monotonic time in nanoseconds, without those for which the domain was saved.
 pub fn now() -> u64 {
-    system_time().saturating_add(OFFSET.load(Ordering::Relaxed))
+    system_time().wrapping_add(OFFSET.load(Ordering::Relaxed))
 }
 
-/// System time at the monotonic time `at`, for deadlines.
+/// System time at the monotonic time `at`, for deadlines; 0 if that was before the hypervisor booted.
 pub fn system_time_at(at: u64) -> u64 {
-    at.saturating_sub(OFFSET.load(Ordering::Relaxed))
+    let after = at.wrapping_sub(now()).cast_signed();
+    system_time().saturating_add_signed(after)
 }
 
-/// Goes on from `before`, if the hypervisor's time is behind it.
+/// Goes on from `before`, after the domain was restored.
 pub fn continue_from(before: u64) {
-    OFFSET.fetch_add(before.saturating_sub(now()), Ordering::Relaxed);
+    OFFSET.store(before.wrapping_sub(system_time()), Ordering::Relaxed);
 }
 
 /// Monotonic time: the hypervisor's.

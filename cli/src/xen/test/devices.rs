@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Bytes of the download.
-const DOWNLOAD: usize = 24 << 20;
+const DOWNLOAD: usize = 12 << 20;
 
 /// One download, in the middle of which the guest is saved and restored: it is byte by byte what another one is that nobody disturbs.
 pub fn downloads(_: &Workspace, dom0: &Dom0, kernel: &Path) -> Result {
@@ -38,7 +38,8 @@ pub fn downloads(_: &Workspace, dom0: &Dom0, kernel: &Path) -> Result {
     let started = Instant::now();
     guest.save_and_restore()?;
     let before = content.len();
-    receive(&mut disturbed, &mut content, usize::MAX).map_err(|why| guest.with_console(&why))?;
+    let all = receive(&mut disturbed, &mut content, usize::MAX);
+    all.map_err(|why| guest.with_console(&why))?;
     let seconds = started.elapsed().as_secs_f64();
     let mut whole = Vec::new();
     receive(&mut ask(port)?, &mut whole, usize::MAX)?;
