@@ -1,7 +1,7 @@
 //! `cargo airglow build`, `size` and `flash`: images and what is in them.
 use crate::{
     arm,
-    failure::{Context, Result},
+    failure::{Context, Failure, Result},
     target::Target,
     workspace::{App, Workspace},
     xen,
@@ -16,6 +16,9 @@ pub struct Arguments {
     /// unix, xen, or a board of `cargo airglow boards`
     #[arg(long, default_value = "unix", value_name = "TARGET")]
     on: Target,
+    /// Write a description for libvirt beside the kernel and its configuration for xl (target xen)
+    #[arg(long)]
+    libvirt: bool,
 }
 
 /// Whose bytes to count.
@@ -45,7 +48,13 @@ pub struct FlashArguments {
 pub fn build(arguments: &Arguments) -> Result {
     let workspace = Workspace::find()?;
     let app = workspace.app(arguments.app.as_deref())?;
+    if arguments.libvirt && arguments.on != Target::Xen {
+        return Err(Failure::new("--libvirt is for the target xen"));
+    }
     let image = image(&workspace, &app, &arguments.on)?;
+    if arguments.libvirt {
+        println!("{}", xen::libvirt(&image)?.display());
+    }
     let bytes = fs::metadata(&image).context(image.display())?.len();
     println!("{} {bytes} bytes", image.display());
     Ok(())

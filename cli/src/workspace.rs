@@ -27,6 +27,8 @@ pub struct Package {
     pub binaries: Vec<String>,
     /// Whether it is meant for a registry.
     pub publish: bool,
+    /// `package.metadata.airglow.small`: the smallest image rather than the fastest.
+    pub small: bool,
 }
 
 /// An application: a package and the binary in it that is the image.
@@ -113,6 +115,7 @@ fn package(value: &Value) -> Option<Package> {
             .filter(|t| is_binary(t))
             .filter_map(|t| t["name"].as_str().map(str::to_owned))
             .collect(),
+        small: value["metadata"]["airglow"]["small"].as_bool().unwrap_or(false),
         publish: value["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
     })
 }

@@ -139,6 +139,13 @@ pub fn prepare() -> Result<Dom0> {
     Ok(Dom0 { xen: parts.join("xen"), kernel: parts.join("vmlinux"), initrd, stamp, root })
 }
 
+/// The other daemon for xenstore, the one in OCaml, as an addition to dom0's file system: dom0 takes it if it is there.
+pub fn oxenstored(dom0: &Dom0) -> Result<Archive> {
+    let mut archive = Archive::default();
+    archive.copy("bin/oxenstored", &dom0.root.join(format!("usr/lib/xen-{XEN}/bin/oxenstored")))?;
+    Ok(archive)
+}
+
 /// The headers and static libraries of Xen's tools: the folder that they were unpacked into.
 pub fn development() -> Result<PathBuf> {
     const PACKAGE: &str = "libxen-dev";
@@ -395,7 +402,7 @@ mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; m
 mount -t devpts pts /dev/pts; mount -t tmpfs run /run; mkdir -p /run/xen /run/xenstored /run/lock
 for module in {}; do insmod /lib/modules/$module.ko; done
 mount -t xenfs xenfs /proc/xen
-xenstored --pid-file /run/xenstored.pid
+if [ -x /bin/oxenstored ]; then oxenstored; else xenstored --pid-file /run/xenstored.pid; fi
 # What xen-init-dom0 would write.
 xenstore-write /local/domain/0/domid 0 /local/domain/0/name Domain-0 /local/pool/0/name Pool-0 /local/domain/0/data ''
 xenconsoled --pid-file=/run/xenconsoled.pid

@@ -51,7 +51,7 @@ fn source() -> Option<Source> {
 
 /// Compiles `app` and returns the kernel; beside it lies a configuration for `xl create`.
 pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
-    let built = compile(workspace, &app.package.name, "--bin", &app.binary)?;
+    let built = compile(workspace, &app.package.name, "--bin", &app.binary, app.package.small)?;
     let name = app
         .package
         .folder
@@ -68,7 +68,7 @@ pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
 
 /// Compiles an example of `package`.
 pub fn example(workspace: &Workspace, package: &str, name: &str) -> Result<PathBuf> {
-    compile(workspace, package, "--example", name)
+    compile(workspace, package, "--example", name, false)
 }
 
 /// Bytes of a kernel that are loaded into memory from the file.
@@ -77,13 +77,14 @@ pub fn loaded(kernel: &Path) -> Result<u64> {
     Ok(elf.sections.iter().filter(|s| s.loaded && !s.empty).map(|s| s.size).sum())
 }
 
-fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str) -> Result<PathBuf> {
+/// `small`: fewer bytes are worth more than speed, and than the line numbers in a panic's message (its backtrace stays).
+fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str, small: bool) -> Result<PathBuf> {
     let folder = workspace.target.join("xen");
     fs::create_dir_all(&folder).context(folder.display())?;
     let mut cargo = match source() {
         Some(source) => {
             eprintln!("target: hard float (AES, SHA and vector instructions), core from {}", source.name);
-            hard_float(&source, &folder)?
+            hard_float(&source, &folder, small)?
         }
         None => {
             eprintln!(
@@ -94,6 +95,9 @@ fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str) -> Resu
             Toolchain::find(PLAIN)?.cargo("build", &[])
         }
     };
+    if small {
+        cargo.env("CARGO_PROFILE_IMAGE_OPT_LEVEL", "z");
+    }
     let output = cargo
         .args(["--profile", "image", "--package", package, kind, name])
         .arg("--message-format=json-render-diagnostics")
@@ -114,7 +118,7 @@ fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str) -> Resu
         .context("cargo build named no executable")
 }
 
-fn hard_float(source: &Source, folder: &Path) -> Result<Command> {
+fn hard_float(source: &Source, folder: &Path, small: bool) -> Result<Command> {
     let specification = folder.join("x86_64-airglow-xen.json");
     // Only when it changed: cargo compiles everything again after that.
     if fs::read_to_string(&specification).ok().as_deref() != Some(SPECIFICATION) {
@@ -134,12 +138,18 @@ fn hard_float(source: &Source, folder: &Path) -> Result<Command> {
     if String::from_utf8_lossy(&help.stdout).contains("json-target-spec") {
         cargo.arg("-Zjson-target-spec");
     }
+    let features = if small { "compiler-builtins-mem,optimize_for_size" } else { "compiler-builtins-mem" };
     cargo
-        .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem", "--target"])
+        .arg("-Zbuild-std=core,alloc")
+        .arg(format!("-Zbuild-std-features={features}"))
+        .arg("--target")
         .arg(&specification)
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if small {
+        cargo.env("RUSTFLAGS", "-Zlocation-detail=none --cfg sha2_backend_soft=\"compact\"");
+    }
     if packages::in_path("ld.lld") {
         cargo.args(["--config", "target.x86_64-airglow-xen.linker=\"ld.lld\""]);
     }
@@ -148,6 +158,41 @@ fn hard_float(source: &Source, folder: &Path) -> Result<Command> {
 
 /// The line of a configuration that gives the guest its network card.
 pub const NETWORK: &str = "vif = ['bridge=xenbr0']\n";
+/// The same guest for `virsh create`, as libvirt's Xen driver wants it.
+pub fn libvirt(name: &str, kernel: &Path, memory: u32) -> String {
+    let kernel = escaped(&kernel.display().to_string());
+    let name = escaped(name);
+    format!(
+        "<!-- virsh -c xen:///system create {name}.xml --console -->\n\
+         <domain type='xen'>\n  \
+           <name>{name}</name>\n  \
+           <memory unit='MiB'>{memory}</memory>\n  \
+           <vcpu>1</vcpu>\n  \
+           <os>\n    \
+             <type arch='x86_64' machine='xenpv'>linux</type>\n    \
+             <kernel>{kernel}</kernel>\n    \
+             <!-- Boot parameters, such as: ipv4=192.168.1.9/24 gateway=192.168.1.1 -->\n    \
+             <cmdline></cmdline>\n  \
+           </os>\n  \
+           <on_poweroff>destroy</on_poweroff>\n  \
+           <on_reboot>restart</on_reboot>\n  \
+           <on_crash>destroy</on_crash>\n  \
+           <devices>\n    \
+             <interface type='bridge'>\n      \
+               <source bridge='xenbr0'/>\n    \
+             </interface>\n    \
+             <console type='pty'>\n      \
+               <target type='xen' port='0'/>\n    \
+             </console>\n  \
+           </devices>\n\
+         </domain>\n"
+    )
+}
+
+/// `text` in XML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
 
 /// A configuration for `xl create`.
 pub fn xl(name: &str, kernel: &str, memory: u32, words: &str, more: &str, on_reboot: &str) -> String {
@@ -166,4 +211,26 @@ pub fn xl(name: &str, kernel: &str, memory: u32, words: &str, more: &str, on_reb
          on_crash = 'destroy'\n\
          {more}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::libvirt;
+    use std::path::Path;
+
+    #[test]
+    fn the_description_for_libvirt_names_the_guest() {
+        let xml = libvirt("a&b", Path::new("/images/a.elf"), 32);
+        assert!(
+            xml.contains("<domain type='xen'>\n  <name>a&amp;b</name>\n  <memory unit='MiB'>32</memory>"),
+            "{xml}"
+        );
+        assert!(xml.contains("<kernel>/images/a.elf</kernel>") && xml.ends_with("</domain>\n"), "{xml}");
+        // Every element is closed.
+        let opened = xml.matches('<').count()
+            - xml.matches("</").count()
+            - xml.matches("/>").count()
+            - xml.matches("<!").count();
+        assert_eq!(opened, xml.matches("</").count(), "{xml}");
+    }
 }

@@ -68,8 +68,9 @@ impl Machine {
             if !state.exists() {
                 save(dom0, &cache, &state)?;
             }
-            let mut machine = Self::spawn(&cache, files, disk, forwards, |qemu| {
+            let mut machine = Self::spawn(&cache, files, disk, Network::User(forwards), |qemu, _| {
                 qemu.arg("-incoming").arg(format!("exec:cat {}", quoted(&state)));
+                Ok(())
             })?;
             // One saved state in ten is bad, for reasons that lie in the emulation of timers: dom0 dies soon after it
             // is restored. Such a state is made anew.
@@ -85,12 +86,37 @@ impl Machine {
         Err(Failure::new("dom0 does not run"))
     }
 
+    /// Boots a machine from nothing, with more `files` in dom0, its network card the device `tap0` of the network namespace `namespace`
+    /// and what `more` adds to dom0's file system.
+    pub fn cold(dom0: &Dom0, files: &[(&str, &[u8])], namespace: &str, more: Archive) -> Result<Self> {
+        let cache = super::dom0::cache()?;
+        clean(&cache);
+        let mut machine = Self::spawn(&cache, files, &[], Network::Tap(namespace), |qemu, folder| {
+            // Linux unpacks archives that lie one behind the other.
+            let mut initrd = fs::read(&dom0.initrd).context(dom0.initrd.display())?;
+            initrd.extend(more.finish());
+            let path = folder.join("initrd");
+            fs::write(&path, initrd).context(path.display())?;
+            boots(qemu, dom0, &path);
+            Ok(())
+        })?;
+        machine.ready(Instant::now() + BOOT)?;
+        machine.unpack()?;
+        Ok(machine)
+    }
+
+    /// Waits until dom0 takes commands.
+    fn ready(&mut self, deadline: Instant) -> Result {
+        while self.line(deadline)?.trim() != "AIRGLOW-READY" {}
+        Ok(())
+    }
+
     fn spawn(
         cache: &Path,
         files: &[(&str, &[u8])],
         disk: &[u8],
-        forwards: &[Forward],
-        more: impl FnOnce(&mut Command),
+        network: Network<'_>,
+        more: impl FnOnce(&mut Command, &Path) -> Result,
     ) -> Result<Self> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -99,16 +125,25 @@ impl Machine {
         let file = |name: &str| folder.join(name);
         write_disk(&file("job.img"), JOB_DISK, &job(files))?;
         write_disk(&file("guest.img"), GUEST_DISK, disk)?;
-        let mut network = "user,id=net".to_owned();
-        for f in forwards {
-            network += &format!(",hostfwd={}:127.0.0.1:{}-{GUEST}:{}", f.protocol, f.here, f.there);
-        }
+        let mut qemu = match network {
+            Network::User(_) => process::tied("qemu-system-x86_64"),
+            Network::Tap(namespace) => {
+                let mut ip = process::tied("ip");
+                ip.args(["netns", "exec", namespace, "qemu-system-x86_64"]);
+                ip
+            }
+        };
+        let network = match network {
+            Network::Tap(_) => "tap,id=net,ifname=tap0,script=no,downscript=no".to_owned(),
+            Network::User(forwards) => forwards.iter().fold("user,id=net".to_owned(), |network, f| {
+                network + &format!(",hostfwd={}:127.0.0.1:{}-{GUEST}:{}", f.protocol, f.here, f.there)
+            }),
+        };
         let socket = |name: &str| format!("socket,id={name},path={},server=on,wait=off", comma(&file(name)));
         let drive = |id: &str| {
             format!("if=none,id={id},file={},format=raw,cache=unsafe", comma(&file(&format!("{id}.img"))))
         };
         let log = fs::File::create(file("qemu.log")).context("qemu.log")?;
-        let mut qemu = process::tied("qemu-system-x86_64");
         // SMAP off: QEMU's emulation takes an IRET in ring 3 for a supervisor access, of which a PV kernel dies.
         qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max,-smap", "-smp", "2", "-m", "1024"])
             .args(["-nodefaults", "-nographic", "-no-reboot"])
@@ -124,7 +159,7 @@ impl Machine {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        more(&mut qemu);
+        more(&mut qemu, &folder)?;
         let child = qemu.spawn().context("qemu-system-x86_64")?;
         let mut guard = Ending(Some(child));
         let control = connect(&file("control"))?;
@@ -253,6 +288,21 @@ impl Drop for Ending {
     }
 }
 
+/// What dom0's network card is connected to.
+#[derive(Clone, Copy)]
+enum Network<'a> {
+    /// QEMU's own network, with these ports.
+    User(&'a [Forward]),
+    /// `tap0` in this network namespace.
+    Tap(&'a str),
+}
+
+/// Has QEMU boot the hypervisor with dom0.
+fn boots(qemu: &mut Command, dom0: &Dom0, initrd: &Path) {
+    qemu.arg("-kernel").arg(&dom0.xen).args(["-append", XEN_WORDS, "-initrd"]);
+    qemu.arg(format!("{} {},{}", comma(&dom0.kernel), DOM0_WORDS.replace(',', ",,"), comma(initrd)));
+}
+
 /// Boots Xen and dom0 and saves the machine's state.
 fn save(dom0: &Dom0, cache: &Path, state: &Path) -> Result {
     let step = Step::new("booting Xen and dom0 once");
@@ -262,13 +312,12 @@ fn save(dom0: &Dom0, cache: &Path, state: &Path) -> Result {
             let _ = fs::remove_file(entry.path());
         }
     }
-    let mut machine = Machine::spawn(cache, &[], &[], &[], |qemu| {
-        qemu.arg("-kernel").arg(&dom0.xen).args(["-append", XEN_WORDS, "-initrd"]);
-        let (kernel, initrd) = (comma(&dom0.kernel), comma(&dom0.initrd));
-        qemu.arg(format!("{kernel} {},{initrd}", DOM0_WORDS.replace(',', ",,")));
+    let mut machine = Machine::spawn(cache, &[], &[], Network::User(&[]), |qemu, _| {
+        boots(qemu, dom0, &dom0.initrd);
+        Ok(())
     })?;
     let deadline = Instant::now() + BOOT;
-    while machine.line(deadline)?.trim() != "AIRGLOW-READY" {}
+    machine.ready(deadline)?;
     std::thread::sleep(Duration::from_millis(300));
     step.doing("saving the machine's state");
     let fresh = cache.join(format!("state-{}.new", std::process::id()));

@@ -14,7 +14,10 @@ use crate::{
     failure::{Context, Result},
     workspace::{App, Workspace},
 };
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub use bench::bench;
 pub use test::test;
@@ -22,6 +25,15 @@ pub use test::test;
 /// Builds `app` as a kernel and returns its path.
 pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
     kernel::build(workspace, app)
+}
+
+/// Writes what `virsh create` wants beside the kernel and returns its path.
+pub fn libvirt(kernel: &Path) -> Result<PathBuf> {
+    let name =
+        kernel.file_stem().map_or_else(|| "guest".to_owned(), |name| name.to_string_lossy().into_owned());
+    let path = kernel.with_extension("xml");
+    fs::write(&path, kernel::libvirt(&name, kernel, 32)).context(path.display())?;
+    Ok(path)
 }
 
 /// Builds `app` and boots it in Xen under emulation with the boot `parameters`.

@@ -4,6 +4,7 @@
  *   boot DOMAIN ADDRESS            lets a paused domain run; microseconds until its first ping reply and first HTTP reply, and
  *                                  of processor time that it used until then
  *   get ADDRESS PATH...            fetches pages whole
+ *   fetch ADDRESS PATH             prints the content of one
  *   serve                          TCP 9 reads and drops, TCP 19 sends, UDP 7 answers, TCP 23 runs one line in the shell
  *   send ADDRESS SECONDS           to port 9; bytes a second
  *   receive ADDRESS SECONDS        from port 19; bytes a second
@@ -159,7 +160,7 @@ static int boot(int domain, const char *text)
     return 0;
 }
 
-static int get(const char *text, char **paths)
+static int get(const char *text, char **paths, int print)
 {
     struct timeval patience = {.tv_sec = 10};
     for (; *paths; paths++) {
@@ -176,6 +177,9 @@ static int get(const char *text, char **paths)
                     break;
                 wanted = body + 4 - buffer + atol(length + 15);
             }
+            long head = total ? 0 : strstr(buffer, "\r\n\r\n") + 4 - buffer;
+            if (print && fwrite(buffer + head, 1, n - head, stdout) != (size_t)(n - head))
+                die("output");
             total += n;
         }
         close(s);
@@ -387,7 +391,9 @@ int main(int count, char **words)
     if (!strcmp(what, "boot") && count > 3)
         return boot(atoi(words[2]), words[3]);
     if (!strcmp(what, "get") && count > 3)
-        return get(words[2], words + 3);
+        return get(words[2], words + 3, 0);
+    if (!strcmp(what, "fetch") && count > 3)
+        return get(words[2], words + 3, 1);
     if (!strcmp(what, "send") && count > 3)
         return transmit(words[2], atof(words[3]));
     if (!strcmp(what, "receive") && count > 3)

@@ -3,7 +3,9 @@ use super::Now;
 use crate::wire::{Flags, HEADER, Message, Name, NameBuf, Rcode, Record, RecordType, Section, base64};
 use alloc::{boxed::Box, vec::Vec};
 use core::str::FromStr;
+#[cfg(feature = "tsig")]
 use hmac::{Hmac, KeyInit, Mac};
+#[cfg(feature = "tsig")]
 use sha2::{Sha256, Sha384, Sha512};
 
 /// Seconds by which the clocks of the two sides may differ (RFC 8945 section 10 recommends 300).
@@ -15,18 +17,25 @@ const BADKEY: u16 = 17;
 const BADTIME: u16 = 18;
 const BADTRUNC: u16 = 22;
 
+/// Without the feature `tsig` there is none, so there are no keys, and the compiler leaves out what is done with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
+    #[cfg(feature = "tsig")]
     Sha256,
+    #[cfg(feature = "tsig")]
     Sha384,
+    #[cfg(feature = "tsig")]
     Sha512,
 }
 
 impl Algorithm {
     fn from_text(text: &str) -> Option<Self> {
         Some(match text {
+            #[cfg(feature = "tsig")]
             "hmac-sha256" => Self::Sha256,
+            #[cfg(feature = "tsig")]
             "hmac-sha384" => Self::Sha384,
+            #[cfg(feature = "tsig")]
             "hmac-sha512" => Self::Sha512,
             _ => return None,
         })
@@ -34,27 +43,38 @@ impl Algorithm {
     /// The algorithm's name, in wire form.
     const fn name(self) -> &'static [u8] {
         match self {
+            #[cfg(feature = "tsig")]
             Self::Sha256 => b"\x0bhmac-sha256\0",
+            #[cfg(feature = "tsig")]
             Self::Sha384 => b"\x0bhmac-sha384\0",
+            #[cfg(feature = "tsig")]
             Self::Sha512 => b"\x0bhmac-sha512\0",
         }
     }
     const fn size(self) -> usize {
         match self {
+            #[cfg(feature = "tsig")]
             Self::Sha256 => 32,
+            #[cfg(feature = "tsig")]
             Self::Sha384 => 48,
+            #[cfg(feature = "tsig")]
             Self::Sha512 => 64,
         }
     }
+    #[cfg_attr(not(feature = "tsig"), allow(unused_variables))]
     fn mac(self, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         match self {
+            #[cfg(feature = "tsig")]
             Self::Sha256 => mac::<Hmac<Sha256>>(secret, parts),
+            #[cfg(feature = "tsig")]
             Self::Sha384 => mac::<Hmac<Sha384>>(secret, parts),
+            #[cfg(feature = "tsig")]
             Self::Sha512 => mac::<Hmac<Sha512>>(secret, parts),
         }
     }
 }
 
+#[cfg(feature = "tsig")]
 fn mac<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     // HMAC takes keys of every length.
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(secret) else { return Vec::new() };

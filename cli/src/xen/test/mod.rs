@@ -1,9 +1,11 @@
 //! `cargo airglow test xen`: kernels in the real hypervisor, under emulation, with Linux's own backends in dom0.
 mod devices;
+mod bridge;
+mod dns;
 mod vchan;
 
 use super::{
-    dom0, kernel,
+    dom0, kernel, linux,
     machine::{self, Forward, Machine},
     run,
     symbols::Symbols,
@@ -30,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The area `xen`.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(run::PACKAGES)?;
-    tests.need(&["curl"])?;
+    tests.need(&["bind9-dnsutils", "curl", "iproute2"])?;
+    tests.need(linux::PACKAGES)?;
     tests.cargo("Xen: rings and protocols, on this machine", "test --package airglow-platform-xen");
     // While one of them is being worked on: AIRGLOW_XEN=disk runs those with `disk` in their name.
     let only = env::var("AIRGLOW_XEN").unwrap_or_default();
@@ -74,6 +77,8 @@ const CHECKS: &[Check] = &[
     check("a disk", "disk", counts_starts),
     check("a download across save and restore", "pump", devices::downloads),
     check("devices that go and come", "disk", devices::go_and_come),
+    check("a name server", "dns-zone", dns::answers),
+    check("a tap, a Linux guest and oxenstored", "pump", bridge::carries),
     check("vchan, libxenvchan is the client", "vchan_echo", vchan::serves_libxenvchan),
     check("vchan, libxenvchan is the server", "vchan_echo", vchan::is_served_by_libxenvchan),
     check("two guests, HTTP over vchan", "vchan-web", vchan::carries_http),
@@ -97,6 +102,7 @@ impl Kernels {
             let sized = match *kernel {
                 "faults" => Some("the platform, no application"),
                 "website" => Some("with its content"),
+                "dns-zone" => Some("with its zone"),
                 _ => None,
             };
             if let Some(what) = sized {
