@@ -141,7 +141,10 @@ pub fn prepare() -> Result<Dom0> {
 
 /// The other daemon for xenstore, the one in OCaml, as an addition to dom0's file system: dom0 takes it if it is there.
 pub fn oxenstored(dom0: &Dom0) -> Result<Archive> {
+    // What xen-utils-common would install.
+    const CONFIGURATION: &str = "xenstored-kva = /proc/xen/xsd_kva\nxenstored-port = /proc/xen/xsd_port\n";
     let mut archive = Archive::default();
+    archive.file("etc/xen/oxenstored.conf", CONFIGURATION.as_bytes());
     archive.copy("bin/oxenstored", &dom0.root.join(format!("usr/lib/xen-{XEN}/bin/oxenstored")))?;
     Ok(archive)
 }
