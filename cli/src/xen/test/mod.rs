@@ -1,6 +1,6 @@
 //! `cargo airglow test xen`: kernels in the real hypervisor, under emulation, with Linux's own backends in dom0.
-mod devices;
 mod bridge;
+mod devices;
 mod dns;
 mod vchan;
 
