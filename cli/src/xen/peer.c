@@ -57,11 +57,17 @@ static int connected(const char *text, int port)
 {
     struct sockaddr_in to = address(text, port);
     struct timeval patience = {.tv_sec = 10};
-    int s = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(s, (struct sockaddr *)&to, sizeof to) < 0)
-        die("connect");
-    return s;
+    /* The other end may have said that it starts, and not listen yet. */
+    for (int tries = 0;; tries++) {
+        int s = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        if (!connect(s, (struct sockaddr *)&to, sizeof to))
+            return s;
+        if (errno != ECONNREFUSED || tries == 100)
+            die("connect");
+        close(s);
+        usleep(100000);
+    }
 }
 
 static void ping(int raw, const struct sockaddr_in *to, unsigned id, unsigned sequence)
