@@ -165,8 +165,6 @@ impl Rack {
 
     /// Section 7.2: how long to wait for an answer before a probe. `one`: a single segment is in flight.
     pub fn probe_timeout(&self, smoothed: Option<Duration>, one: bool) -> Duration {
-        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.2
-        //# If SRTT is available:
         match smoothed {
             Some(smoothed) => 2 * smoothed + if one { MOST_ACK_DELAY } else { Duration::ZERO },
             None => Duration::from_secs(1),

@@ -747,8 +747,7 @@ impl Sender {
     fn answer_probe(&mut self, a: &Acknowledgment<'_>, report: Option<(Seq, Seq)>) {
         let plain = a.duplicate && a.sack.is_empty();
         if self.rack.probe_answered(a.ack, report.is_some(), plain) && self.phase == Phase::Open {
-            //= https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2
-            //# the TLP sender MUST invoke
+            // RFC 8985 section 7.4.2: what the probe repaired was a loss like any other.
             self.congestion.lost(a.now, self.congestion.window());
             self.congestion.recovered(self.in_flight());
         }

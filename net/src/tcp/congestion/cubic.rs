@@ -29,9 +29,7 @@ pub struct Cubic {
     last: Instant,
 }
 
-//= https://www.rfc-editor.org/rfc/rfc9438#section-4.6
-//# Parameter beta_cubic SHOULD be set to 0.7
-/// beta_cubic, in tenths.
+/// beta_cubic, in tenths (section 4.6).
 const BETA: u64 = 7;
 /// alpha_cubic = 3 * (1 - beta_cubic) / (1 + beta_cubic), in thousandths.
 const ALPHA: u64 = 529;
@@ -58,7 +56,7 @@ impl Cubic {
         let window = self.reno.window.min(in_flight.max(self.reno.mss));
         self.prior = self.reno.window;
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.7
-        //# With fast convergence, when a congestion event occurs, Wmax is
+        //# With fast convergence, when a congestion event occurs, _W_max_ is
         //# updated as follows, before the window reduction described in
         //# Section 4.6.
         self.most = if window < self.most { (u64::from(window) * (10 + BETA) / 20) as u32 } else { window };
@@ -109,8 +107,7 @@ impl Cubic {
         self.counted_estimate -= grown * u64::from(window);
         self.estimate = self.estimate.saturating_add(grown as u32);
         if self.target(elapsed) < self.estimate {
-            //= https://www.rfc-editor.org/rfc/rfc9438#section-4.3
-            //# If Wcubic(t) is less than West, CUBIC is in the Reno-friendly region
+            // The Reno-friendly region of section 4.3.
             self.reno.window = self.reno.window.max(self.estimate);
             return;
         }
@@ -167,10 +164,7 @@ impl CongestionControl for Cubic {
         self.reno.window = self.reno.threshold;
     }
     fn timed_out(&mut self, _now: Instant, in_flight: u32) {
-        //= https://www.rfc-editor.org/rfc/rfc9438#section-4.8
-        //# In case of a timeout, CUBIC follows Reno to reduce cwnd [RFC5681],
-        //# but sets ssthresh using βcubic (same as in Section 4.6) that is
-        //# different from Reno TCP [RFC5681].
+        // Section 4.8: cwnd as Reno has it, ssthresh by beta_cubic.
         self.reduce(in_flight);
         (self.from_timeout, self.reno.from_timeout) = (true, true);
         self.reno.window = self.reno.mss;
@@ -228,9 +222,7 @@ mod tests {
         cubic
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc9438#section-4.6
-    //= type=test
-    //# Parameter beta_cubic SHOULD be set to 0.7
+    // Section 4.6.
     #[test]
     fn a_loss_takes_three_tenths() {
         assert_eq!(after_loss_at(1000).window(), 700 * MSS);

@@ -161,8 +161,7 @@ mod tests {
         assert_eq!(reno.window(), 10_000);
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc3465#section-2.3
-    //= type=test
+    // RFC 9406 section 4.2 and RFC 3465 section 2.3.
     #[test]
     fn one_acknowledgment_adds_eight_segments_and_after_a_timeout_one() {
         let mut reno = NewReno::new(1000);

@@ -269,8 +269,7 @@ fn ecn_is_granted_to_whom_asks() {
     {
         let mut table = Table::new(Config { ecn, ..Config::default() });
         let answer = table.answers(flags, IRS, 0, b"")[0].header();
-        //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.1
-        //= type=test
+        // RFC 3168 section 6.1.1.
         assert_eq!(answer.flags, if granted { SYN_ACK | Flags::ECE } else { SYN_ACK });
         table.iss = answer.sequence;
         table.expect_none(ACK, IRS + 1, table.iss + 1, b"");
