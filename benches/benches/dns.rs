@@ -2,17 +2,21 @@
 //! one record to a million.
 //!
 //! The server has the first processor to itself and dnsperf the second, which keeps 64 questions on their way. All servers
-//! run one worker and read the same zone file.
+//! run one worker and read the same zone file. The last rows are over a wire between two namespaces: our own stack on a packet
+//! socket, answering where the question lies, against NSD over the kernel's.
 use airglow_benches::{Better, Table, application};
 use airglow_testbed::{
-    Process, cpu_seconds,
+    Namespace, Process, cpu_seconds,
     name_servers::{Folder, NameServer, ZoneFile, airglow, bind, free_port, knot, nsd},
+    veth,
 };
 use std::{
     error::Error,
     fmt::Write,
     fs,
+    path::Path,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -61,7 +65,65 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    let wire = [Wire::Own, Wire::Nsd].map(|server| server.measure(&appliance));
+    let [ours, peer] = &wire;
+    table.row("own stack, 1000 records, rate", "answers/s", Better::More, ours.rate, "NSD, veth", peer.rate);
+    let cost = (ours.cpu_per_million, peer.cpu_per_million);
+    let unit = "CPU s per million answers";
+    table.row("own stack, 1000 records, cost", unit, Better::Less, cost.0, "NSD, veth", cost.1);
     Ok(table.finish()?)
+}
+
+/// Who answers at the far end of a wire.
+#[derive(Clone, Copy, PartialEq)]
+enum Wire {
+    Own,
+    Nsd,
+}
+
+impl Wire {
+    fn measure(self, appliance: &Path) -> Measured {
+        let folder = Folder::new("bench-dns-wire");
+        write_zone(&folder, 1000);
+        let here = folder.path().display().to_string();
+        let (client, server) = (Namespace::new("client"), Namespace::new("server"));
+        veth(&client, "c0", &server, "s0");
+        client.address("c0", "10.0.0.1/24");
+        let program = appliance.display().to_string();
+        let zone = format!("zone={here}/zone");
+        let origin = format!("origin={ORIGIN}");
+        let config = format!("{here}/nsd.conf");
+        let words = match self {
+            Self::Own => {
+                server.silence("s0");
+                vec![
+                    program.as_str(),
+                    "net=packet",
+                    "device=s0",
+                    "ipv4=10.0.0.2/24",
+                    "port=53",
+                    &zone,
+                    &origin,
+                ]
+            }
+            Self::Nsd => {
+                server.address("s0", "10.0.0.2/24");
+                folder.write(
+                    "nsd.conf",
+                    &format!(
+                        "server:\n ip-address: 10.0.0.2\n server-count: 1\n username: \"\"\n database: \"\"\n pidfile: \"{here}/pid\"\n \
+                         xfrdfile: \"{here}/xfrd\"\n zonelistfile: \"{here}/list\"\n rrl-ratelimit: 0\n minimal-responses: yes\n\
+                         remote-control:\n control-enable: no\nzone:\n name: {ORIGIN}\n zonefile: {here}/zone\n"
+                    ),
+                );
+                vec!["nsd", "-d", "-c", &config]
+            }
+        };
+        let process = server.start("taskset", &[&FIRST_CORE[1..], &words].concat());
+        let server = NameServer { name: "wire", port: 53, process };
+        thread::sleep(Duration::from_secs(2));
+        load(&folder, &server, Duration::ZERO, |words| client.start("taskset", words), "10.0.0.2")
+    }
 }
 
 /// A zone with `records` names, and as many questions about them as a run asks before it starts over.
@@ -85,31 +147,30 @@ fn write_zone(folder: &Folder, records: u32) {
 fn measure(folder: &Folder, start: impl FnOnce() -> NameServer) -> Measured {
     let begun = Instant::now();
     let server = start();
-    let load = begun.elapsed();
+    let load_time = begun.elapsed();
+    let on_host = |words: &[&str]| Process::start(Command::new("taskset").args(words));
+    load(folder, &server, load_time, on_host, "127.0.0.1")
+}
+
+/// Lets dnsperf ask `server` at `address`.
+fn load(
+    folder: &Folder,
+    server: &NameServer,
+    load: Duration,
+    taskset: impl Fn(&[&str]) -> Process,
+    address: &str,
+) -> Measured {
+    let questions = folder.path().join("questions").display().to_string();
+    let port = server.port.to_string();
     let run = |seconds: &str| {
-        let questions = folder.path().join("questions").display().to_string();
-        let port = server.port.to_string();
-        let words = [
-            "-c",
-            "1",
-            "dnsperf",
-            "-s",
-            "127.0.0.1",
-            "-p",
-            &port,
-            "-d",
-            &questions,
-            "-q",
-            "64",
-            "-l",
-            seconds,
-        ];
-        Process::start(Command::new("taskset").args(words)).wait(Duration::from_secs(60))
+        let words =
+            ["-c", "1", "dnsperf", "-s", address, "-p", &port, "-d", &questions, "-q", "64", "-l", seconds];
+        taskset(&words).wait(Duration::from_secs(60))
     };
     run("1");
-    let before = processes(&server).iter().map(|id| cpu_seconds(*id)).sum::<f64>();
+    let before = processes(server).iter().map(|id| cpu_seconds(*id)).sum::<f64>();
     let said = run(SECONDS);
-    let used = processes(&server).iter().map(|id| cpu_seconds(*id)).sum::<f64>() - before;
+    let used = processes(server).iter().map(|id| cpu_seconds(*id)).sum::<f64>() - before;
     let number = |label: &str| {
         let line = said.stdout.lines().find_map(|line| line.trim().strip_prefix(label));
         line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
@@ -121,7 +182,7 @@ fn measure(folder: &Folder, start: impl FnOnce() -> NameServer) -> Measured {
         rate: number("Queries per second:"),
         cpu_per_million: used / (completed / 1e6),
         load,
-        memory: processes(&server).iter().map(|id| memory(*id)).sum(),
+        memory: processes(server).iter().map(|id| memory(*id)).sum(),
     }
 }
 

@@ -23,7 +23,7 @@ const ZONE: &[u8] = b"$TTL 1h\n\
     ns.child A 192.0.2.4\n\
     big TXT \"0123456789012345678901234567890123456789012345678901234567890123456789\"\n";
 
-static ZONES: LazyLock<Zones> = LazyLock::new(|| {
+pub(crate) static ZONES: LazyLock<Zones> = LazyLock::new(|| {
     let apex = apex();
     let mut zones = Zones::new();
     zones.insert(
@@ -32,7 +32,7 @@ static ZONES: LazyLock<Zones> = LazyLock::new(|| {
     zones
 });
 
-fn apex() -> NameBuf {
+pub(crate) fn apex() -> NameBuf {
     "example.com".parse().expect("a name")
 }
 
@@ -41,6 +41,9 @@ fn read(bytes: &[u8]) -> Option<()> {
     let message = Message::new(bytes).ok()?;
     let _ = message.question();
     let records: Vec<Record<'_>> = message.records().map_while(Result::ok).collect();
+    if message.records().all(|record| record.is_ok()) {
+        agree(bytes, &records);
+    }
     let mut room = vec![0; 65_535];
     let mut builder = Builder::new(&mut room, message.id(), Flags(message.flags().0)).expect("there is room");
     let mut kept = Vec::new();
@@ -72,6 +75,32 @@ fn read(bytes: &[u8]) -> Option<()> {
         );
     }
     Some(())
+}
+
+/// What ours reads whole, NLnet Labs' `domain` reads too, and the same.
+fn agree(bytes: &[u8], ours: &[Record<'_>]) {
+    let Ok(theirs) = domain::base::Message::from_octets(bytes) else { panic!("`domain` reads no header") };
+    let mut read = 0;
+    let sections = [theirs.answer(), theirs.authority(), theirs.additional()];
+    for (index, section) in sections.into_iter().enumerate() {
+        let section = section.expect("`domain` finds each section");
+        for record in section {
+            let record = record.expect("`domain` reads each record");
+            let own = ours.get(read).expect("there are no more records than ours has read");
+            read += 1;
+            let mut name = Vec::new();
+            for label in record.owner().iter() {
+                name.push(label.len() as u8);
+                name.extend_from_slice(label.as_slice());
+            }
+            assert_eq!(
+                (own.section as usize, own.name.as_name().as_bytes(), own.rtype.0, own.class.0),
+                (index, name.as_slice(), record.rtype().to_int(), record.class().to_int())
+            );
+            assert_eq!((own.ttl, own.rdata.len()), (record.ttl().as_secs(), usize::from(record.rdlen())));
+        }
+    }
+    assert_eq!(read, ours.len());
 }
 
 /// A message: it is read, and asked of a server over each transport. A reply is a message with the query's id, fits, and

@@ -9,6 +9,7 @@
 
 pub mod corpus;
 mod dns;
+mod dns_server;
 mod frames;
 pub mod generator;
 mod http;
@@ -18,6 +19,7 @@ mod wire_codecs;
 mod words;
 
 pub use dns::{dns_message, dns_zone};
+pub use dns_server::dns_server;
 pub use frames::{Host, Said, frames, offload};
 pub use http::{http_request, http_response, http_server, http_values};
 pub use openflow::{openflow_codec, openflow_switch};
@@ -47,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http_values", body: http_values, count: 20_000 },
     Target { name: "dns_message", body: dns_message, count: 1_000 },
     Target { name: "dns_zone", body: dns_zone, count: 10_000 },
+    Target { name: "dns_server", body: dns_server, count: 2_000 },
     Target { name: "tls_messages", body: tls_messages, count: 20_000 },
     Target { name: "tls_server", body: tls_server, count: 300 },
     Target { name: "tls_client", body: tls_client, count: 300 },
