@@ -163,7 +163,7 @@ pub fn libvirt(name: &str, kernel: &Path, memory: u32) -> String {
     let kernel = escaped(&kernel.display().to_string());
     let name = escaped(name);
     format!(
-        "<!-- virsh -c xen:///system create {name}.xml --console -->\n\
+        "<!-- virsh -c xen:///system create {name}.xml -->\n\
          <domain type='xen'>\n  \
            <name>{name}</name>\n  \
            <memory unit='MiB'>{memory}</memory>\n  \
@@ -226,6 +226,13 @@ mod tests {
             "{xml}"
         );
         assert!(xml.contains("<kernel>/images/a.elf</kernel>") && xml.ends_with("</domain>\n"), "{xml}");
+        // A comment ends at its first two hyphens.
+        assert!(
+            xml.split("<!--")
+                .skip(1)
+                .all(|rest| rest.split_once("--").is_some_and(|(_, end)| end.starts_with('>'))),
+            "{xml}"
+        );
         // Every element is closed.
         let opened = xml.matches('<').count()
             - xml.matches("</").count()
