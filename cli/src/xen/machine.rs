@@ -211,25 +211,6 @@ impl Machine {
         }
     }
 
-    /// Makes the guests' disk larger while the machine runs.
-    pub fn grow_disk(&mut self, bytes: u64) -> Result {
-        let mut monitor = connect(&self.folder.join("monitor"))?;
-        monitor.write_all(format!("block_resize guest {bytes}B\n").as_bytes()).context("QEMU's monitor")?;
-        // Done when it prompts for the next command.
-        let mut text = String::new();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while text.matches("(qemu) ").count() < 2 {
-            let mut buffer = [0; 4096];
-            if let Ok(count) = monitor.read(&mut buffer) {
-                text += &String::from_utf8_lossy(&buffer[..count]);
-            }
-            if Instant::now() > deadline {
-                return Err(Failure::new(format!("QEMU's monitor does not answer: {text}")));
-            }
-        }
-        if text.contains("Error") { Err(Failure::new(text)) } else { Ok(()) }
-    }
-
     /// The next line on the control port.
     fn line(&mut self, deadline: Instant) -> Result<String> {
         let mut bytes = Vec::new();

@@ -148,14 +148,6 @@ pub fn go_and_come(_: &Workspace, dom0: &Dom0, kernel: &Path) -> Result {
     ping.map_err(|why| guest.with_console(&why))?;
     println!("   the network is back after it was detached");
 
-    let larger = machine::GUEST_DISK + (4 << 20);
-    guest.machine.grow_disk(larger)?;
-    wait("dom0 to see the larger disk", || {
-        Ok(guest.machine.command("blockdev --getsize64 /dev/vdb")?.1.trim() == larger.to_string())
-    })?;
-    says(&mut guest, &format!("right, {} sectors", larger / 512), 1)?;
-    println!("   the disk has grown");
-
     guest.machine.must("xl shutdown guest")?;
     let reason = guest.ended()?;
     that(reason == 0, || format!("xl shutdown ended the guest with reason {reason}"))
