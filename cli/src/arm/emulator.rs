@@ -91,9 +91,20 @@ impl Running {
         log: &Path,
         devices: &[String],
     ) -> Result<Self> {
-        let file = fs::File::create(log).context(log.display())?;
         let mut qemu = command(board, image, netdev);
         qemu.args(devices);
+        Self::start_command(qemu, board, image, decoder, log)
+    }
+
+    /// The same with a command that was made of [`command`]'s.
+    pub fn start_command(
+        mut qemu: Command,
+        board: &Board,
+        image: &Path,
+        decoder: &Path,
+        log: &Path,
+    ) -> Result<Self> {
+        let file = fs::File::create(log).context(log.display())?;
         qemu.stdin(Stdio::null()).stderr(Stdio::null());
         let qemu = if board.defmt() {
             let mut qemu = qemu.stdout(Stdio::piped()).spawn().context(board.qemu[0])?;

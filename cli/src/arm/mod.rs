@@ -1,6 +1,7 @@
 //! ARM boards: building, emulating, measuring and flashing their images.
 mod bench;
 mod boards;
+mod cable;
 pub mod elf;
 mod emulator;
 mod flash;

@@ -1,0 +1,215 @@
+//! The 64 KiB board on a real Ethernet: a tap device in a network namespace, with the programs that people have at the other end of
+//! the cable, and with what happens to cables.
+use super::{
+    boards::Board,
+    emulator::{self, Running},
+    image,
+};
+use crate::{
+    failure::{Context, Failure, Result},
+    workspace::Workspace,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// What the checks call, and the Debian packages they need.
+pub const NEEDS: &[&str] = &["chromium", "curl", "dnsmasq", "iproute2", "iputils-ping", "tshark"];
+
+const OWN: &str = "10.77.0.1";
+const BOARD: &str = "10.77.0.50";
+
+/// The namespace, with its end of the cable.
+struct Ethernet {
+    name: String,
+    folder: PathBuf,
+    dhcp: Option<Child>,
+}
+
+impl Ethernet {
+    fn new() -> Result<Self> {
+        let name = format!("airglow-{}-board", std::process::id());
+        let folder = std::env::temp_dir().join(&name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).context(folder.display())?;
+        let made = Command::new("ip").args(["netns", "add", &name]).status().context("ip netns add")?;
+        let mut ethernet = Self { name, folder, dhcp: None };
+        if !made.success() {
+            return Err(Failure::new("cannot make a network namespace; that takes root"));
+        }
+        ethernet.run("ip tuntap add tap0 mode tap")?;
+        ethernet.run(&format!("ip address add {OWN}/24 dev tap0"))?;
+        ethernet.run("ip link set lo up")?;
+        ethernet.run("ip link set tap0 up")?;
+        let range = format!("--dhcp-range={BOARD},{BOARD},255.255.255.0,1h");
+        let leases = format!("--dhcp-leasefile={}", ethernet.folder.join("leases").display());
+        let mut dhcp = ethernet.command("dnsmasq");
+        dhcp.args(["--keep-in-foreground", "--port=0", "--conf-file=/dev/null", "--interface=tap0"]);
+        dhcp.args(["--user=root", "--pid-file=", "--bind-dynamic", "--dhcp-authoritative", &range, &leases]);
+        dhcp.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        ethernet.dhcp = Some(dhcp.spawn().context("dnsmasq")?);
+        Ok(ethernet)
+    }
+
+    /// A command that runs in the namespace.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
+    }
+
+    fn output(&self, words: &[&str]) -> Result<Output> {
+        let (program, rest) = words.split_first().context("no command")?;
+        self.command(program).args(rest).stdin(Stdio::null()).output().context(program)
+    }
+
+    fn run(&self, words: &str) -> Result<String> {
+        let output = self.output(&words.split(' ').collect::<Vec<_>>())?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(Failure::new(format!("`{words}`: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    }
+
+    /// Fetches `pages` over one connection, each compared with the file it is made of.
+    fn fetch(&self, site: &Path, pages: &[String], more: &[&str]) -> Result {
+        let place = |page: &str| self.folder.join(page);
+        let mut curl = self.command("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--compressed", "--max-time", "90"]).args(more);
+        for page in pages {
+            curl.arg("--output").arg(place(page)).arg(format!("http://{BOARD}/{page}"));
+        }
+        let output = curl.output().context("curl")?;
+        if !output.status.success() {
+            return Err(Failure::new(format!("curl: {}", String::from_utf8_lossy(&output.stderr).trim())));
+        }
+        for page in pages {
+            if fs::read(place(page)).context(page)? != fs::read(site.join(page)).context(page)? {
+                return Err(Failure::new(format!("/{page} is not what is in the tree")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ethernet {
+    fn drop(&mut self) {
+        if let Some(dhcp) = &mut self.dhcp {
+            let _ = dhcp.kill();
+            let _ = dhcp.wait();
+        }
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Boots the board with an address from dnsmasq and puts it through a full ARP table and a pulled cable; then
+/// Chromium must show the site, tshark find no fault in the board's frames, and the board have started once.
+pub fn endures(workspace: &Workspace, board: &Board, image: &Path, decoder: &Path) -> Result {
+    let ethernet = Ethernet::new()?;
+    let image = image::with_parameters(image, &[])?;
+    let (log, capture) = (ethernet.folder.join("log"), ethernet.folder.join("wire.pcap"));
+    let netdev = "tap,ifname=tap0,script=no,downscript=no";
+    let mut qemu = emulator::command(board, &image, netdev);
+    qemu.arg("-object").arg(format!("filter-dump,id=d0,netdev=n0,file={}", capture.display()));
+    let mut inside = ethernet.command(&qemu.get_program().to_string_lossy());
+    inside.args(qemu.get_args());
+    let running = Running::start_command(inside, board, &image, decoder, &log)?;
+    let tell = |what: &str, why: Failure| {
+        Failure::new(format!("{what}: {why}; the board's log:\n{}", running.log()))
+    };
+
+    let site = workspace.root.join("apps/website/site");
+    let mut pages: Vec<String> = fs::read_dir(&site)
+        .context(site.display())?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".html"))
+        .collect();
+    pages.sort();
+    let one = &pages[..1];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(why) = ethernet.fetch(&site, one, &["--connect-timeout", "2"]) {
+        if Instant::now() > deadline {
+            return Err(tell("no page with an address from dnsmasq", why));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+
+    // More neighbours than the table has rows, each of whom the board has answered.
+    for host in 100..130 {
+        ethernet.run(&format!("ip address add 10.77.0.{host}/24 dev tap0"))?;
+        ethernet
+            .run(&format!("ping -c 1 -W 5 -I 10.77.0.{host} {BOARD}"))
+            .map_err(|why| tell("no answer to one of 30 neighbours", why))?;
+    }
+    ethernet.fetch(&site, &pages, &[]).map_err(|why| tell("with a full ARP table", why))?;
+
+    // Downloads, in the midst of which the cable is out for two seconds.
+    std::thread::scope(|scope| {
+        let download = scope.spawn(|| (0..10).try_for_each(|_| ethernet.fetch(&site, &pages, &[])));
+        std::thread::sleep(Duration::from_millis(300));
+        let pulled = !download.is_finished();
+        ethernet.run("ip link set tap0 down")?;
+        std::thread::sleep(Duration::from_secs(2));
+        ethernet.run("ip link set tap0 up")?;
+        let ended = download.join().map_err(|_| Failure::new("the download panicked"))?;
+        if !pulled {
+            return Err(Failure::new("the download was over before the cable was pulled"));
+        }
+        ended.map_err(|why| tell("with the cable out for two seconds", why))
+    })?;
+
+    chromium(&ethernet).map_err(|why| tell("Chromium", why))?;
+    let faults = faults(&capture)?;
+    if !faults.trim().is_empty() {
+        return Err(Failure::new(format!("tshark finds fault with frames of the board:\n{faults}")));
+    }
+    let starts = running.log().matches("airglow on").count();
+    if starts == 1 {
+        Ok(())
+    } else {
+        Err(tell("not without a reset", Failure::new(format!("{starts} starts"))))
+    }
+}
+
+/// The picture that Chromium makes of the first page is one of a page: an empty one of that size has some 5 KB.
+fn chromium(ethernet: &Ethernet) -> Result {
+    let (picture, profile) = (ethernet.folder.join("page.png"), ethernet.folder.join("profile"));
+    let mut chromium = ethernet.command("timeout");
+    chromium.args(["60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]);
+    chromium.args(["--disable-background-networking", "--disable-dev-shm-usage", "--window-size=1280,900"]);
+    chromium.arg(format!("--user-data-dir={}", profile.display()));
+    chromium.arg(format!("--screenshot={}", picture.display())).arg(format!("http://{BOARD}/index.html"));
+    let output = chromium.env("HOME", &ethernet.folder).stdin(Stdio::null()).output().context("chromium")?;
+    let size = fs::metadata(&picture).map_or(0, |file| file.len());
+    if output.status.success() && size > 40_000 {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(Failure::new(format!("{}, a picture of {size} bytes\n{said}", output.status)))
+}
+
+/// The board's frames that tshark calls malformed or erroneous, or whose checksum is wrong.
+fn faults(capture: &Path) -> Result<String> {
+    let from_the_board = format!("(ip.src == {BOARD} || ip.src == 0.0.0.0 || arp.src.proto_ipv4 == {BOARD})");
+    let tshark = |filter: &str| -> Result<String> {
+        let checks = ["ip.check_checksum:TRUE", "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE"];
+        let mut tshark = Command::new("tshark");
+        tshark.arg("-r").arg(capture).args(checks.iter().flat_map(|check| ["-o", check]));
+        let output = tshark.args(["-Y", filter]).stdin(Stdio::null()).output().context("tshark")?;
+        if !output.status.success() {
+            return Err(Failure::new(format!("tshark: {}", String::from_utf8_lossy(&output.stderr).trim())));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let frames = tshark(&from_the_board)?.lines().count();
+    if frames < 300 {
+        return Err(Failure::new(format!("tshark sees {frames} frames of the board")));
+    }
+    println!("   {frames} frames of the board, by tshark");
+    // 0x800000 is Wireshark's severity "Error".
+    tshark(&format!("{from_the_board} && (_ws.malformed || _ws.expert.severity >= 0x800000)"))
+}
