@@ -34,7 +34,7 @@ pub fn ready(board: &Board) -> Result {
 }
 
 /// QEMU with `image`, its network being `netdev` (`user,...`, `tap,...`), its console on standard output.
-fn command(board: &Board, image: &Path, netdev: &str) -> Command {
+pub fn command(board: &Board, image: &Path, netdev: &str) -> Command {
     let mut command = process::tied(board.qemu[0]);
     command.args(&board.qemu[1..]);
     command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]);
