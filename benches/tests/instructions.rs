@@ -38,7 +38,7 @@ fn compiler() -> String {
 #[ignore = "needs valgrind: cargo airglow test unix"]
 fn instructions_per_segment_are_as_kept() {
     let kept_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.txt");
-    let program = example("airglow-net", "segments", "tool");
+    let program = example("airglow-net", "segments", "release");
     let mut counted = BTreeMap::new();
     for kind in ["clean", "lossy"] {
         for (index, (function, what)) in
