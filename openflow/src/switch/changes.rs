@@ -104,6 +104,7 @@ impl Switch {
                     self.flow_removed(now, number as u8, &rule, Removed::Delete);
                 }
             }
+            self.schedule(now);
             return Ok(());
         }
         self.check_instructions(&change.instructions, change.table, &change.matches, version)?;

@@ -143,7 +143,7 @@ fn refused_changes_name_the_fault_and_change_nothing() {
     let mut overlap = flow(5, ip.exact(Field::IpProto, 6), vec![]);
     overlap.flags = flow_mod::flags::CHECK_OVERLAP;
     let mut table = flow(1, Match::ANY, vec![]);
-    table.table = 99;
+    table.table = 254;
     let mut goto = flow(1, Match::ANY, vec![]);
     goto.table = 3;
     goto.instructions.goto = Some(3);
@@ -154,7 +154,7 @@ fn refused_changes_name_the_fault_and_change_nothing() {
         (overlap, Fault::Overlap),
         (table, Fault::FlowBadTable),
         (goto, Fault::BadGotoTable),
-        (meter, Fault::UnknownMeter),
+        (meter, Fault::InvalidMeter),
         (flow(1, Match::ANY, vec![Action::Group(5)]), Fault::BadOutGroup),
         (flow(1, Match::ANY, vec![output(0)]), Fault::BadOutPort),
         (flow(1, ip, vec![set_port]), Fault::MatchInconsistent),
@@ -193,6 +193,26 @@ fn flows_end_in_time_and_say_so() {
     assert_eq!((*kind, body[10]), (Kind::FlowRemoved, Removed::Hard as u8));
     assert_eq!(&body[32 - 8..32], &3_u64.to_be_bytes(), "three packets");
     assert_eq!(bench.switch.poll_timeout(), None);
+}
+
+#[test]
+fn a_flow_that_was_replaced_or_came_again_ends_at_its_own_time() {
+    let mut bench = Bench::new(Version::V13);
+    let timed = |seconds| FlowMod { hard_timeout: seconds, ..flow(1, Match::ANY, vec![output(2)]) };
+    bench.flow(timed(5)).unwrap();
+    bench.flow(timed(9)).unwrap();
+    bench.now += Duration::from_secs(6);
+    bench.switch.poll(bench.now);
+    assert_eq!(bench.switch.flows(), 1, "replaced: nine seconds from then on");
+    bench.flow(FlowMod { command: wire::Command::Delete, ..timed(0) }).unwrap();
+    assert_eq!(bench.switch.poll_timeout(), None, "nothing to wait for");
+    bench.flow(timed(4)).unwrap();
+    bench.now += Duration::from_secs(3);
+    bench.switch.poll(bench.now);
+    assert_eq!(bench.switch.flows(), 1, "the deleted flow's time is not this one's");
+    bench.now += Duration::from_secs(1);
+    bench.switch.poll(bench.now);
+    assert_eq!(bench.switch.flows(), 0);
 }
 
 #[test]
