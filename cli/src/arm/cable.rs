@@ -106,6 +106,9 @@ impl Drop for Ethernet {
     }
 }
 
+/// What curl says when it could not even begin.
+const NO_WAY: &str = "curl: (7)";
+
 /// Boots the board with an address from dnsmasq and puts it through a full ARP table and a pulled cable; then
 /// Chromium must show the site, tshark find no fault in the board's frames, and the board have started once.
 pub fn endures(workspace: &Workspace, board: &Board, image: &Path, decoder: &Path) -> Result {
@@ -147,9 +150,22 @@ pub fn endures(workspace: &Workspace, board: &Board, image: &Path, decoder: &Pat
     }
     ethernet.fetch(&site, &pages, &[]).map_err(|why| tell("with a full ARP table", why))?;
 
+    let deadline = Instant::now() + Duration::from_secs(90);
     // Downloads, in the midst of which the cable is out for two seconds.
     std::thread::scope(|scope| {
-        let download = scope.spawn(|| (0..10).try_for_each(|_| ethernet.fetch(&site, &pages, &[])));
+        let download = scope.spawn(|| {
+            (0..10).try_for_each(|_| {
+                loop {
+                    match ethernet.fetch(&site, &pages, &[]) {
+                        // Without its cable this machine has no way to the board: nothing was sent that the board could lose.
+                        Err(why) if why.to_string().contains(NO_WAY) && Instant::now() < deadline => {
+                            std::thread::sleep(Duration::from_millis(200));
+                        }
+                        end => break end,
+                    }
+                }
+            })
+        });
         std::thread::sleep(Duration::from_millis(300));
         let pulled = !download.is_finished();
         ethernet.run("ip link set tap0 down")?;
