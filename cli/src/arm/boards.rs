@@ -63,11 +63,6 @@ impl Board {
         self.target.starts_with("thumb")
     }
 
-    /// The compiler's level of optimisation where it is not the profile's: the smallest code where flash is short.
-    pub fn optimize(&self) -> Option<&'static str> {
-        (1..=256).contains(&self.flash).then_some("z")
-    }
-
     /// An emulator models it.
     pub fn emulated(&self) -> bool {
         !self.qemu.is_empty()

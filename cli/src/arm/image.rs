@@ -65,9 +65,6 @@ fn compile(workspace: &Workspace, board: &Board, choice: &[&str], name: &str) ->
     if std::env::var_os("DEFMT_LOG").is_none() {
         cargo.env("DEFMT_LOG", "info");
     }
-    if let (Some(level), None) = (board.optimize(), std::env::var_os("CARGO_PROFILE_IMAGE_OPT_LEVEL")) {
-        cargo.env("CARGO_PROFILE_IMAGE_OPT_LEVEL", level);
-    }
     if let Some(largest) = board.largest_file {
         cargo.env("AIRGLOW_LARGEST_FILE", largest.to_string());
     }

@@ -95,9 +95,6 @@ fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str, small: 
             Toolchain::find(PLAIN)?.cargo("build", &[])
         }
     };
-    if small {
-        cargo.env("CARGO_PROFILE_IMAGE_OPT_LEVEL", "z");
-    }
     let output = cargo
         .args(["--profile", "image", "--package", package, kind, name])
         .arg("--message-format=json-render-diagnostics")
