@@ -220,14 +220,7 @@ impl Switch {
             for id in ids {
                 self.groups.remove(&id);
                 // Flows that lead to it go with it.
-                let selection = Selection {
-                    matches: &wire::Match::ANY,
-                    strict: None,
-                    out_port: port::ANY,
-                    out_group: id,
-                    cookie: 0,
-                    cookie_mask: 0,
-                };
+                let selection = Selection { out_group: id, ..Selection::ALL };
                 for number in 0..self.tables.len() {
                     for rule in self.tables[number].delete(&selection) {
                         self.flow_removed(now, number as u8, &rule, Removed::Group);
@@ -301,14 +294,7 @@ impl Switch {
             for number in 0..self.tables.len() {
                 let metered =
                     |rule: &Rule| rule.instructions.meter.is_some_and(|id| !self.meters.contains_key(&id));
-                let all = Selection {
-                    matches: &wire::Match::ANY,
-                    strict: None,
-                    out_port: port::ANY,
-                    out_group: flow_mod::ANY_GROUP,
-                    cookie: 0,
-                    cookie_mask: 0,
-                };
+                let all = Selection::ALL;
                 let gone: Vec<u32> = self.tables[number]
                     .select(&all)
                     .filter(|(_, rule)| metered(rule))

@@ -307,14 +307,7 @@ impl Switch {
     fn group_stats(&self, now: Instant, asked: u32, parts: &mut Parts) {
         for (id, found) in self.groups.iter().filter(|(id, _)| asked == group::ALL_GROUPS || asked == **id) {
             let references = self.tables.iter().map(|table| {
-                let selection = Selection {
-                    matches: &crate::wire::Match::ANY,
-                    strict: None,
-                    out_port: port::ANY,
-                    out_group: *id,
-                    cookie: 0,
-                    cookie_mask: 0,
-                };
+                let selection = Selection { out_group: *id, ..Selection::ALL };
                 table.select(&selection).count() as u32
             });
             let references: u32 = references.sum();
@@ -356,14 +349,7 @@ impl Switch {
     fn meter_stats(&self, now: Instant, asked: u32, parts: &mut Parts) -> Result<(), Fault> {
         for (id, meter) in self.meters_asked(asked)? {
             let flows = |table: &super::Table| {
-                let selection = Selection {
-                    matches: &crate::wire::Match::ANY,
-                    strict: None,
-                    out_port: port::ANY,
-                    out_group: flow_mod::ANY_GROUP,
-                    cookie: 0,
-                    cookie_mask: 0,
-                };
+                let selection = Selection::ALL;
                 table.select(&selection).filter(|(_, rule)| rule.instructions.meter == Some(*id)).count()
                     as u32
             };

@@ -176,6 +176,16 @@ pub struct Selection<'m> {
 }
 
 impl Selection<'_> {
+    /// Every rule.
+    pub const ALL: Self = Self {
+        matches: &Match::ANY,
+        strict: None,
+        out_port: port::ANY,
+        out_group: flow_mod::ANY_GROUP,
+        cookie: 0,
+        cookie_mask: 0,
+    };
+
     fn picks(&self, rule: &Rule) -> bool {
         let matches = match self.strict {
             Some(priority) => rule.priority == priority && rule.matches == *self.matches,
@@ -253,14 +263,8 @@ impl Table {
             self.last = Rc::new(change.instructions.clone());
         }
         let mut rule = Rule::new(change, Rc::clone(&self.last), now);
-        let selection = Selection {
-            matches: &change.matches,
-            strict: Some(change.priority),
-            out_port: port::ANY,
-            out_group: flow_mod::ANY_GROUP,
-            cookie: 0,
-            cookie_mask: 0,
-        };
+        let selection =
+            Selection { matches: &change.matches, strict: Some(change.priority), ..Selection::ALL };
         if let Some(index) = self.exactly(&selection)
             && let Some(slot) = self.rules.get_mut(index as usize).and_then(Option::as_mut)
         {
