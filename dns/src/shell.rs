@@ -25,11 +25,13 @@ pub struct Limits {
     pub write: Duration,
     /// Longest query in bytes; a longer one ends the connection.
     pub query: usize,
+    /// The stream is encrypted: [`Transport::Tls`].
+    pub encrypted: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(10), write: Duration::from_secs(30), query: 4096 }
+        Self { idle: Duration::from_secs(10), write: Duration::from_secs(30), query: 4096, encrypted: false }
     }
 }
 
@@ -59,6 +61,24 @@ pub async fn serve_udp<U: Udp>(
     timer: &impl Timer,
     wall_clock: &impl WallClock,
 ) -> Result<Infallible, U::Error> {
+    let respond = |origin: &Origin<'_>, query: &[u8], reply: &mut [u8]| {
+        server.borrow_mut().respond_to(origin, query, reply)
+    };
+    serve_udp_by(udp, on, server, respond, timer, wall_clock).await
+}
+
+/// As [`serve_udp`], with the replies that `respond` writes; `server` only hears how long they took.
+///
+/// # Errors
+/// The stack's, as when the port is taken.
+pub async fn serve_udp_by<U: Udp>(
+    udp: &U,
+    on: impl Into<Endpoint>,
+    server: &RefCell<Server<'_>>,
+    mut respond: impl FnMut(&Origin<'_>, &[u8], &mut [u8]) -> Option<usize>,
+    timer: &impl Timer,
+    wall_clock: &impl WallClock,
+) -> Result<Infallible, U::Error> {
     let now = || Now { monotonic: timer.now(), unix: wall_clock.unix_now() };
     let mut number = 0_u32;
     udp.respond(on, |peer, query, reply| {
@@ -66,13 +86,33 @@ pub async fn serve_udp<U: Udp>(
         // A look at the clock takes a good part of the time of an answer.
         let begun = number.is_multiple_of(TIMED).then(|| timer.now());
         number = number.wrapping_add(1);
-        let length = server.borrow_mut().respond_to(&origin, query, reply);
+        let length = respond(&origin, query, reply);
         if let Some(begun) = begun {
             server.borrow_mut().observe(timer.now().since(begun));
         }
         length
     })
     .await
+}
+
+/// What goes out for a query over a stream.
+#[allow(clippy::large_enum_variant, reason = "there is one a connection, and not for long")]
+pub enum Reply {
+    /// One message, behind its two bytes of length.
+    Framed(Vec<u8>),
+    /// A whole zone or what has changed in it.
+    Zone(Transfer),
+}
+
+impl Reply {
+    /// The reply of `server`, a transfer where one may be given; `None` when there is none to send.
+    pub fn of(server: &RefCell<Server<'_>>, origin: &Origin<'_>, query: &[u8]) -> Option<Self> {
+        let transfer = server.borrow().transfer(origin, query);
+        match transfer {
+            Some(transfer) => Some(Self::Zone(transfer)),
+            None => server.borrow_mut().respond_framed(origin, query).map(Self::Framed),
+        }
+    }
 }
 
 /// Answers the queries of one connection in order, pipelined ones too, until it ends or a limit is passed.
@@ -87,8 +127,8 @@ pub async fn serve_stream(
     wall_clock: &impl WallClock,
     limits: &Limits,
 ) -> Result<(), Ended> {
-    let respond = async |origin: &Origin<'_>, query: &[u8]| server.borrow_mut().respond_framed(origin, query);
-    serve_stream_by(stream, server, respond, timer, wall_clock, limits).await
+    let respond = async |origin: &Origin<'_>, query: &[u8]| Reply::of(server, origin, query);
+    serve_stream_by(stream, respond, timer, wall_clock, limits).await
 }
 
 /// As [`serve_stream`], with updates.
@@ -109,17 +149,20 @@ pub async fn serve_stream_with_updates<B: BlockDevice, E: Entropy>(
             let length = updates.respond(server, origin, query, framed.get_mut(2..)?).await?;
             framed[..2].copy_from_slice(&(length as u16).to_be_bytes());
             framed.truncate(2 + length);
-            return Some(framed);
+            return Some(Reply::Framed(framed));
         }
-        server.borrow_mut().respond_framed(origin, query)
+        Reply::of(server, origin, query)
     };
-    serve_stream_by(stream, server, respond, timer, wall_clock, limits).await
+    serve_stream_by(stream, respond, timer, wall_clock, limits).await
 }
 
-async fn serve_stream_by(
+/// As [`serve_stream`], with the replies of `respond`; where that has none, the connection ends.
+///
+/// # Errors
+/// Why it ended, unless the client closed it.
+pub async fn serve_stream_by(
     mut stream: impl Stream,
-    server: &RefCell<Server<'_>>,
-    respond: impl AsyncFn(&Origin<'_>, &[u8]) -> Option<Vec<u8>>,
+    respond: impl AsyncFn(&Origin<'_>, &[u8]) -> Option<Reply>,
     timer: &impl Timer,
     wall_clock: &impl WallClock,
     limits: &Limits,
@@ -127,7 +170,8 @@ async fn serve_stream_by(
     stream.set_nodelay(true);
     let now = || Now { monotonic: timer.now(), unix: wall_clock.unix_now() };
     let peer = stream.peer().map(|peer| peer.ip());
-    let origin = Origin { peer, transport: Transport::Tcp, now: &now };
+    let transport = if limits.encrypted { Transport::Tls } else { Transport::Tcp };
+    let origin = Origin { peer, transport, now: &now };
     let mut query = Vec::new();
     loop {
         let mut length = [0; 2];
@@ -142,13 +186,10 @@ async fn serve_stream_by(
         if length > 0 && !read_exact(&mut stream, &mut query, timer, limits).await? {
             return Err(Ended::Broken);
         }
-        let transfer = server.borrow().transfer(&origin, &query);
-        if let Some(transfer) = transfer {
-            send_zone(&mut stream, transfer, timer, limits).await?;
-            continue;
+        match respond(&origin, &query).await.ok_or(Ended::NoQuery)? {
+            Reply::Framed(reply) => write(&mut stream, &reply, timer, limits).await?,
+            Reply::Zone(transfer) => send_zone(&mut stream, transfer, timer, limits).await?,
         }
-        let reply = respond(&origin, &query).await.ok_or(Ended::NoQuery)?;
-        write(&mut stream, &reply, timer, limits).await?;
     }
 }
 

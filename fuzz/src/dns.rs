@@ -108,7 +108,9 @@ fn agree(bytes: &[u8], ours: &[Record<'_>]) {
 pub fn dns_message(data: &[u8]) {
     let _ = read(data);
     let mut server = Server::new(ZONES.clone(), Config::default());
-    for (transport, most) in [(Transport::Udp, 1232), (Transport::Udp, 512), (Transport::Tcp, 65_535)] {
+    for (transport, most) in
+        [(Transport::Udp, 1232), (Transport::Udp, 512), (Transport::Tcp, 65_535), (Transport::Tls, 65_535)]
+    {
         let mut reply = vec![0; most];
         let Some(len) = server.respond(data, transport, &mut reply) else { continue };
         let query = Message::new(data).expect("only a message is answered");

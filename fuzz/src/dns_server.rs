@@ -39,7 +39,7 @@ fn request(data: &[u8]) {
     let config = Config { keys: &keys, transfers: &transfers, notified: Some(&Anybody), ..Config::default() };
     let mut server = Server::new(ZONES.clone(), config);
     let now = || Now { monotonic: Instant::ZERO, unix: Some(Duration::from_secs(1)) };
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let origin = Origin { peer: Some([192, 0, 2, 1].into()), transport, now: &now };
         let mut out = vec![0; 65_535];
         if let Some(mut transfer) = server.transfer(&origin, data) {

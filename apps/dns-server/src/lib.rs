@@ -15,6 +15,8 @@
 //! | `reload=N` | every N seconds look whether zone files have changed, and load those that have (where there is a file system); replace a file by renaming another | never |
 //! | `update=ZONE@KEY` | who signs with KEY may change ZONE (RFC 2136); repeatable with commas | nobody |
 //! | `journal=FILE` | where changes are kept before they are answered: a file, made if it is not there, or a disk; without it they end with the process | none |
+//! | `tls=PORT` | DNS over TLS too (where there is a host); `on`: 853, or 8853 on host sockets | off |
+//! | `cert=FILE`, `certkey=FILE` | for `tls`: the certificate chain and its key, PEM or DER, as `cargo airglow cert` makes them | none |
 //! | `workers=N` | threads that share the port and the zones, one for each core (where there is a host with sockets); not together with `secondary`, `catalog`, `update` | none: the main thread answers |
 //! | `stats=PORT` | `http://HOST:PORT/metrics` says what the server does, as Prometheus reads it (where there is a host) | none |
 //! | `cookies=off` | give no DNS cookies | on, the secret changed daily |
@@ -31,12 +33,14 @@ mod peers;
 #[cfg(unix)]
 mod statistics;
 #[cfg(unix)]
+mod tls;
+#[cfg(unix)]
 mod updates;
 #[cfg(unix)]
 mod workers;
 
 use airglow::{
-    device::{Entropy, Listener, Platform, Tcp, Udp, WallClock},
+    device::{Entropy, Listener, Platform, Stream, Tcp, Udp, WallClock},
     runtime::{Either, for_each_connection, join, select, sleep},
 };
 #[cfg(feature = "replication")]
@@ -109,6 +113,8 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         parameters.get("workers", "a number of threads (1 to 256)").map_err(wrong)?.unwrap_or(0).min(256);
     #[cfg(unix)]
     let statistics: Option<u16> = parameters.get("stats", "a port number (1 to 65535)").map_err(wrong)?;
+    #[cfg(unix)]
+    let tls = tls::Options::read(parameters)?;
     let reload: Option<u64> = parameters.get("reload", "a number of seconds").map_err(wrong)?;
     let files: Vec<&str> = parameters.text("zone").into_iter().flat_map(|files| files.split(',')).collect();
     let mut zones = Zones::new();
@@ -165,6 +171,15 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         true => Some(platform.tcp().listen(port).await.map_err(|error| format!("TCP port {port}: {error}"))?),
         false => None,
     };
+    #[cfg(unix)]
+    let tls_listener = match &tls {
+        Some(tls::Options { port, .. }) => {
+            let listener = platform.tcp().listen(*port).await;
+            log::info!("TLS on port {port}");
+            Some(listener.map_err(|error| format!("TCP port {port}: {error}"))?)
+        }
+        None => None,
+    };
     log::info!("serving {count} zones on port {port}");
     let names: Vec<NameBuf> =
         server.borrow().zones().iter().map(|zone| NameBuf::from_name(zone.apex().name())).collect();
@@ -196,28 +211,33 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     };
     let _ = (reload, &files);
     let limits = Limits::default();
-    let serve = async |stream: <<P::Tcp as Tcp>::Listener<'_> as Listener>::Stream<'_>| {
-        #[cfg(unix)]
-        let served = match &updates {
-            Some(updates) => {
-                // An update may be as long as a message can be.
-                let limits = Limits { query: 65_535, ..limits };
-                serve_stream_with_updates(stream, &server, updates, timer, wall_clock, &limits).await
-            }
-            None => serve_stream(stream, &server, timer, wall_clock, &limits).await,
-        };
-        #[cfg(not(unix))]
-        let served = serve_stream(stream, &server, timer, wall_clock, &limits).await;
-        if let Err(ended) = served {
-            log::debug!("a connection ended: {ended:?}");
-        }
-    };
     let streams = async {
+        #[cfg(unix)]
+        let updates = updates.as_ref();
+        #[cfg(not(unix))]
+        let updates = None;
+        let serve = async |stream: <<P::Tcp as Tcp>::Listener<'_> as Listener>::Stream<'_>| {
+            serve_one(platform, stream, &server, updates, limits).await;
+        };
         match &listener {
             Some(listener) => for_each_connection::<CONNECTIONS, _>(listener, timer, serve).await,
             None => core::future::pending().await,
         }
     };
+    #[cfg(unix)]
+    let secure = async {
+        let (Some(options), Some(listener)) = (&tls, tls_listener) else {
+            return core::future::pending().await;
+        };
+        tls::accept(platform, options, listener, async |acceptor| {
+            let limits = Limits { encrypted: true, ..limits };
+            let serve = async |stream| serve_one(platform, stream, &server, updates.as_ref(), limits).await;
+            for_each_connection::<CONNECTIONS, _>(acceptor, timer, serve).await
+        })
+        .await
+    };
+    #[cfg(not(unix))]
+    let secure = core::future::pending::<()>();
     let rotation = async {
         loop {
             sleep(timer, COOKIE_SECRET).await;
@@ -260,10 +280,48 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         }
         serve_udp(udp, port, &server, timer, wall_clock).await.map_err(failed)
     };
-    match select(datagrams, join(streams, join(rotation, join(replicating, join(reloading, page))))).await {
+    match select(
+        datagrams,
+        join(streams, join(join(rotation, secure), join(replicating, join(reloading, page)))),
+    )
+    .await
+    {
         Either::Left(Ok(never)) => match never {},
         Either::Left(Err(error)) => Err(error),
         Either::Right((never, _)) => match never {},
+    }
+}
+
+/// Changes that a disk of this platform keeps.
+#[cfg(unix)]
+type Updates<'u, P> = airglow_dns::shell::Updates<'u, airglow::platform::FileDisk, <P as Platform>::Entropy>;
+#[cfg(not(unix))]
+type Updates<'u, P> = core::marker::PhantomData<&'u P>;
+
+/// Answers what comes over one stream.
+async fn serve_one<P: Platform>(
+    platform: &P,
+    stream: impl Stream,
+    server: &RefCell<Server<'_>>,
+    updates: Option<&Updates<'_, P>>,
+    limits: Limits,
+) {
+    let (timer, wall_clock) = (platform.timer(), platform.wall_clock());
+    #[cfg(unix)]
+    let served = match updates {
+        Some(updates) => {
+            // An update may be as long as a message can be.
+            let limits = Limits { query: 65_535, ..limits };
+            serve_stream_with_updates(stream, server, updates, timer, wall_clock, &limits).await
+        }
+        None => serve_stream(stream, server, timer, wall_clock, &limits).await,
+    };
+    #[cfg(not(unix))]
+    let served = serve_stream(stream, server, timer, wall_clock, &limits).await;
+    #[cfg(not(unix))]
+    let _ = updates;
+    if let Err(ended) = served {
+        log::debug!("a connection ended: {ended:?}");
     }
 }
 

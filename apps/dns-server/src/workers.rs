@@ -51,7 +51,7 @@ impl Workers {
         let transfers: &[Prefix] = Vec::leak(config.transfers.to_vec());
         let keys: &[Key] = Vec::leak(config.keys.to_vec());
         let (udp_payload, precomputed) = (config.udp_payload, config.precomputed);
-        let (cookies, rate_limit) = (config.cookies, config.rate_limit);
+        let (cookies, rate_limit, idle) = (config.cookies, config.rate_limit, config.idle);
         let own = move || Config {
             nsid,
             allow,
@@ -62,6 +62,7 @@ impl Workers {
             precomputed,
             cookies,
             rate_limit,
+            idle,
         };
         let (ready, wait) = channel();
         let mut desks = Vec::new();

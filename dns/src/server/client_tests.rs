@@ -174,3 +174,41 @@ fn a_zone_that_changes_changes_its_replies_and_no_others() {
     assert_eq!(last(&mut server, "web.sub.other.net").0, 3);
     assert_eq!(last(&mut server, "web.other.net"), (0, 100, 2));
 }
+
+#[test]
+fn padding_is_for_encrypted_streams_and_keepalive_for_streams() {
+    let mut server = Server::new(
+        zones(ZONE),
+        Config { nsid: b"one", cookies: Some(CookieSecrets::new([9; 16])), ..Config::default() },
+    );
+    let now = || Now { monotonic: Instant::ZERO, unix: None };
+    let mut ask = |transport, options: &[u8]| {
+        let origin = Origin { peer: Some(PEER.into()), transport, now: &now };
+        let mut reply = std::vec![0; 65_535];
+        let length = server.respond_to(&origin, &with_options("web.example.com", options), &mut reply);
+        let reply = reply[..length.unwrap()].to_vec();
+        let opt = Message::new(&reply).unwrap().records().map(Result::unwrap).last().unwrap();
+        let option = |code| Edns::from_record(&opt).unwrap().option(code).map(<[u8]>::to_vec);
+        (reply.len(), option(option::PADDING), option(option::TCP_KEEPALIVE))
+    };
+    let padded = b"\0\x0c\0\x04\0\0\0\0";
+    let (tcp, tls, udp) = (Transport::Tcp, Transport::Tls, Transport::Udp);
+    for (transport, options, blocks, keepalive) in [
+        (tls, &padded[..], true, false),
+        (tls, b"\0\x0c\0\0\0\x0b\0\0", true, true),
+        (tls, b"\0\x0c\0\0\0\x0a\0\x08client!!\0\x03\0\0", true, false),
+        (tls, b"\0\x0b\0\0", false, true),
+        (tcp, padded, false, false),
+        (tcp, b"\0\x0b\0\0", false, true),
+        (udp, b"\0\x0b\0\0\0\x0c\0\0", false, false),
+    ] {
+        // Twice: what is kept ready for some is nobody else's.
+        for _ in 0..2 {
+            let (length, padding, units) = ask(transport, options);
+            assert_eq!(length.is_multiple_of(468), blocks, "{transport:?} {options:?}: {length}");
+            assert_eq!(padding.is_some(), blocks);
+            assert!(padding.iter().flatten().all(|byte| *byte == 0));
+            assert_eq!(units, keepalive.then(|| [0, 100].to_vec()), "{transport:?} {options:?}");
+        }
+    }
+}

@@ -48,6 +48,8 @@ pub enum Transport {
     Udp,
     /// A stream: at most 65,535 bytes.
     Tcp,
+    /// An encrypted stream (RFC 7858): the same, and who pads gets a padded reply (RFC 8467).
+    Tls,
 }
 
 /// What the server is to say of itself and how far it goes.
@@ -70,6 +72,8 @@ pub struct Config<'a> {
     pub cookies: Option<CookieSecrets>,
     /// Response-rate limiting over UDP; off when `None`. A client with a good cookie is exempt.
     pub rate_limit: Option<RateLimit>,
+    /// What clients over a stream are told of how long it may be idle (RFC 7828): as the shell's `Limits::idle`.
+    pub idle: Duration,
     /// Who hears that a zone has changed elsewhere (RFC 1996); NOTIMP when `None`.
     pub notified: Option<&'a dyn Notified>,
 }
@@ -105,6 +109,7 @@ impl Default for Config<'_> {
             keys: &[],
             cookies: None,
             rate_limit: None,
+            idle: Duration::from_secs(10),
             notified: None,
         }
     }
@@ -166,9 +171,14 @@ struct Asked {
     edns: bool,
     dnssec: bool,
     nsid: bool,
+    keepalive: bool,
+    padding: bool,
     payload: u16,
     cookie: Option<Offered>,
 }
+
+/// The length that padded replies are a multiple of (RFC 8467 section 4.1).
+const PADDED: usize = 468;
 
 /// A reply that was written: its length, and how much of its end is the options of an OPT record.
 #[derive(Clone, Copy)]
@@ -176,6 +186,8 @@ struct Written {
     length: usize,
     options: Option<usize>,
     cookie: Option<Offered>,
+    /// The query was padded, and the transport is encrypted.
+    padding: bool,
 }
 
 impl<'a> Server<'a> {
@@ -371,6 +383,14 @@ impl<'a> Server<'a> {
             self.traffic.stats.cookies += u64::from(good);
             written.append_option(reply, option::COOKIE, &cookie);
         }
+        if written.padding {
+            let length = written.length + 4 + signer.as_deref().map_or(0, Signer::size);
+            written.append_option(
+                reply,
+                option::PADDING,
+                &[0; PADDED][..length.next_multiple_of(PADDED) - length],
+            );
+        }
         if let (Some(limiter), Some(peer), Transport::Udp) =
             (&mut self.rate_limiter, origin.peer, origin.transport)
             && !trusted
@@ -463,7 +483,7 @@ impl<'a> Server<'a> {
             _ => return header_only(reply, id, flags, Rcode::FORMERR),
         };
         let limit = match transport {
-            Transport::Tcp => usize::from(u16::MAX),
+            Transport::Tcp | Transport::Tls => usize::from(u16::MAX),
             // RFC 6891 section 6.2.3: values below 512 count as 512.
             Transport::Udp if asked.edns => {
                 usize::from(asked.payload.clamp(512, self.config.udp_payload.max(512)))
@@ -479,6 +499,10 @@ impl<'a> Server<'a> {
         let mut tail = Tail { options: [0; 128], length: 0, asked, payload: self.config.udp_payload };
         if asked.nsid && !self.config.nsid.is_empty() {
             tail.option(option::NSID, &[self.config.nsid]);
+        }
+        if asked.keepalive && transport != Transport::Udp {
+            let units = u16::try_from(self.config.idle.as_millis() / 100).unwrap_or(u16::MAX);
+            tail.option(option::TCP_KEEPALIVE, &[&units.to_be_bytes()]);
         }
         // The cookie comes last, when the reply is whole.
         let transfers = signer.is_some() || self.may_transfer(origin.peer);
@@ -496,7 +520,9 @@ impl<'a> Server<'a> {
             (None, None) => Rcode::NOERROR,
         };
         builder.set_limit(limit - kept.min(limit) + tail.size());
-        Some(tail.finish(builder, rcode))
+        let mut written = tail.finish(builder, rcode);
+        written.padding = asked.padding && transport == Transport::Tls;
+        Some(written)
     }
 
     fn look_up(
@@ -586,6 +612,8 @@ fn read_edns(message: &Message<'_>, cookies: bool) -> Result<(Asked, Option<Rcod
             cookie,
             dnssec: edns.dnssec_ok,
             nsid: edns.option(option::NSID).is_some(),
+            keepalive: edns.option(option::TCP_KEEPALIVE).is_some(),
+            padding: edns.option(option::PADDING).is_some(),
             payload: edns.udp_payload,
         };
         if edns.version != 0 {
@@ -598,7 +626,7 @@ fn read_edns(message: &Message<'_>, cookies: bool) -> Result<(Asked, Option<Rcod
 /// A reply of nothing but a header: the question could not be read or is not to be repeated.
 fn header_only(reply: &mut [u8], id: u16, flags: Flags, rcode: Rcode) -> Option<Written> {
     let length = Builder::new(reply, id, Flags(flags.0 | rcode.0)).ok()?.finish();
-    Some(Written { length, options: None, cookie: None })
+    Some(Written { length, options: None, cookie: None, padding: false })
 }
 
 /// A reply of header and question with these flags: "come back over TCP", or an error.
@@ -673,7 +701,7 @@ impl Tail {
                 options = Some(0);
             }
         }
-        Written { length: builder.finish(), options, cookie: self.asked.cookie }
+        Written { length: builder.finish(), options, cookie: self.asked.cookie, padding: false }
     }
 }
 

@@ -62,5 +62,5 @@ pub(super) fn answer(
     });
     let mut builder = Builder::new(reply, message.id(), Flags(flags.0 | rcode.0)).ok()?;
     builder.question(question.name.as_name(), question.rtype, question.class).ok()?;
-    Some(Written { length: builder.finish(), options: None, cookie: None })
+    Some(Written { length: builder.finish(), options: None, cookie: None, padding: false })
 }

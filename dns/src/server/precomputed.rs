@@ -141,7 +141,7 @@ impl Precomputed {
         head[2..4].copy_from_slice(&flags.to_be_bytes());
         head[6..12].copy_from_slice(&kept.counts);
         let options = (kept.options != u8::MAX).then_some(usize::from(kept.options));
-        Some(Written { length, options, cookie: query.cookie })
+        Some(Written { length, options, cookie: query.cookie, padding: false })
     }
 
     /// Keeps `reply`, the whole answer to `query`. One that was cut short for this client is not kept.

@@ -7,6 +7,7 @@ mod reload;
 mod replication;
 mod reply;
 mod resolver;
+mod tls;
 mod update;
 
 use airglow_testbed::{
