@@ -7,6 +7,7 @@ mod bench;
 mod cert;
 mod failure;
 mod image;
+mod new;
 mod packages;
 mod process;
 mod progress;
@@ -32,6 +33,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make an application to start from: a website for every target
+    New(new::Arguments),
     /// Build an application and run it: on this machine, or on an emulated target
     Run(run::Arguments),
     /// Build an application's image; the last line says where it is and how many bytes it has
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
+        Command::New(arguments) => new::new(&arguments)?,
         Command::Run(arguments) => run::run(&arguments)?,
         Command::Build(arguments) => image::build(&arguments)?,
         Command::Test(arguments) => return test::test(&arguments),

@@ -11,6 +11,7 @@ pub fn test(tests: &mut Tests) -> Result {
     every_order(tests);
     documentation(tests);
     packages(tests);
+    super::new::test(tests);
     Ok(())
 }
 

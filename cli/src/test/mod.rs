@@ -3,6 +3,7 @@
 //! An area is a list of checks, each a program that runs to its end; one that fails does not keep the rest from
 //! running. What an area lacks is installed or named, and then the area fails: nothing is skipped.
 mod host;
+mod new;
 mod peers;
 mod unix;
 
