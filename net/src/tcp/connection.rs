@@ -174,14 +174,15 @@ impl Connection {
         self.send.set_mss(mss - options);
     }
 
-    /// RFC 4821 section 7.7: full-sized segments time out again and again and no ICMP error says why. Smaller ones may get through;
+    /// RFC 4821 section 7.7: large segments time out again and again and no ICMP error says why. Smaller ones may get through;
     /// returns whether they are tried from now on.
     pub(crate) fn suspect_black_hole(&mut self, timeouts: u8) -> bool {
         let safe = if self.tuple.remote.is_ipv4() { SAFE_MSS.0 } else { SAFE_MSS.1 };
+        let options = if self.timestamps { TIMESTAMPS_LEN } else { 0 };
         let suspicious = timeouts > 0
             && self.is_synchronized()
             && self.send.round_trip.backoff() >= timeouts
-            && self.send.in_flight() >= self.send.mss
+            && self.send.in_flight() + options > safe
             && self.path_mss > safe;
         if suspicious {
             self.path_mss = safe;

@@ -6,6 +6,8 @@ use super::{
 };
 #[cfg(feature = "trace")]
 use airglow_device::Instant;
+#[cfg(feature = "trace")]
+use core::fmt;
 use core::time::Duration;
 
 /// One connection's statistics, at one moment.
@@ -96,6 +98,26 @@ pub struct Sample {
     pub lost: u32,
     /// Segments sent again so far.
     pub retransmitted: u32,
+}
+
+#[cfg(feature = "trace")]
+impl fmt::Display for Sample {
+    /// One line of the file that `cargo airglow trace` draws: connection, microseconds, state, congestion window, slow-start threshold,
+    /// bytes in flight, round trip in microseconds, segments lost, segments sent again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handle: Handle { index, generation }, at, state, .. } = self;
+        write!(
+            f,
+            "{index}.{generation} {} {state:?} {} {} {} {} {} {}",
+            at.as_micros(),
+            self.congestion_window,
+            self.slow_start_threshold,
+            self.in_flight,
+            self.round_trip,
+            self.lost,
+            self.retransmitted
+        )
+    }
 }
 
 /// The latest samples of the connections that are traced.

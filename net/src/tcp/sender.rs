@@ -332,7 +332,12 @@ impl Sender {
             return self.plan_again(start, end);
         }
         if self.tail_due {
-            return self.plan_tail();
+            let plan = self.plan_tail();
+            if plan.is_none() {
+                // There is nothing to probe with: the timeout comes in its place.
+                self.timer = self.timer.min(now + self.round_trip.timeout());
+            }
+            return plan;
         }
         if self.unsent() == 0 && !self.fin_unsent() {
             return None;
@@ -907,8 +912,9 @@ impl Sender {
             self.timer = now + self.round_trip.timeout();
             return Fired::Probe;
         }
+        // What is known to be lost needs no probe, and the window may keep it back until the timeout (a path that shrank).
         #[cfg(feature = "rack")]
-        if core::mem::take(&mut self.tail) {
+        if core::mem::take(&mut self.tail) && self.flight.lost() == 0 {
             self.tail_due = true;
             return Fired::Tail;
         }

@@ -1,6 +1,6 @@
 //! Whole lives of connections between two hosts.
 use super::link::*;
-use crate::tcp::{Config, Fixed, State};
+use crate::tcp::{Config, Fixed, IcmpError, State};
 use airglow_device::Endpoint;
 use core::{net::SocketAddr, time::Duration};
 
@@ -220,4 +220,43 @@ fn a_black_hole_is_found_and_gone_round() {
     assert!(done, "{got} {:?}", pair.hosts[0].info(a));
     assert_eq!(pair.hosts[0].stats().black_holes, 1);
     assert_eq!(pair.hosts[0].info(a).unwrap().mss, 984 - 12);
+}
+
+/// The same with a segment that is less than full-sized and still too large, alone in flight. Found by the simulation.
+#[test]
+fn a_black_hole_swallows_a_single_segment() {
+    let mut pair = Pair::new(3, Link { hole: 1280, ..Link::default() }, 64 << 10, Config::default());
+    let listener = pair.listen(1);
+    let (a, b) = pair.establish(listener);
+    assert_eq!(pair.hosts[0].write(pair.now, a, &[1; 1330]), Ok(1330));
+    let mut got = 0;
+    let done = pair.run(Duration::from_secs(10), |pair| {
+        let read = pair.hosts[1].read_with(pair.now, b, 0, |bytes| (bytes.len(), bytes.len()));
+        got += read.ok().flatten().unwrap_or_default();
+        got == 1330
+    });
+    assert!(done, "{got} {:?}", pair.hosts[0].info(a));
+}
+
+/// An ICMP error says how large packets may be while a tail loss probe is due, and that is still too large. The timeout must come.
+/// Found by the simulation.
+#[test]
+fn a_path_that_shrinks_while_a_probe_is_due_does_not_stop_the_clock() {
+    let mut pair = Pair::new(3, Link { hole: 1280, ..Link::default() }, 64 << 10, Config::default());
+    let listener = pair.listen(1);
+    let (a, b) = pair.establish(listener);
+    assert_eq!(pair.hosts[0].write(pair.now, a, &[1; 20_000]), Ok(20_000));
+    pair.transmit();
+    let (local, remote) = pair.hosts[0].addresses(a).unwrap();
+    let seq = pair.hosts[0].connection(a).unwrap().send.unacknowledged;
+    let quoted = [local.port().to_be_bytes(), remote.port().to_be_bytes()].concat();
+    let quoted = [quoted, seq.0.to_be_bytes().to_vec()].concat();
+    assert!(pair.hosts[0].unreachable(pair.now, IcmpError::TooBig(1400), local.ip(), remote.ip(), &quoted));
+    let mut got = 0;
+    let done = pair.run(Duration::from_secs(30), |pair| {
+        let read = pair.hosts[1].read_with(pair.now, b, 0, |bytes| (bytes.len(), bytes.len()));
+        got += read.ok().flatten().unwrap_or_default();
+        got == 20_000
+    });
+    assert!(done, "{got} {:?}", pair.hosts[0].info(a));
 }
