@@ -39,6 +39,7 @@
 extern crate alloc;
 
 mod block;
+mod capture;
 mod entropy;
 #[cfg(feature = "alloc")]
 mod impaired;
@@ -60,6 +61,8 @@ mod socket;
 mod time;
 
 #[cfg(feature = "alloc")]
+pub use capture::{Captured, CapturedRx, CapturedTx};
+#[cfg(feature = "alloc")]
 pub use impaired::{Impaired, ImpairedRx, ImpairedTx};
 #[cfg(feature = "alloc")]
 pub use link::{Chance, IN_FLIGHT_BYTES, Impairments, LinkFrame, LinkModel, LinkStats};
@@ -73,6 +76,7 @@ pub use seeded_entropy::SeededEntropy;
 pub use segment::{EthernetSegment, SegmentPort, SegmentRx, SegmentTx};
 
 pub use block::{BlockDevice, BlockInfo};
+pub use capture::{Capture, Direction};
 pub use entropy::Entropy;
 pub use key_value::{Entry, KeyValue};
 pub use net::{

@@ -292,6 +292,17 @@ where
         *self.inner.borrow().tcp.stats()
     }
 
+    /// What TCP's tables and buffers hold now.
+    pub fn tcp_usage(&self) -> tcp::Usage {
+        self.inner.borrow_mut().tcp.usage()
+    }
+
+    /// The oldest sample of the traced connections that was not yet taken. The last 256 are kept.
+    #[cfg(feature = "trace")]
+    pub fn next_sample(&self) -> Option<tcp::Sample> {
+        self.inner.borrow_mut().tcp.next_sample()
+    }
+
     /// The counters of the device of interface number `interface`.
     pub fn device_stats(&self, interface: usize) -> Option<airglow_device::NetStats> {
         self.inner.borrow().devices.get(interface).map(NetDevice::stats)

@@ -133,7 +133,8 @@ mod growing {
         (waker.data().addr(), core::ptr::from_ref(waker.vtable()).addr())
     }
 
-    /// Any number of sleeping tasks. [`insert`](Self::insert) and each waker fired take logarithmic time.
+    /// Any number of sleeping tasks. [`insert`](Self::insert) and each waker fired take logarithmic time. Those of the same instant are
+    /// woken in the order in which they asked for it.
     ///
     /// Bounded by the number of tasks, because each has one waker and each waker one entry.
     #[derive(Default)]
@@ -143,29 +144,36 @@ mod growing {
 
     #[derive(Default)]
     struct Sleepers {
-        by_time: BTreeMap<(Instant, Identity), Waker>,
-        by_waker: BTreeMap<Identity, Instant>,
+        by_time: BTreeMap<Turn, (Identity, Waker)>,
+        by_waker: BTreeMap<Identity, Turn>,
+        asked: u64,
     }
+
+    /// When, and the how-manieth to ask.
+    type Turn = (Instant, u64);
 
     impl TimerQueue {
         /// An empty queue.
         pub const fn new() -> Self {
-            Self { sleepers: RefCell::new(Sleepers { by_time: BTreeMap::new(), by_waker: BTreeMap::new() }) }
+            let sleepers = Sleepers { by_time: BTreeMap::new(), by_waker: BTreeMap::new(), asked: 0 };
+            Self { sleepers: RefCell::new(sleepers) }
         }
 
         /// Wakes `waker` at the first [`fire`](Self::fire) at or after `at`.
         pub fn insert(&self, at: Instant, waker: &Waker) {
             let identity = identity(waker);
             let sleepers = &mut *self.sleepers.borrow_mut();
+            let turn = (at, sleepers.asked);
             let kept = match sleepers.by_waker.get_mut(&identity) {
-                Some(earlier) if *earlier <= at => return,
-                Some(later) => sleepers.by_time.remove(&(core::mem::replace(later, at), identity)),
+                Some(earlier) if earlier.0 <= at => return,
+                Some(later) => sleepers.by_time.remove(&core::mem::replace(later, turn)),
                 None => {
-                    sleepers.by_waker.insert(identity, at);
+                    sleepers.by_waker.insert(identity, turn);
                     None
                 }
             };
-            sleepers.by_time.insert((at, identity), kept.unwrap_or_else(|| waker.clone()));
+            sleepers.asked += 1;
+            sleepers.by_time.insert(turn, kept.unwrap_or_else(|| (identity, waker.clone())));
         }
 
         /// The next instant at which somebody is to be woken.
@@ -184,7 +192,7 @@ mod growing {
         fn pop_due(&self, now: Instant) -> Option<Waker> {
             let sleepers = &mut *self.sleepers.borrow_mut();
             let first = sleepers.by_time.first_entry().filter(|entry| entry.key().0 <= now)?;
-            let ((_, identity), waker) = first.remove_entry();
+            let (identity, waker) = first.remove();
             sleepers.by_waker.remove(&identity);
             Some(waker)
         }

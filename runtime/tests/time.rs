@@ -11,7 +11,7 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -161,6 +161,36 @@ fn against_the_model(
 fn the_growing_queue_does_as_the_model() {
     let queue = TimerQueue::new();
     against_the_model(|at, waker| queue.insert(at, waker), || queue.next(), |now| queue.fire(now));
+}
+
+#[test]
+fn those_of_one_instant_are_woken_in_the_order_they_asked() {
+    struct Log(usize, Arc<Mutex<Vec<usize>>>);
+    impl Wake for Log {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+    let (queue, log) = (TimerQueue::new(), Arc::default());
+    let mut wakers: Vec<(usize, Waker)> =
+        (0..50).map(|number| (number, Arc::new(Log(number, Arc::clone(&log))).into())).collect();
+    // Where they lie in memory says nothing.
+    wakers.sort_by_key(|(_, waker)| waker.data().addr().wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let asked: Vec<usize> = wakers.iter().map(|(number, _)| *number).collect();
+    for (_, waker) in &wakers {
+        queue.insert(Instant::from_secs(9), waker);
+    }
+    queue.fire(Instant::from_secs(9));
+    assert_eq!(core::mem::take(&mut *log.lock().unwrap()), asked);
+    // In the opposite order; and two who ask for an earlier time then.
+    for (_, waker) in wakers.iter().rev() {
+        queue.insert(Instant::from_secs(20), waker);
+    }
+    queue.insert(Instant::from_secs(19), &wakers[0].1);
+    queue.insert(Instant::from_secs(19), &wakers[1].1);
+    queue.fire(Instant::from_secs(20));
+    let expected: Vec<_> = asked[..2].iter().chain(asked[2..].iter().rev()).copied().collect();
+    assert_eq!(*log.lock().unwrap(), expected);
 }
 
 #[test]

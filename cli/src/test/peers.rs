@@ -42,5 +42,6 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("a controller's network", "test --package airglow-openflow-controller --test peers");
     tests.cargo("name servers", "test --package airglow-dns-server --test peers");
     tests.cargo("TLS", "test --package airglow-tls-peers --test peers");
+    tests.cargo("Wireshark", "test --package airglow-platform-sim --test wireshark");
     Ok(())
 }

@@ -209,6 +209,17 @@ where
         self.stack.with_tcp(|tcp, _, _| tcp.state(self.handle))
     }
 
+    /// The connection's statistics at this moment; `None` when it is over.
+    pub fn info(&self) -> Option<tcp::Info> {
+        self.stack.with_tcp(|tcp, _, _| tcp.info(self.handle))
+    }
+
+    /// Traces the connection or no longer does; [`Stack::next_sample`] has what is seen.
+    #[cfg(feature = "trace")]
+    pub fn set_trace(&self, on: bool) {
+        self.stack.with_tcp(|tcp, _, _| tcp.trace(self.handle, on));
+    }
+
     async fn push(
         &self,
         mut write: impl FnMut(&mut tcp::Tcp<S>, airglow_device::Instant) -> Result<usize, Error>,
