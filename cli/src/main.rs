@@ -5,6 +5,7 @@
 mod arm;
 mod bench;
 mod cert;
+mod compliance;
 mod failure;
 mod image;
 mod new;
@@ -47,6 +48,8 @@ enum Command {
     Cert(cert::Arguments),
     /// Join two network interfaces by a wire that delays, loses, reorders, duplicates and corrupts
     Wire(wire::Arguments),
+    /// Say how far the requirements of the RFCs of TCP/IP are met
+    Compliance(compliance::Arguments),
     /// Say where the bytes of an image are, by crate
     Size(image::SizeArguments),
     /// List the boards: memory, network controller, how each is checked
@@ -79,6 +82,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => return bench::bench(&arguments),
         Command::Cert(arguments) => return cert::cert(&arguments),
         Command::Wire(arguments) => wire::wire(&arguments)?,
+        Command::Compliance(arguments) => compliance::compliance(&arguments)?,
         Command::Size(arguments) => image::size(&arguments)?,
         Command::Boards => arm::boards()?,
         Command::Flash(arguments) => image::flash(&arguments)?,

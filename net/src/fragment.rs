@@ -53,7 +53,7 @@ impl Core<'_> {
             }
         }
         let interface = self.interfaces.get(path.interface).ok_or(SendError::NoRoute)?;
-        let hop_limit = packet.hop_limit.unwrap_or(interface.hop_limit);
+        let hop_limit = packet.hop_limit.unwrap_or(interface.hop_limit(packet.dst.is_ipv4()));
         // RFC 7739: a number that others cannot guess.
         let identification = self.random.next() as u32;
         let extra = if packet.dst.is_ipv4() { 0 } else { ipv6::FRAGMENT_LEN };
@@ -169,7 +169,7 @@ impl Core<'_> {
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
         //# If the length of a fragment, as derived from the fragment
         //# packet's Payload Length field, is not a multiple of 8 octets
-        //# and the M flag of that fragment packet is 1, then that fragment
+        //# and the M flag of that fragment is 1, then that fragment
         //# must be discarded and an ICMP Parameter Problem, Code 0,
         //# message should be sent to the source of the fragment, pointing
         //# to the Payload Length field of the fragment packet.

@@ -25,7 +25,8 @@ pub struct Interface {
     pub(crate) config: Option<InterfaceConfig>,
     /// The MTU for IPv6 that a router advertised (RFC 4861 section 6.3.4).
     pub(crate) mtu6: usize,
-    /// Hop limit of packets we send.
+    /// Hop limits of packets we send, over IPv4 and IPv6.
+    pub(crate) ttl: u8,
     pub(crate) hop_limit: u8,
     pub(crate) base_reachable: Duration,
     pub(crate) reachable: Duration,
@@ -51,6 +52,7 @@ impl Interface {
             up: active,
             config: None,
             mtu6: caps.mtu,
+            ttl: 64,
             hop_limit: 64,
             base_reachable: Duration::from_secs(30),
             reachable: Duration::from_secs(30),
@@ -71,6 +73,11 @@ impl Interface {
     /// The device behind interface number `own`.
     pub(crate) fn device(&self, own: usize) -> usize {
         self.vlan.filter(|_| crate::VLAN).map_or(own, |(parent, _)| parent.into())
+    }
+
+    /// The hop limit where the sender of a packet does not say.
+    pub(crate) fn hop_limit(&self, ipv4: bool) -> u8 {
+        if ipv4 { self.ttl } else { self.hop_limit }
     }
 
     /// The largest IP packet, header included.

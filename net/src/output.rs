@@ -302,6 +302,18 @@ impl Core<'_> {
         })
     }
 
+    /// The hop limit of packets to single hosts over an interface.
+    pub fn set_hop_limit(&mut self, interface: usize, hop_limit: u8) {
+        if let Some(interface) = self.interfaces.get_mut(interface) {
+            (interface.ttl, interface.hop_limit) = (hop_limit.max(1), hop_limit.max(1));
+        }
+    }
+
+    /// `addr` is a broadcast address over this interface.
+    pub(crate) fn is_broadcast(&self, interface: usize, addr: IpAddr) -> bool {
+        matches!(addr, IpAddr::V4(addr) if addr.is_broadcast() || self.is_directed_broadcast(interface, addr))
+    }
+
     /// Sends one packet; `fill` writes the payload into the frame's slot and returns its length, at most `packet.len`,
     /// or 0 to send nothing. Where the next hop's address is not known yet the packet waits for it, the
     /// latest for each neighbour.
@@ -316,7 +328,7 @@ impl Core<'_> {
         let interface = self.interfaces.get(path.interface).ok_or(SendError::NoRoute)?;
         let ipv4 = packet.dst.is_ipv4();
         let caps = interface.caps;
-        let hop_limit = packet.hop_limit.unwrap_or(interface.hop_limit);
+        let hop_limit = packet.hop_limit.unwrap_or(interface.hop_limit(packet.dst.is_ipv4()));
         let ip_len = ip_header_len(packet.dst) + packet.len;
         let limit = match packet.tso_segment {
             _ if path.local => self.loopback.mtu(),

@@ -70,6 +70,12 @@ impl<'a, 'm> Output<'a, 'm> {
 impl IpOutput for Output<'_, '_> {
     fn route(&mut self, dst: IpAddr) -> Option<tcp::Route> {
         let path = self.core.path(self.now, dst, None)?;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+        //# A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address
+        //# (e.g., a broadcast or multicast address) (MUST-46).
+        if self.core.is_broadcast(path.interface, dst) {
+            return None;
+        }
         let source = self.core.source(self.now, path.interface, dst)?;
         let interface = self.core.interfaces.get(path.interface)?;
         let header = crate::output::ip_header_len(dst);
@@ -88,13 +94,12 @@ impl IpOutput for Output<'_, '_> {
         &mut self,
         src: IpAddr,
         dst: IpAddr,
-        ecn: u8,
+        traffic_class: u8,
         len: usize,
         tso_segment: u16,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result<(), Full> {
-        let packet =
-            Outgoing { traffic_class: ecn & 3, tso_segment, ..Outgoing::new(src, dst, protocol::TCP, len) };
+        let packet = Outgoing { traffic_class, tso_segment, ..Outgoing::new(src, dst, protocol::TCP, len) };
         let mut fill = Some(fill);
         let sent = self.core.send_packet(self.now, self.link, &packet, &mut |room| {
             let Some(fill) = fill.take() else { return 0 };
@@ -197,6 +202,12 @@ where
     /// the interfaces' networks, gateways, and [`add_route`](Self::add_route).
     pub fn set_forwarding(&self, on: bool) {
         self.inner.borrow_mut().core.set_forwarding(on);
+    }
+
+    /// The hop limit (TTL) of packets to single hosts over `interface`, 64 at first; that of IPv6 is replaced when a router says another
+    /// (RFC 4861 section 6.3.4).
+    pub fn set_hop_limit(&self, interface: usize, hop_limit: u8) {
+        self.inner.borrow_mut().core.set_hop_limit(interface, hop_limit);
     }
 
     /// Asks `filter` about every packet that comes.

@@ -510,3 +510,20 @@ fn the_address_that_answers_is_found() {
     };
     pair(&clock, (&a, client), (&b, server));
 }
+
+#[test]
+fn what_is_no_single_host_is_not_connected_to() {
+    let (segment, clock) = (EthernetSegment::new(), ManualClock::new());
+    let (a, b) = (host(&segment, &clock, 1, Caps::new(1500)), host(&segment, &clock, 2, Caps::new(1500)));
+    let client = async {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+        //= type=test
+        //# A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address
+        //# (e.g., a broadcast or multicast address) (MUST-46).
+        for address in ["255.255.255.255:80", "10.0.0.255:80", "224.0.0.1:80", "[ff02::1]:80", "0.0.0.0:80"] {
+            let refused = a.connect(address.parse().unwrap()).await;
+            assert!(matches!(refused, Err(Error::NoRoute | Error::InvalidInput)), "{address}");
+        }
+    };
+    pair(&clock, (&a, client), (&b, std::future::pending()));
+}

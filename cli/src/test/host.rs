@@ -12,6 +12,7 @@ pub fn test(tests: &mut Tests) -> Result {
     documentation(tests);
     packages(tests);
     super::new::test(tests);
+    tests.check("citations and requirements of RFCs", crate::compliance::check);
     Ok(())
 }
 

@@ -220,6 +220,17 @@ where
         self.stack.with_tcp(|tcp, _, _| tcp.trace(self.handle, on));
     }
 
+    /// How long data that the peer does not acknowledge is sent again before the connection fails; `None`, the start: as
+    /// [`tcp::Config::user_timeout`] says.
+    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        self.stack.with_tcp(|tcp, _, _| tcp.set_user_timeout(self.handle, timeout));
+    }
+
+    /// The Differentiated Services code point (RFC 2474) of what is sent from now on; 0 at first.
+    pub fn set_dscp(&mut self, code_point: u8) {
+        self.stack.with_tcp(|tcp, _, _| tcp.set_dscp(self.handle, code_point));
+    }
+
     async fn push(
         &self,
         mut write: impl FnMut(&mut tcp::Tcp<S>, airglow_device::Instant) -> Result<usize, Error>,

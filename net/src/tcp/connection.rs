@@ -63,6 +63,10 @@ pub struct Connection {
     pub(crate) next_accept: u32,
     /// Opened by us.
     pub(crate) active: bool,
+    /// The Differentiated Services field of its packets (RFC 2474), without the two bits of ECN.
+    pub(crate) dscp: u8,
+    /// How long unacknowledged data is sent again, where it is not the configuration that says so.
+    pub(crate) user_timeout: Option<Duration>,
     /// A RST must go out; then nothing more.
     pub(crate) reset_due: bool,
     /// It is found by its 4-tuple.
@@ -129,6 +133,8 @@ impl Connection {
             listener: None,
             next_accept: u32::MAX,
             active: false,
+            dscp: 0,
+            user_timeout: None,
             reset_due: false,
             hashed: true,
             timestamps: false,
@@ -285,7 +291,11 @@ impl Connection {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
             //# When the number of transmissions of the same segment reaches a
             //# threshold R2 greater than R1, close the connection.
-            let patience = if self.is_synchronized() { config.user_timeout } else { config.connect_timeout };
+            let patience = if self.is_synchronized() {
+                self.user_timeout.unwrap_or(config.user_timeout)
+            } else {
+                config.connect_timeout
+            };
             if now.since(self.send.progress) >= patience {
                 let error = if self.soft_error { Error::NoRoute } else { Error::TimedOut };
                 self.reset(error);
@@ -366,6 +376,7 @@ impl Connection {
         match output {
             Output::Reset => {
                 header.flags = Flags::RST | Flags::ACK;
+                self.stamp(&mut header, now);
                 return header;
             }
             Output::KeepAlive => header.sequence = (self.send.next - 1).0,
@@ -391,13 +402,18 @@ impl Connection {
             header.flags = header.flags | Flags::ECE;
         }
         header.window = self.receive.advertise();
-        if self.timestamps {
-            header.options.timestamps = Some((self.timestamp(now), self.receive.timestamp));
-        }
+        self.stamp(&mut header, now);
         if pure && self.send.sack && self.receive.has_blocks() {
             header.options.sack = self.receive.sack_blocks();
         }
         header
+    }
+
+    /// RFC 7323 section 3.2: in every segment, once agreed on.
+    fn stamp(&self, header: &mut Header, now: Instant) {
+        if self.timestamps {
+            header.options.timestamps = Some((self.timestamp(now), self.receive.timestamp));
+        }
     }
 
     fn syn_header(&mut self, mut header: Header, now: Instant, config: &Config) -> Header {

@@ -38,6 +38,10 @@ pub struct Info {
     pub least_round_trip: Option<Duration>,
     /// The retransmission timeout, with its backoff.
     pub timeout: Duration,
+    /// Timeouts since the peer last acknowledged something.
+    pub timeouts: u8,
+    /// An ICMP error said since then that the peer cannot be reached now (a soft error, RFC 1122 section 4.2.3.9).
+    pub unreachable: bool,
     /// Losses are being repaired.
     pub recovering: bool,
     /// Explicit congestion notification is agreed on.
@@ -66,6 +70,8 @@ impl Connection {
             round_trip: send.round_trip.smoothed(),
             least_round_trip: send.round_trip.least(),
             timeout: send.round_trip.timeout(),
+            timeouts: send.round_trip.backoff(),
+            unreachable: self.soft_error,
             recovering: send.is_recovering(),
             ecn: send.ecn,
             lost: send.losses,

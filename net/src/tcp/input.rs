@@ -84,7 +84,7 @@ impl Connection {
             && arrived.seq == self.receive.next
             && arrived.data.len() as u32 <= self.receive.window()
             && self.is_synchronized()
-            && self.accept_timestamp(cx.now, arrived);
+            && !self.is_old_duplicate(cx.now, arrived);
         if !expected {
             let mut stripped = None;
             if let Some(reply) = self.check(cx, arrived, &mut stripped) {
@@ -104,6 +104,7 @@ impl Connection {
         if !self.input_acknowledgment(cx, arrived) {
             return Reply::None;
         }
+        self.remember_timestamp(cx.now, arrived);
         if self.is_over() {
             return Reply::None;
         }
@@ -141,7 +142,7 @@ impl Connection {
         //# SEG.TSval < TS.Recent, TS.Recent is valid (see later
         //# discussion), and if the RST bit is not set, then treat the
         //# arriving segment as not acceptable:
-        let fresh = flags.has(Flags::RST) || self.accept_timestamp(cx.now, arrived);
+        let fresh = flags.has(Flags::RST) || !self.is_old_duplicate(cx.now, arrived);
         if !fresh || !self.receive.acceptable(arrived.seq, arrived.len()) {
             cx.stats.unacceptable += 1;
             if !flags.has(Flags::RST) {
@@ -220,22 +221,23 @@ impl Connection {
         }
     }
 
-    /// PAWS, and the update of TS.Recent (RFC 7323 sections 4.3 and 5.3). `false`: an old duplicate.
-    fn accept_timestamp(&mut self, now: Instant, arrived: &Arrived<'_>) -> bool {
-        if !self.timestamps {
-            return true;
-        }
+    /// PAWS (RFC 7323 section 5.3).
+    fn is_old_duplicate(&self, now: Instant, arrived: &Arrived<'_>) -> bool {
         // RFC 7323 section 3.2 lets a segment without the option be dropped; being liberal costs nothing here.
-        let Some((value, _)) = arrived.options.timestamps else { return true };
-        let recent = self.receive.timestamp;
-        if (value.wrapping_sub(recent) as i32) < 0 && now.since(self.receive.timestamp_at) < TIMESTAMP_LIFE {
-            return false;
+        let Some((value, _)) = arrived.options.timestamps.filter(|_| self.timestamps) else { return false };
+        let older = (value.wrapping_sub(self.receive.timestamp) as i32) < 0;
+        older && now.since(self.receive.timestamp_at) < TIMESTAMP_LIFE
+    }
+
+    /// TS.Recent follows what the peer sends (RFC 7323 section 4.3), in acceptable segments alone: a forged one outside the window must
+    /// not make the peer's own look old.
+    fn remember_timestamp(&mut self, now: Instant, arrived: &Arrived<'_>) {
+        let stamped = arrived.options.timestamps.filter(|_| self.timestamps);
+        if let Some((value, _)) = stamped
+            && arrived.seq.up_to(self.receive.last_acknowledged)
+        {
+            (self.receive.timestamp, self.receive.timestamp_at) = (value, now);
         }
-        if arrived.seq.up_to(self.receive.last_acknowledged) {
-            self.receive.timestamp = value;
-            self.receive.timestamp_at = now;
-        }
-        true
     }
 
     fn input_acknowledgment(&mut self, cx: &mut Context<'_>, arrived: &Arrived<'_>) -> bool {

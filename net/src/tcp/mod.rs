@@ -95,14 +95,15 @@ pub trait IpOutput {
     /// Sends one IP packet of protocol 6 whose payload is `len` bytes, written by `fill`.
     ///
     /// `fill` writes every byte. The checksum field is left zero: the IP side completes it or leaves it to the device.
-    /// `tso_segment`: the TCP payload size the device cuts at, 0 for one segment. `ecn`: the two ECN bits of the IP header.
+    /// `tso_segment`: the TCP payload size the device cuts at, 0 for one segment. `traffic_class`: the field of the IP header, ECN
+    /// in its two lowest bits.
     /// [`Full`]: the transmit ring has no room, nothing was sent, `fill` was not called; the caller tries again when there is.
     /// A packet that IP cannot send for another reason (neighbour unknown yet, route gone) is IP's to queue or drop: `Ok`.
     fn send(
         &mut self,
         src: IpAddr,
         dst: IpAddr,
-        ecn: u8,
+        traffic_class: u8,
         len: usize,
         tso_segment: u16,
         fill: impl FnOnce(&mut [u8]),

@@ -220,7 +220,7 @@ impl Receiver {
             self.out_of_order.advance(self.next);
             self.unacknowledged = self.unacknowledged.saturating_add(taken as u32);
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
-            //# That is, an ACK SHOULD be generated for at least every second
+            //# Specifically, an ACK SHOULD be generated for at least every second
             //# full-sized segment, and MUST be generated within 500 ms of the arrival
             //# of the first unacknowledged packet.
             if gaps || self.unacknowledged >= 2 * self.segment {

@@ -230,6 +230,10 @@ impl<S: Storage> Tcp<S> {
             header.flags = Flags::RST | Flags::ACK;
             header.acknowledgment = (arrived.seq + arrived.len()).0;
         }
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+        //# In the <RST> segment, SEG.TSecr SHOULD be set to SEG.TSval from the
+        //# incoming segment and SEG.TSval SHOULD be set to zero.
+        header.options.timestamps = arrived.options.timestamps.map(|(value, _)| (0, value));
         Some(header)
     }
 

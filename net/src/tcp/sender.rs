@@ -224,7 +224,15 @@ impl Sender {
         (self.progress, self.last_sent) = (now, now);
         match round_trip {
             Some(sample) => self.round_trip.measured(sample, floor),
-            None => self.round_trip.established(true),
+            None => self.handshake_over(true),
+        }
+    }
+
+    /// `lost`: our SYN or SYN,ACK had to be sent again.
+    fn handshake_over(&mut self, lost: bool) {
+        self.round_trip.established(lost);
+        if lost {
+            self.congestion.handshake_lost();
         }
     }
 
@@ -632,7 +640,7 @@ impl Sender {
         if !self.syn_acknowledged {
             self.syn_acknowledged = true;
             self.ecn_recover = ack;
-            self.round_trip.established(self.syn_lost);
+            self.handshake_over(self.syn_lost);
             bytes -= 1;
         }
         let data = bytes.min(self.queue.len() as u32);
@@ -656,7 +664,10 @@ impl Sender {
 
     /// What an acknowledgment of new data means for the phase and the window. `una`, `in_flight`: before it.
     fn grow(&mut self, a: &Acknowledgment<'_>, una: Seq, in_flight: u32, sample: Option<Duration>) {
-        let acknowledged = a.ack.since(una);
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# As specified in [RFC3390], the SYN/ACK and the acknowledgment of the
+        //# SYN/ACK MUST NOT increase the size of the congestion window.
+        let acknowledged = a.ack.since(una) - u32::from(una == self.initial);
         let window = self.congestion.window();
         let limited = in_flight.saturating_add(2 * self.mss) >= window / 2;
         if limited {

@@ -46,8 +46,8 @@ impl<S: Storage> Tcp<S> {
             let header_len = header.len();
             let queue = &connection.send.queue;
             let offset = header.sequence.wrapping_sub(connection.send.unacknowledged.0) as usize;
-            let ecn = connection.ecn_bits(&output);
-            let result = out.send(src, dst, ecn, header_len + data, segment, |bytes| {
+            let traffic_class = connection.dscp << 2 | connection.ecn_bits(&output);
+            let result = out.send(src, dst, traffic_class, header_len + data, segment, |bytes| {
                 header.emit(bytes);
                 if data > 0
                     && let Some(room) = bytes.get_mut(header_len..)

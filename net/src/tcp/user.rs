@@ -439,6 +439,21 @@ impl<S: Storage> Tcp<S> {
         }
     }
 
+    /// How long data that the peer does not acknowledge is sent again before the connection fails (RFC 9293 section 3.8.3, R2); `None`, the
+    /// start: [`Config::user_timeout`](super::Config::user_timeout).
+    pub fn set_user_timeout(&mut self, handle: Handle, timeout: Option<Duration>) {
+        if let Some(connection) = self.connection(handle) {
+            connection.user_timeout = timeout;
+        }
+    }
+
+    /// The Differentiated Services code point (RFC 2474, 6 bits) of what the connection sends from now on; 0 at first.
+    pub fn set_dscp(&mut self, handle: Handle, code_point: u8) {
+        if let Some(connection) = self.connection(handle) {
+            connection.dscp = code_point & 0x3f;
+        }
+    }
+
     /// Everything written, and the FIN if closed, is acknowledged by the peer.
     pub fn is_delivered(&mut self, handle: Handle) -> bool {
         self.connection(handle).is_some_and(|connection| connection.send.is_idle())

@@ -150,7 +150,7 @@ fn what_does_not_come_in_time_is_given_up_and_said() {
 //= type=test
 //# If the length of a fragment, as derived from the fragment
 //# packet's Payload Length field, is not a multiple of 8 octets
-//# and the M flag of that fragment packet is 1, then that fragment
+//# and the M flag of that fragment is 1, then that fragment
 //# must be discarded and an ICMP Parameter Problem, Code 0,
 //# message should be sent to the source of the fragment, pointing
 //# to the Payload Length field of the fragment packet.

@@ -338,3 +338,22 @@ fn a_checksum_of_zero_is_sent_as_ones() {
     }
     assert_eq!(ones, 1);
 }
+
+#[test]
+fn hop_limits_are_each_interface_s_own() {
+    let mut host = Host::ipv4();
+    host.meet_peer();
+    let socket = host.bind(7);
+    for ttl in [64, 9] {
+        if ttl != 64 {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+            //= type=test
+            //# When a fixed TTL value
+            //# is used, it MUST be configurable.
+            host.core.set_hop_limit(0, ttl);
+        }
+        host.core.udp_send(host.now, socket, b"far?", (PEER_IP, 9).into(), &mut host.sent).unwrap();
+        assert_eq!(host.next()[14 + 8], ttl);
+        host.nothing_else();
+    }
+}

@@ -169,6 +169,9 @@ impl CongestionControl for Cubic {
         (self.from_timeout, self.reno.from_timeout) = (true, true);
         self.reno.window = self.reno.mss;
     }
+    fn handshake_lost(&mut self) {
+        self.reno.handshake_lost();
+    }
     fn idle(&mut self) {
         self.reno.idle();
         self.epoch = None;

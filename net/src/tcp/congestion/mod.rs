@@ -76,6 +76,8 @@ pub trait CongestionControl {
     fn recovered(&mut self, in_flight: u32);
     /// The retransmission timer expired for the first time since progress.
     fn timed_out(&mut self, now: Instant, in_flight: u32);
+    /// The SYN or SYN,ACK had to be sent again: the connection begins with one segment (RFC 5681 section 3.1).
+    fn handshake_lost(&mut self);
     /// Nothing was sent for longer than the retransmission timeout (RFC 5681 section 4.1).
     fn idle(&mut self);
     /// The window was not used for five minutes (RFC 7661 section 4.5).
@@ -174,6 +176,9 @@ impl CongestionControl for Algorithm {
     }
     fn timed_out(&mut self, now: Instant, in_flight: u32) {
         either!(self, algorithm => algorithm.timed_out(now, in_flight));
+    }
+    fn handshake_lost(&mut self) {
+        either!(self, algorithm => algorithm.handshake_lost());
     }
     fn idle(&mut self) {
         either!(self, algorithm => algorithm.idle());

@@ -109,6 +109,13 @@ impl CongestionControl for NewReno {
         self.window = self.mss;
         self.from_timeout = true;
     }
+    fn handshake_lost(&mut self) {
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# Further, if the SYN or SYN/ACK is
+        //# lost, the initial window used by a sender after a correctly
+        //# transmitted SYN MUST be one segment consisting of at most SMSS bytes.
+        self.window = self.mss;
+    }
     fn idle(&mut self) {
         self.from_timeout = false;
         self.window = self.window.min(initial_window(self.mss));

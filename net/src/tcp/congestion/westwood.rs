@@ -98,6 +98,9 @@ impl CongestionControl for Westwood {
         self.raise(before.max(self.reno.threshold.saturating_mul(2)));
         self.unharmed = false;
     }
+    fn handshake_lost(&mut self) {
+        self.reno.handshake_lost();
+    }
     fn idle(&mut self) {
         self.reno.idle();
     }

@@ -349,7 +349,7 @@ fn selective_acknowledgments_report_the_latest_first() {
     }
     //= https://www.rfc-editor.org/rfc/rfc2018#section-4
     //= type=test
-    //# * The first SACK block (i.e., the one immediately following the
+    //# The first SACK block (i.e., the one immediately following the
     //# kind and length fields in the option) MUST specify the contiguous
     //# block of data containing the segment which triggered this ACK,
     assert_eq!(blocks, [(at(3), at(4)), (at(5), at(6)), (at(1), at(2))]);
