@@ -6,14 +6,21 @@
 //! superblock, with the next epoch: whichever of the two superblocks is whole and newer says which half counts.
 use crate::{
     server::{Zones, siphash24},
-    wire::{Name, NameBuf},
+    wire::{Name, NameBuf, RecordType},
     zone::{Change, Records, Zone, ZoneBuilder, is_newer},
 };
 use airglow_device::{BlockDevice, Entropy};
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use core::fmt;
 
+mod copies;
+
+pub use copies::Copy;
+
+/// A journal of changes that this server made itself, ...
 const MAGIC: [u8; 8] = *b"AGDNSJ1\n";
+/// ... and one of zones from elsewhere.
+const COPIES: [u8; 8] = *b"AGDNSC1\n";
 /// Bytes in front of an entry's payload: hash, epoch, number, length.
 const HEAD: usize = 24;
 /// Records of a whole zone are written in pieces of about this many bytes.
@@ -22,6 +29,12 @@ const PIECE: usize = 32 << 10;
 const CHANGE: u8 = 0;
 const SNAPSHOT: u8 = 1;
 const SNAPSHOT_END: u8 = 2;
+/// In front of a snapshot: whatever came before it of one that was cut short is forgotten.
+const SNAPSHOT_BEGIN: u8 = 3;
+/// The primary was known to have nothing newer at this time.
+const CONFIRMED: u8 = 4;
+/// The zone is kept no longer.
+const FORGOTTEN: u8 = 5;
 
 /// Why a journal cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +73,7 @@ impl<E: fmt::Debug> core::error::Error for JournalError<E> {}
 /// The journal of all zones of a server.
 pub struct Journal<B> {
     device: B,
+    magic: [u8; 8],
     at: Position,
     /// The disk failed when a superblock was written: which half counts is not known until it is read again.
     unsure: bool,
@@ -80,6 +94,7 @@ struct Kept {
     builder: Option<ZoneBuilder>,
     snapshot: Option<Zone>,
     changes: Vec<Change>,
+    confirmed: Option<u64>,
 }
 
 impl<B: BlockDevice> Journal<B> {
@@ -94,21 +109,32 @@ impl<B: BlockDevice> Journal<B> {
         history: usize,
         entropy: &impl Entropy,
     ) -> Result<Self, JournalError<B::Error>> {
+        let (journal, kept) = Self::begin(device, MAGIC, entropy).await?;
+        restore(kept, zones, history)?;
+        Ok(journal)
+    }
+
+    /// The journal on `device` and what it says; a new one where there is nothing but zeros.
+    async fn begin(
+        device: B,
+        magic: [u8; 8],
+        entropy: &impl Entropy,
+    ) -> Result<(Self, BTreeMap<Vec<u8>, Kept>), JournalError<B::Error>> {
         let info = device.info();
         if info.read_only || info.sectors < 16 || info.sector_size < 64 {
             return Err(JournalError::Unfit);
         }
         let at = Position { epoch: 0, key: [0; 16], sector: 0, number: 0 };
-        let mut journal = Self { device, at, unsure: false };
+        let mut journal = Self { device, magic, at, unsure: false };
         let mut newest = None;
         let mut blank = true;
         for slot in 0..2 {
             let sector = journal.read(slot, 1).await?;
-            let found = superblock(&sector);
+            let found = superblock(&magic, &sector);
             // A cut during the very first write leaves the beginning of ours and zeros.
-            let begun = sector.iter().zip(MAGIC).take_while(|(a, b)| **a == *b).count();
+            let begun = sector.iter().zip(magic).take_while(|(a, b)| **a == *b).count();
             blank &= found.is_none()
-                && (begun == MAGIC.len() && slot == 1 || sector.iter().skip(begun).all(|byte| *byte == 0));
+                && (begun == magic.len() && slot == 1 || sector.iter().skip(begun).all(|byte| *byte == 0));
             if let Some((epoch, key)) = found
                 && newest.is_none_or(|(other, _)| epoch > other)
             {
@@ -119,12 +145,14 @@ impl<B: BlockDevice> Journal<B> {
             Some((epoch, key)) => {
                 journal.at = Position { epoch, key, sector: journal.half(epoch).0, number: 0 };
                 let kept = journal.entries().await?;
-                restore(kept, zones, history)?;
+                Ok((journal, kept))
             }
-            None if blank => journal.rewrite(&[], entropy).await?,
-            None => return Err(JournalError::NotAJournal),
+            None if blank => {
+                journal.rewrite(&[], entropy).await?;
+                Ok((journal, BTreeMap::new()))
+            }
+            None => Err(JournalError::NotAJournal),
         }
-        Ok(journal)
     }
 
     /// First sector and the one behind the last of the half that an epoch uses.
@@ -192,16 +220,16 @@ impl<B: BlockDevice> Journal<B> {
     /// [`JournalError::Full`], [`JournalError::Unsure`], [`JournalError::Device`]. After the last, and after a future that
     /// was dropped, the change may or may not be found when the journal is opened, until another one is kept in its place.
     pub async fn append(&mut self, apex: Name<'_>, change: &Change) -> Result<(), JournalError<B::Error>> {
+        self.keep(&change_payload(apex, change)).await
+    }
+
+    /// Writes an entry; when this returns, it is durable.
+    async fn keep(&mut self, payload: &[u8]) -> Result<(), JournalError<B::Error>> {
         if self.unsure {
             return Err(JournalError::Unsure);
         }
-        let mut payload = alloc::vec![CHANGE];
-        payload.extend_from_slice(apex.as_bytes());
-        payload.extend_from_slice(&(change.deleted.as_bytes().len() as u32).to_be_bytes());
-        payload.extend_from_slice(change.deleted.as_bytes());
-        payload.extend_from_slice(change.added.as_bytes());
         let mut at = self.at;
-        self.write(&mut at, &payload).await?;
+        self.write(&mut at, payload).await?;
         self.device.flush().await.map_err(JournalError::Device)?;
         self.at = at;
         Ok(())
@@ -218,34 +246,34 @@ impl<B: BlockDevice> Journal<B> {
         zones: &[Arc<Zone>],
         entropy: &impl Entropy,
     ) -> Result<(), JournalError<B::Error>> {
+        let mut at = self.other_half(entropy)?;
+        for zone in zones {
+            let mut pieces = Pieces::new(zone, PIECE);
+            while let Some(payload) = pieces.next_payload() {
+                self.write(&mut at, &payload).await?;
+            }
+        }
+        self.turn_to(at).await
+    }
+
+    /// The beginning of the half that does not count, under a new key.
+    fn other_half(&self, entropy: &impl Entropy) -> Result<Position, JournalError<B::Error>> {
         if self.unsure {
             return Err(JournalError::Unsure);
         }
         let epoch = self.at.epoch + 1;
         let mut at = Position { epoch, key: [0; 16], sector: self.half(epoch).0, number: 0 };
         entropy.fill(&mut at.key);
-        for zone in zones {
-            let apex = zone.apex().name();
-            let mut piece = Records::default();
-            for node in zone.nodes() {
-                for set in node.sets() {
-                    for data in set.data() {
-                        piece.push(node.name(), set.rtype, set.ttl, data);
-                        if piece.as_bytes().len() > PIECE {
-                            let payload = [&[SNAPSHOT][..], apex.as_bytes(), piece.as_bytes()].concat();
-                            self.write(&mut at, &payload).await?;
-                            piece = Records::default();
-                        }
-                    }
-                }
-            }
-            let payload = [&[SNAPSHOT_END][..], apex.as_bytes(), piece.as_bytes()].concat();
-            self.write(&mut at, &payload).await?;
-        }
+        Ok(at)
+    }
+
+    /// Makes the half that was written up to `at` the one that counts.
+    async fn turn_to(&mut self, at: Position) -> Result<(), JournalError<B::Error>> {
+        let epoch = at.epoch;
         // The half must be whole before a superblock says that it counts.
         self.device.flush().await.map_err(JournalError::Device)?;
         let mut sector = alloc::vec![0; self.device.info().sector_size];
-        sector[..8].copy_from_slice(&MAGIC);
+        sector[..8].copy_from_slice(&self.magic);
         sector[8..16].copy_from_slice(&epoch.to_be_bytes());
         sector[16..32].copy_from_slice(&at.key);
         let hash = siphash24(&at.key, &[&sector[..32]]);
@@ -279,12 +307,56 @@ impl Position {
     }
 }
 
-fn superblock(sector: &[u8]) -> Option<(u64, [u8; 16])> {
+fn superblock(magic: &[u8; 8], sector: &[u8]) -> Option<(u64, [u8; 16])> {
     let (head, hash) = sector.get(..40)?.split_at_checked(32)?;
     let key: [u8; 16] = head.get(16..)?.try_into().ok()?;
-    let good = head.starts_with(&MAGIC) && siphash24(&key, &[head]).to_be_bytes() == hash;
+    let good = head.starts_with(magic) && siphash24(&key, &[head]).to_be_bytes() == hash;
     let epoch = head.get(8..16)?.try_into().ok()?;
     good.then_some((u64::from_be_bytes(epoch), key))
+}
+
+/// The entries of a whole zone.
+struct Pieces<'z> {
+    apex: Name<'z>,
+    records: alloc::boxed::Box<dyn Iterator<Item = (Name<'z>, RecordType, u32, &'z [u8])> + 'z>,
+    size: usize,
+    ended: bool,
+}
+
+impl<'z> Pieces<'z> {
+    /// Those of `zone`, each of about `size` bytes.
+    fn new(zone: &'z Zone, size: usize) -> Self {
+        let sets = zone.nodes().flat_map(|node| node.sets().map(move |set| (node.name(), set)));
+        let records =
+            sets.flat_map(|(name, set)| set.data().map(move |data| (name, set.rtype, set.ttl, data)));
+        Self { apex: zone.apex().name(), records: alloc::boxed::Box::new(records), size, ended: false }
+    }
+
+    fn next_payload(&mut self) -> Option<Vec<u8>> {
+        if self.ended {
+            return None;
+        }
+        let mut piece = Records::default();
+        while piece.as_bytes().len() <= self.size {
+            let Some((name, rtype, ttl, data)) = self.records.next() else {
+                self.ended = true;
+                break;
+            };
+            piece.push(name, rtype, ttl, data);
+        }
+        let kind = if self.ended { SNAPSHOT_END } else { SNAPSHOT };
+        Some([&[kind][..], self.apex.as_bytes(), piece.as_bytes()].concat())
+    }
+}
+
+/// The payload of an entry with a change.
+fn change_payload(apex: Name<'_>, change: &Change) -> Vec<u8> {
+    let mut payload = alloc::vec![CHANGE];
+    payload.extend_from_slice(apex.as_bytes());
+    payload.extend_from_slice(&(change.deleted.as_bytes().len() as u32).to_be_bytes());
+    payload.extend_from_slice(change.deleted.as_bytes());
+    payload.extend_from_slice(change.added.as_bytes());
+    payload
 }
 
 /// Takes in the payload of an entry.
@@ -293,6 +365,15 @@ fn take(payload: &[u8], zones: &mut BTreeMap<Vec<u8>, Kept>) -> Option<()> {
     let apex = Name::parse(rest).ok()?;
     let rest = rest.get(apex.len()..)?;
     let kept = zones.entry(apex.as_bytes().to_ascii_lowercase()).or_default();
+    match *kind {
+        SNAPSHOT_BEGIN => kept.builder = None,
+        FORGOTTEN => *kept = Kept::default(),
+        CONFIRMED => kept.confirmed = Some(u64::from_be_bytes(rest.try_into().ok()?)),
+        _ => {}
+    }
+    if matches!(*kind, FORGOTTEN | CONFIRMED) {
+        return Some(());
+    }
     if *kind == CHANGE {
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let (deleted, added) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
@@ -306,8 +387,20 @@ fn take(payload: &[u8], zones: &mut BTreeMap<Vec<u8>, Kept>) -> Option<()> {
     }
     if *kind == SNAPSHOT_END {
         kept.snapshot = Some(kept.builder.take()?.finish().ok()?);
+        kept.changes.clear();
     }
     Some(())
+}
+
+/// What the last of `changes` makes of `base`, if one of them leads on from it or there are none.
+fn end(base: Arc<Zone>, changes: &[Change], history: usize) -> Option<Arc<Zone>> {
+    let first = changes.iter().position(|change| change.from() == Some(base.serial()));
+    let due = changes.get(first.unwrap_or(changes.len())..)?;
+    let zone = match due {
+        [] => base,
+        due => Arc::new(base.apply(due.to_vec(), history).ok()?),
+    };
+    changes.last().is_none_or(|last| last.to() == Some(zone.serial())).then_some(zone)
 }
 
 /// Brings `zones` to where the journal ends.
@@ -329,18 +422,9 @@ fn restore<E>(
             continue;
         }
         // The zone that the changes lead on from: the one written here whole, or the one that was loaded.
-        let bases = [kept.snapshot.map(Arc::new), loaded].into_iter().flatten();
-        let mut ends = bases.filter_map(|base| {
-            let first = kept.changes.iter().position(|change| change.from() == Some(base.serial()));
-            let changes = kept.changes.get(first.unwrap_or(kept.changes.len())..)?;
-            let zone = match changes {
-                [] => base,
-                changes => Arc::new(base.apply(changes.to_vec(), history).ok()?),
-            };
-            (last == Some(zone.serial())).then_some(zone)
-        });
-        let zone = ends.next().ok_or(JournalError::Mismatch)?;
-        restored.push(zone);
+        let mut bases = [kept.snapshot.map(Arc::new), loaded].into_iter().flatten();
+        let zone = bases.find_map(|base| end(base, &kept.changes, history));
+        restored.push(zone.ok_or(JournalError::Mismatch)?);
     }
     for zone in restored {
         zones.insert(zone);
@@ -348,5 +432,7 @@ fn restore<E>(
     Ok(())
 }
 
+#[cfg(test)]
+mod copies_tests;
 #[cfg(test)]
 mod tests;

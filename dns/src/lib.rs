@@ -22,7 +22,7 @@
 //! | zone files and zones | [`zone`] | `alloc` |
 //! | authoritative answers, zone transfers out | [`server`] | `alloc` |
 //! | zones kept from elsewhere: AXFR, IXFR, NOTIFY, timers, catalogs | [`secondary`] | `alloc` |
-//! | dynamic updates, and a journal of them on a disk | [`update`], [`journal`] | `alloc` |
+//! | dynamic updates, and a journal of them on a disk, of zones from elsewhere too | [`update`], [`journal`] | `alloc` |
 //! | a stub resolver with a cache | [`resolver`], [`shell::Resolver`] | `alloc` |
 //! | the server over any UDP and any byte stream | [`shell`] | `alloc` |
 //!

@@ -1,8 +1,11 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
+mod copies;
 mod replication;
 mod resolver;
+mod turn;
 mod update;
 
+pub use copies::Copies;
 pub use replication::{Event, Failure, Replication};
 pub use resolver::{ResolveError, Resolver, ResolverConfig};
 pub use update::{Updates, serve_udp_with_updates};

@@ -107,9 +107,15 @@ fn disk(data: &[u8]) {
     let mut zones = ZONES.clone();
     let entropy = SeededEntropy::predictable(1);
     {
-        let opening = pin!(Journal::open(RamDisk::with_image(64, image), &mut zones, 0, &entropy));
+        let opening = pin!(Journal::open(RamDisk::with_image(64, image.clone()), &mut zones, 0, &entropy));
         let opened = opening.poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(opened, Poll::Ready(_)), "a disk in memory does not wait");
     }
+    let opening = pin!(Journal::open_copies(RamDisk::with_image(64, image), 0, &entropy));
+    let opened = opening.poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(opened) = opened else { panic!("a disk in memory does not wait") };
+    // What is found is zones.
+    let found = opened.map_or(Vec::new(), |(_, found)| found);
+    assert!(found.iter().all(|copy| copy.zone.apex().set(RecordType::SOA).is_some()));
     assert_eq!(zones.len(), 1);
 }

@@ -1,5 +1,5 @@
 //! Zone files: reading them, and loading those that change without a pause in answering.
-use airglow::{device::Timer, runtime::sleep};
+use airglow::{device::Timer, platform::FileDisk, runtime::sleep};
 use airglow_dns::{
     server::Server,
     wire::{Name, NameBuf},
@@ -7,7 +7,7 @@ use airglow_dns::{
 };
 use std::{
     cell::RefCell,
-    fs,
+    fs, io,
     path::Path,
     string::{String, ToString},
     sync::Arc,
@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Bytes of changes between versions of a zone that are kept for IXFR.
-const HISTORY: usize = 1 << 20;
+pub(crate) const HISTORY: usize = 1 << 20;
 
 /// The zone in a file, by the file's name unless `origin` says another.
 pub(crate) fn read(file: &str, origin: Option<NameBuf>) -> Result<Zone, String> {
@@ -34,6 +34,15 @@ pub(crate) fn read(file: &str, origin: Option<NameBuf>) -> Result<Zone, String> 
     let folder = path.parent().unwrap_or(Path::new(""));
     let include = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
     zone::load(file, &text, &origin, include).map_err(|error| error.to_string())
+}
+
+/// The disk in a file; a new one of `sectors` sectors where there is no file, which takes what is written.
+pub(crate) fn open_disk(parameter: &str, file: &str, sectors: u64) -> Result<FileDisk, String> {
+    let disk = match FileDisk::create(file, sectors) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => FileDisk::open(file),
+        created => created,
+    };
+    disk.map_err(|error| format!("{parameter}={file}: {error}"))
 }
 
 /// When a file was last written, and how long it is.

@@ -11,13 +11,14 @@
 //! | `key=NAME:ALGORITHM:BASE64` | a TSIG key (`hmac-sha256`, `-sha384`, `-sha512`); who signs with it may transfer zones; repeatable with commas | none |
 //! | `secondary=ZONE@ADDRESS` | keep ZONE from the primary there: `example.com@192.0.2.1`, `..@192.0.2.1:5300@KEY` when a key signs; repeatable with commas, a zone with several primaries too | none |
 //! | `catalog=ZONE@ADDRESS` | the same, and the zone is a catalog (RFC 9432): its members are kept from there too | none |
+//! | `keep=FILE` | where zones of `secondary` and `catalog` are over a restart: a file, made if it is not there, or a disk; without it they are transferred again | none |
 //! | `notify=ADDRESS` | whom to tell of changed zones: `192.0.2.2:53`, `192.0.2.2@KEY`; repeatable with commas | nobody |
 //! | `reload=N` | every N seconds look whether zone files have changed, and load those that have (where there is a file system); replace a file by renaming another | never |
 //! | `update=ZONE@KEY` | who signs with KEY may change ZONE (RFC 2136); repeatable with commas | nobody |
 //! | `journal=FILE` | where changes are kept before they are answered: a file, made if it is not there, or a disk; without it they end with the process | none |
 //! | `tls=PORT` | DNS over TLS too (where there is a host); `on`: 853, or 8853 on host sockets | off |
 //! | `cert=FILE`, `certkey=FILE` | for `tls`: the certificate chain and its key, PEM or DER, as `cargo airglow cert` makes them | none |
-//! | `workers=N` | threads that share the port and the zones, one for each core (where there is a host with sockets); not together with `secondary`, `catalog`, `update` | none: the main thread answers |
+//! | `workers=N` | threads that share the port and the zones, one for each core (where there is a host with sockets); zones are changed by the main thread, which also serves `tls` | none: the main thread answers |
 //! | `stats=PORT` | `http://HOST:PORT/metrics` says what the server does, as Prometheus reads it (where there is a host) | none |
 //! | `cookies=off` | give no DNS cookies | on, the secret changed daily |
 //! | `rrl=N` | replies a second over UDP to one network and of one kind; one of two over that is sent truncated | no limit |
@@ -26,8 +27,12 @@
 
 extern crate alloc;
 
+#[cfg(all(unix, feature = "replication"))]
+mod copies;
 #[cfg(unix)]
 mod files;
+#[cfg(unix)]
+mod office;
 #[cfg(feature = "replication")]
 mod peers;
 #[cfg(unix)]
@@ -139,6 +144,8 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     };
     #[cfg(unix)]
     let updates = updates::open(platform, parameters, &keys, &mut zones, &changed).await?;
+    #[cfg(all(unix, feature = "replication"))]
+    let disk = copies::open(platform, parameters, !kept.is_empty()).await?;
     if let Some(word) = parameters.unknown() {
         return Err(format!("boot parameter `{word}`: nobody knows this word"));
     }
@@ -155,17 +162,27 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         ..Config::default()
     };
     #[cfg(unix)]
-    let workers = {
+    let (workers, office) = {
         let on_host = parameters.text("net").is_none_or(|net| net == "host");
-        if worker_count > 0 && (!on_host || !kept.is_empty() || updates.is_some()) {
-            return Err("boot parameter `workers`: only with host sockets, and not with `secondary`, `catalog` or `update`".into());
+        if worker_count > 0 && !on_host {
+            return Err("boot parameter `workers`: only with host sockets".into());
         }
-        workers::Workers::start(worker_count, port, &zones, &config)?
+        #[cfg(feature = "replication")]
+        let primaries = kept.iter().flat_map(|zone| &zone.primaries);
+        #[cfg(not(feature = "replication"))]
+        let primaries = [].iter();
+        let office = office::Office::new(primaries, updates.is_some());
+        let office = Arc::new(office.map_err(|error| format!("a UDP port on loopback: {error}"))?);
+        (workers::Workers::start(worker_count, port, &zones, &config, &office)?, office)
     };
+    #[cfg(unix)]
+    let config = Config { mirror: (!workers.is_empty()).then_some(&workers as _), ..config };
     #[cfg(unix)]
     let answers_here = workers.is_empty();
     #[cfg(not(unix))]
     let answers_here = true;
+    #[cfg(unix)]
+    let notified = config.notified;
     let server = RefCell::new(Server::new(zones, config));
     let listener = match answers_here {
         true => Some(platform.tcp().listen(port).await.map_err(|error| format!("TCP port {port}: {error}"))?),
@@ -190,10 +207,20 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     for zone in kept {
         replication.add(&server, zone.apex.as_name(), zone.primaries.into(), zone.catalog);
     }
+    #[cfg(all(unix, feature = "replication"))]
+    if let Some(disk) = &disk {
+        replication.restore(&server, &disk.found, disk.now.as_secs());
+    }
     let (timer, wall_clock, udp) = (platform.timer(), platform.wall_clock(), platform.udp());
     let replicating = async {
         #[cfg(feature = "replication")]
-        replication.run(&server, platform.tcp(), udp, wall_clock, platform.entropy()).await;
+        {
+            #[cfg(unix)]
+            let copies = disk.as_ref().map(|disk| &disk.copies);
+            #[cfg(not(unix))]
+            let copies = None::<&airglow_dns::shell::Copies<airglow::device::RamDisk>>;
+            replication.run(&server, copies, platform.tcp(), udp, wall_clock, platform.entropy()).await;
+        }
         core::future::pending::<()>().await;
     };
     let reloading = async {
@@ -201,10 +228,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         if let Some(seconds) = reload.filter(|seconds| *seconds > 0) {
             let changing = |apex: Name<'_>| updates.as_ref().is_some_and(|updates| updates.covers(apex));
             let pause = Duration::from_secs(seconds);
-            let loaded = |zone: &Arc<Zone>| {
-                workers.insert(zone);
-                changed(zone.apex().name());
-            };
+            let loaded = |zone: &Arc<Zone>| changed(zone.apex().name());
             files::watch(timer, pause, &files, origin, &server, loaded, changing).await;
         }
         core::future::pending::<()>().await;
@@ -252,7 +276,10 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         if let Some(port) = statistics {
             let state = || {
                 let server = server.borrow();
-                (workers.traffic().unwrap_or_else(|| server.traffic().clone()), server.zones().clone())
+                // The main thread's own is what comes over TLS.
+                let mut traffic = server.traffic().clone();
+                workers.traffic().iter().for_each(|workers| traffic.add(workers));
+                (traffic, server.zones().clone())
             };
             match platform.tcp().listen(port).await {
                 Ok(listener) => drop(statistics::serve(&listener, timer, wall_clock, state).await),
@@ -265,12 +292,17 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let datagrams = async {
         #[cfg(unix)]
         if !answers_here {
-            loop {
-                sleep(timer, Duration::from_secs(1)).await;
-                if let Some(failed) = workers.failed() {
-                    return Err(failed);
+            let watching = async {
+                loop {
+                    sleep(timer, Duration::from_secs(1)).await;
+                    if let Some(failed) = workers.failed() {
+                        return Err(failed);
+                    }
                 }
-            }
+            };
+            let working = office
+                .work(udp, async |job| do_job(job, notified, &server, updates.as_ref(), platform).await);
+            return select(watching, working).await.into_inner();
         }
         #[cfg(unix)]
         if let Some(updates) = &updates {
@@ -325,6 +357,37 @@ async fn serve_one<P: Platform>(
     }
 }
 
+/// What a worker has left to the main thread.
+#[cfg(unix)]
+async fn do_job<P: Platform>(
+    job: Job,
+    notified: Option<&dyn Notified>,
+    server: &RefCell<Server<'_>>,
+    updates: Option<&Updates<'_, P>>,
+    platform: &P,
+) {
+    match job {
+        Job::Notified { zone, peer, signed_by } => {
+            let signed_by = signed_by.as_ref().map(NameBuf::as_name);
+            let zone = zone.as_name();
+            let notification = Notification { zone, peer, signed_by, serial: None };
+            let _ = notified.map(|notified| notified.notified(&notification));
+        }
+        Job::Update { query, peer, transport, reply } => {
+            let now = || Now { monotonic: platform.timer().now(), unix: platform.wall_clock().unix_now() };
+            let origin = Origin { peer, transport, now: &now };
+            let mut bytes = alloc::vec![0; 4096];
+            let length = match updates {
+                Some(updates) => updates.respond(server, &origin, &query, &mut bytes).await,
+                None => None,
+            };
+            bytes.truncate(length.unwrap_or(0));
+            // Whoever does not wait any longer has told its client nothing.
+            let _ = reply.send(length.map(|_| bytes));
+        }
+    }
+}
+
 /// The values of a list with commas.
 fn list<T: FromStr<Err: Display>>(key: &str, list: Option<&str>) -> Result<Vec<T>, String> {
     let words = list.into_iter().flat_map(|list| list.split(','));
@@ -332,7 +395,10 @@ fn list<T: FromStr<Err: Display>>(key: &str, list: Option<&str>) -> Result<Vec<T
 }
 
 #[cfg(unix)]
+use airglow::device::Clock;
+#[cfg(unix)]
 use airglow_dns::{
+    server::{Notification, Notified, Now, Origin},
     shell::{serve_stream_with_updates, serve_udp_with_updates},
     zone::Zone,
 };
@@ -340,6 +406,8 @@ use airglow_dns::{
 use alloc::sync::Arc;
 #[cfg(unix)]
 use files::read;
+#[cfg(unix)]
+use office::Job;
 
 #[cfg(not(unix))]
 fn read(file: &str, _: Option<NameBuf>) -> Result<zone::Zone, String> {

@@ -1,4 +1,5 @@
 //! The boot parameters `update=` and `journal=`.
+use crate::files::{HISTORY, open_disk};
 use airglow::{
     device::{Parameters, Platform},
     platform::FileDisk,
@@ -10,15 +11,13 @@ use airglow_dns::{
     wire::{Name, NameBuf},
 };
 use std::{
-    format, io,
+    format,
     string::{String, ToString},
     vec::Vec,
 };
 
 /// Sectors of 512 bytes of a new journal: 64 MiB, of which the file takes what is written.
 const SECTORS: u64 = 131_072;
-/// Bytes of changes to a zone that are kept for IXFR.
-const HISTORY: usize = 1 << 20;
 
 /// What may be changed, and the zones as the journal left them; `None` when nothing may be changed.
 pub(crate) async fn open<'u, P: Platform>(
@@ -52,12 +51,7 @@ pub(crate) async fn open<'u, P: Platform>(
     let journal = match file {
         None => None,
         Some(file) => {
-            let failed = |error: io::Error| format!("journal={file}: {error}");
-            let disk = match FileDisk::create(file, SECTORS) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => FileDisk::open(file),
-                created => created,
-            };
-            let disk = disk.map_err(failed)?;
+            let disk = open_disk("journal", file, SECTORS)?;
             let opened = Journal::open(disk, zones, HISTORY, platform.entropy()).await;
             Some(opened.map_err(|error| format!("journal={file}: {error}"))?)
         }

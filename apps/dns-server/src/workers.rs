@@ -1,50 +1,111 @@
-//! The boot parameter `workers=`: threads that share the port (`SO_REUSEPORT`) and the zones, and nothing else.
+//! The boot parameter `workers=`: threads that share the port (`SO_REUSEPORT`) and the zones. The main thread changes
+//! zones, and each worker takes a change before its next reply: who has heard of one finds it with all of them.
+use super::office::Office;
 use airglow::{
     device::Tcp,
     platform::{HostTcp, HostUdp, Reactor, SystemClock},
     runtime::{Either, block_on, for_each_connection, join, select, sleep},
 };
 use airglow_dns::{
-    server::{Config, Key, Prefix, Server, Traffic, Zones},
-    shell::{Limits, serve_stream, serve_udp},
+    server::{Config, Key, Mirror, Origin, Prefix, Server, Traffic, Zones},
+    shell::{Limits, Reply, serve_stream_by, serve_udp_by},
+    wire::{Message, Name, Opcode, Rcode},
     zone::Zone,
 };
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     string::{String, ToString},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
     thread,
     time::Duration,
+    vec,
     vec::Vec,
 };
 
-/// How often a worker looks whether there is another zone or secret, and says what it has done.
+/// How often a worker that has nothing to answer looks whether it was told something, and all say what they have done.
 const TURN: Duration = Duration::from_millis(100);
+/// Bytes of the reply to an update.
+const REPLY: usize = 4096;
 
-/// What a worker is told.
+/// What a worker is told of a zone; the last counts.
 #[derive(Clone)]
 enum Order {
     Insert(Arc<Zone>),
-    RotateCookieSecret([u8; 16]),
+    SetAbsent,
+    Remove,
+}
+
+/// What waits for a worker.
+#[derive(Default)]
+struct Orders {
+    zones: BTreeMap<Vec<u8>, Order>,
+    cookie_secret: Option<[u8; 16]>,
 }
 
 #[derive(Default)]
 struct Desk {
-    orders: Mutex<Vec<Order>>,
+    orders: Mutex<Orders>,
+    /// Whether there are any.
+    waiting: AtomicBool,
     traffic: Mutex<Option<Traffic>>,
     failed: Mutex<Option<String>>,
 }
 
+impl core::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Desk").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    fn order(&self, change: impl FnOnce(&mut Orders)) {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut orders);
+        self.waiting.store(true, Ordering::Release);
+    }
+
+    /// Does what was ordered.
+    fn obey(&self, server: &RefCell<Server<'_>>) {
+        if !self.waiting.load(Ordering::Acquire) {
+            return;
+        }
+        let mut waiting = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = core::mem::take(&mut *waiting);
+        self.waiting.store(false, Ordering::Release);
+        drop(waiting);
+        let mut server = server.borrow_mut();
+        for (apex, order) in orders.zones {
+            let Ok(apex) = Name::parse(&apex) else { continue };
+            match order {
+                Order::Insert(zone) => drop(server.insert(zone)),
+                Order::SetAbsent => drop(server.set_absent(apex)),
+                Order::Remove => drop(server.remove(apex)),
+            }
+        }
+        if let Some(secret) = orders.cookie_secret {
+            server.rotate_cookie_secret(secret);
+        }
+    }
+}
+
 /// The threads that answer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Workers(Vec<Arc<Desk>>);
 
 impl Workers {
     /// Starts `count` threads; when this returns, all of them listen.
-    pub(crate) fn start(count: usize, port: u16, zones: &Zones, config: &Config<'_>) -> Result<Self, String> {
+    pub(crate) fn start(
+        count: usize,
+        port: u16,
+        zones: &Zones,
+        config: &Config<'_>,
+        office: &Arc<Office>,
+    ) -> Result<Self, String> {
         // The threads live as long as the process.
         let nsid: &[u8] = Vec::leak(config.nsid.to_vec());
         let allow: &[Prefix] = Vec::leak(config.allow.to_vec());
@@ -58,20 +119,24 @@ impl Workers {
             transfers,
             keys,
             notified: None,
+            mirror: None,
             udp_payload,
             precomputed,
             cookies,
             rate_limit,
             idle,
         };
+        let notified = config.notified.is_some();
         let (ready, wait) = channel();
         let mut desks = Vec::new();
         for _ in 0..count {
             let desk = Arc::new(Desk::default());
             desks.push(desk.clone());
-            let (zones, ready) = (zones.clone(), ready.clone());
+            let (zones, ready, office) = (zones.clone(), ready.clone(), office.clone());
+            let notified = notified.then_some(());
             thread::spawn(move || {
-                let failed = work(port, zones, own(), &desk, &ready);
+                let config = Config { notified: notified.map(|()| &*office as _), ..own() };
+                let failed = work(port, zones, config, &desk, &office, &ready);
                 let _ = ready.send(Err(failed.clone()));
                 *desk.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
             });
@@ -86,18 +151,17 @@ impl Workers {
         self.0.is_empty()
     }
 
-    fn order(&self, order: &Order) {
+    pub(crate) fn rotate_cookie_secret(&self, secret: [u8; 16]) {
         for desk in &self.0 {
-            desk.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order.clone());
+            desk.order(|orders| orders.cookie_secret = Some(secret));
         }
     }
 
-    pub(crate) fn insert(&self, zone: &Arc<Zone>) {
-        self.order(&Order::Insert(zone.clone()));
-    }
-
-    pub(crate) fn rotate_cookie_secret(&self, secret: [u8; 16]) {
-        self.order(&Order::RotateCookieSecret(secret));
+    fn order(&self, apex: Name<'_>, order: &Order) {
+        for desk in &self.0 {
+            let key = apex.as_bytes().to_ascii_lowercase();
+            desk.order(|orders| drop(orders.zones.insert(key, order.clone())));
+        }
     }
 
     /// What all of them have done.
@@ -120,12 +184,48 @@ impl Workers {
     }
 }
 
+impl Mirror for Workers {
+    fn insert(&self, zone: &Arc<Zone>) {
+        self.order(zone.apex().name(), &Order::Insert(zone.clone()));
+    }
+    fn set_absent(&self, apex: Name<'_>) {
+        self.order(apex, &Order::SetAbsent);
+    }
+    fn remove(&self, apex: Name<'_>) {
+        self.order(apex, &Order::Remove);
+    }
+}
+
+/// The reply to `query` if that is an update: the main thread's, if it is signed as it must be.
+fn update(
+    server: &RefCell<Server<'_>>,
+    office: &Office,
+    origin: &Origin<'_>,
+    query: &[u8],
+) -> Option<Option<Vec<u8>>> {
+    let is_update = |message: Message<'_>| message.flags().opcode() == Opcode::UPDATE;
+    if !office.updates || !Message::new(query).is_ok_and(is_update) {
+        return None;
+    }
+    let request = server.borrow_mut().update_request(origin, query)?;
+    if request.signed_by().is_some() {
+        return Some(office.update(origin, query));
+    }
+    let mut reply = vec![0; REPLY];
+    let length = server.borrow_mut().reply_to_update(request, Rcode::REFUSED, &mut reply);
+    Some(length.map(|length| {
+        reply.truncate(length);
+        reply
+    }))
+}
+
 /// Answers until that fails; says why.
 fn work(
     port: u16,
     zones: Zones,
-    config: Config<'static>,
+    config: Config<'_>,
     desk: &Desk,
+    office: &Office,
     ready: &Sender<Result<(), String>>,
 ) -> String {
     let reactor = match Reactor::new() {
@@ -140,27 +240,44 @@ fn work(
             Ok(listener) => listener,
             Err(error) => return format!("TCP port {port}: {error}"),
         };
-        let limits = Limits::default();
+        let query = if office.updates { usize::from(u16::MAX) } else { Limits::default().query };
+        let limits = Limits { query, ..Limits::default() };
+        let respond = async |origin: &Origin<'_>, query: &[u8]| {
+            desk.obey(&server);
+            match update(&server, office, origin, query) {
+                Some(reply) => {
+                    let reply = reply?;
+                    desk.obey(&server);
+                    let length = u16::try_from(reply.len()).ok()?;
+                    Some(Reply::Framed([&length.to_be_bytes()[..], &reply].concat()))
+                }
+                None => Reply::of(&server, origin, query),
+            }
+        };
         let streams = for_each_connection::<{ super::CONNECTIONS }, _>(&listener, &reactor, async |stream| {
-            let _ = serve_stream(stream, &server, &reactor, &SystemClock, &limits).await;
+            let _ = serve_stream_by(stream, &respond, &reactor, &SystemClock, &limits).await;
         });
         let desk_work = async {
             let _ = ready.send(Ok(()));
             loop {
                 sleep(&reactor, TURN).await;
-                let orders =
-                    core::mem::take(&mut *desk.orders.lock().unwrap_or_else(PoisonError::into_inner));
-                for order in orders {
-                    match order {
-                        Order::Insert(zone) => drop(server.borrow_mut().insert(zone)),
-                        Order::RotateCookieSecret(secret) => server.borrow_mut().rotate_cookie_secret(secret),
-                    }
-                }
+                desk.obey(&server);
                 let traffic = server.borrow().traffic().clone();
                 *desk.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Some(traffic);
             }
         };
-        let datagrams = serve_udp(&udp, port, &server, &reactor, &SystemClock);
+        let respond = |origin: &Origin<'_>, query: &[u8], reply: &mut [u8]| {
+            desk.obey(&server);
+            match update(&server, office, origin, query) {
+                Some(answer) => {
+                    let answer = answer?;
+                    reply.get_mut(..answer.len())?.copy_from_slice(&answer);
+                    Some(answer.len())
+                }
+                None => server.borrow_mut().respond_to(origin, query, reply),
+            }
+        };
+        let datagrams = serve_udp_by(&udp, port, &server, respond, &reactor, &SystemClock);
         match select(datagrams, join(streams, desk_work)).await {
             Either::Left(Ok(never)) => match never {},
             Either::Left(Err(error)) => format!("UDP port {port}: {error}"),

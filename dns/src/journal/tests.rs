@@ -11,11 +11,11 @@ use std::{
     vec,
 };
 
-const SECTOR: usize = 64;
-const SECTORS: u64 = 60;
+pub const SECTOR: usize = 64;
+pub const SECTORS: u64 = 60;
 
 /// The disks of these tests never wait.
-fn now<F: Future>(future: F) -> F::Output {
+pub fn now<F: Future>(future: F) -> F::Output {
     match Box::pin(future).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("a disk in memory waits"),
@@ -23,13 +23,13 @@ fn now<F: Future>(future: F) -> F::Output {
 }
 
 /// A disk that writes down what it is told to do.
-struct Recorder {
-    disk: Vec<u8>,
-    said: Vec<Said>,
+pub struct Recorder {
+    pub disk: Vec<u8>,
+    pub said: Vec<Said>,
 }
 
 #[derive(Clone)]
-enum Said {
+pub enum Said {
     Write(usize, Vec<u8>),
     Flush,
     /// Not of the disk: the change to this serial was answered.
@@ -73,7 +73,7 @@ fn zones(serial: u32) -> Zones {
     zones
 }
 
-fn entropy() -> SeededEntropy {
+pub fn entropy() -> SeededEntropy {
     SeededEntropy::predictable(1)
 }
 
@@ -112,23 +112,14 @@ fn recovered(disk: Vec<u8>) -> Result<Zones, JournalError<RamDiskError>> {
     Ok(served)
 }
 
-#[test]
-fn a_power_cut_at_every_byte_loses_nothing_that_was_answered() {
-    let mut disk = Recorder { disk: vec![0; SECTOR * SECTORS as usize], said: vec![] };
-    let rewritten = work(&mut disk, 22);
-    assert!(rewritten >= 2, "the journal was full {rewritten} times");
+/// Calls `check` with what a power cut at every byte of every write leaves, and with writes since the last flush of which any
+/// sectors came to the disk, each time with the last that was answered; returns the disk at the end.
+pub fn every_cut(said: &[Said], first: u32, cuts: &mut usize, check: impl Fn(Vec<u8>, u32)) -> Vec<u8> {
     let mut durable = vec![0; SECTOR * SECTORS as usize];
     // Writes that no flush has followed yet: a cut may keep any of their sectors.
     let mut open: Vec<(usize, Vec<u8>)> = vec![];
-    let mut answered = 1;
-    let (mut cuts, mut random) = (0, 7_u64);
-    let check = |image: Vec<u8>, answered: u32| {
-        let served = recovered(image).unwrap_or_else(|error| panic!("after {answered}: {error}"));
-        let serial = served.iter().next().unwrap().serial();
-        assert!(serial == answered || serial == answered + 1, "{serial} after {answered} was answered");
-        assert_eq!(shown(&served), shown(&zones(serial)));
-    };
-    for said in disk.said.clone() {
+    let (mut answered, mut random) = (first, 7_u64);
+    for said in said.iter().cloned() {
         match said {
             Said::Answered(serial) => answered = serial,
             Said::Flush => {
@@ -141,7 +132,7 @@ fn a_power_cut_at_every_byte_loses_nothing_that_was_answered() {
                     let mut image = before.clone();
                     image[at..at + cut].copy_from_slice(&bytes[..cut]);
                     check(image, answered);
-                    cuts += 1;
+                    *cuts += 1;
                 }
                 open.push((at, bytes));
                 for _ in 0..20 {
@@ -160,6 +151,21 @@ fn a_power_cut_at_every_byte_loses_nothing_that_was_answered() {
             }
         }
     }
+    durable
+}
+
+#[test]
+fn a_power_cut_at_every_byte_loses_nothing_that_was_answered() {
+    let mut disk = Recorder { disk: vec![0; SECTOR * SECTORS as usize], said: vec![] };
+    let rewritten = work(&mut disk, 22);
+    assert!(rewritten >= 2, "the journal was full {rewritten} times");
+    let (mut cuts, check) = (0, |image: Vec<u8>, answered: u32| {
+        let served = recovered(image).unwrap_or_else(|error| panic!("after {answered}: {error}"));
+        let serial = served.iter().next().unwrap().serial();
+        assert!(serial == answered || serial == answered + 1, "{serial} after {answered} was answered");
+        assert_eq!(shown(&served), shown(&zones(serial)));
+    });
+    let durable = every_cut(&disk.said, 1, &mut cuts, check);
     assert!(cuts > 5000, "{cuts} cuts");
     assert_eq!(shown(&recovered(durable).unwrap()), shown(&zones(23)));
 }

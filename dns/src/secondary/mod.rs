@@ -234,10 +234,15 @@ impl Secondaries {
         if zone.expires <= now {
             zone.expires = Instant::MAX;
             zone.times = None;
-            self.queue.insert((due, key));
+            // Unless a refresh is under way, one is due as before.
+            zone.due = if zone.running { Instant::MAX } else { due };
+            self.queue.insert((zone.due, key));
             return Next::Expired(zone.apex);
         }
         zone.running = true;
+        // However long that takes, the zone expires in time.
+        zone.due = zone.expires;
+        self.queue.insert((zone.due, key));
         let primary = zone.primaries.get(zone.turn % zone.primaries.len().max(1)).cloned();
         match primary {
             Some(primary) => Next::Refresh { apex: zone.apex, primary },
@@ -258,6 +263,18 @@ impl Secondaries {
         let again = core::mem::take(&mut secondary.again);
         let at = if again { now } else { (now + times.refresh).min(secondary.expires) };
         self.schedule(&key, at);
+    }
+
+    /// `zone` was kept from before this server was started, and its primary had nothing newer `age` ago: it is asked at once.
+    /// `false` when the zone has expired since, and may not be served.
+    #[must_use]
+    pub fn restored(&mut self, zone: &Zone, age: Duration, now: Instant) -> bool {
+        let key = key(zone.apex().name());
+        let (Some(secondary), Some(times)) = (self.zones.get_mut(&key), times(zone)) else { return false };
+        let Some(left) = times.expire.checked_sub(age).filter(|left| !left.is_zero()) else { return false };
+        secondary.times = Some(times);
+        secondary.expires = now + left;
+        true
     }
 
     /// The primary could not be asked, or gave no zone: the next one is asked, or after all of them again later.

@@ -32,6 +32,35 @@ fn next(secondaries: &mut Secondaries, now: u64) -> String {
 }
 
 #[test]
+fn what_was_kept_is_as_old_as_it_is() {
+    let kept = zone(TEXT);
+    let age = Duration::from_secs;
+    let mut secondaries = Secondaries::new();
+    assert!(!secondaries.restored(&kept, age(0), at(5)), "nobody keeps it");
+    secondaries.add(apex().as_name(), peers(1), false, at(5));
+    assert!(!secondaries.restored(&kept, age(1000), at(5)), "its thousand seconds are over");
+    assert!(!secondaries.restored(&kept, age(u64::MAX), at(5)));
+    assert!(secondaries.restored(&kept, age(985), at(5)));
+    // Asked at once, after its own retry time again, and expired when its time is over, wherever that was spent.
+    assert_eq!(next(&mut secondaries, 5), "192.0.2.1:53");
+    secondaries.failed(apex().as_name(), at(6));
+    assert_eq!(next(&mut secondaries, 6), "16");
+    assert_eq!(next(&mut secondaries, 16), "192.0.2.1:53");
+    secondaries.failed(apex().as_name(), at(17));
+    assert_eq!(next(&mut secondaries, 19), "20");
+    assert_eq!(next(&mut secondaries, 20), "expired");
+    // While a primary is being asked, too.
+    assert_eq!(next(&mut secondaries, 20), "192.0.2.1:53");
+    secondaries.succeeded(&kept, at(30));
+    assert_eq!(next(&mut secondaries, 130), "192.0.2.1:53");
+    assert_eq!(next(&mut secondaries, 1029), "1030");
+    assert_eq!(next(&mut secondaries, 1030), "expired");
+    assert_eq!(next(&mut secondaries, 1031), "never");
+    secondaries.failed(apex().as_name(), at(1031));
+    assert_eq!(next(&mut secondaries, 1031), "1033");
+}
+
+#[test]
 fn refresh_retry_and_expire() {
     let mut secondaries = Secondaries::new();
     secondaries.add(apex().as_name(), peers(2), false, at(0));

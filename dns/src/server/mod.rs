@@ -22,7 +22,7 @@ pub use traffic::Traffic;
 pub use transfer::Transfer;
 pub use tsig::{Exchange, Key, NoKey, Unbelieved};
 pub use update::UpdateRequest;
-pub use zones::Zones;
+pub use zones::{Mirror, Zones};
 
 use crate::{
     wire::{
@@ -76,6 +76,8 @@ pub struct Config<'a> {
     pub idle: Duration,
     /// Who hears that a zone has changed elsewhere (RFC 1996); NOTIMP when `None`.
     pub notified: Option<&'a dyn Notified>,
+    /// Who hears which zones come and go after the start.
+    pub mirror: Option<&'a dyn Mirror>,
 }
 
 /// What the clocks say. Read only when a query needs it.
@@ -111,6 +113,7 @@ impl Default for Config<'_> {
             rate_limit: None,
             idle: Duration::from_secs(10),
             notified: None,
+            mirror: None,
         }
     }
 }
@@ -228,6 +231,9 @@ impl<'a> Server<'a> {
     /// Transfers under way go on with the zone they began with.
     pub fn insert(&mut self, zone: impl Into<Arc<Zone>>) -> Option<Arc<Zone>> {
         let zone = zone.into();
+        if let Some(mirror) = self.config.mirror {
+            mirror.insert(&zone);
+        }
         self.precomputed.forget(zone.apex().name());
         self.absent.remove(zone.apex().name());
         self.zones.insert(zone)
@@ -236,6 +242,9 @@ impl<'a> Server<'a> {
     /// Takes a zone away that this server should have: until it comes again, questions about it are answered with SERVFAIL
     /// (RFC 1034 section 4.3.5 calls it expired), and not with a referral from the zone above.
     pub fn set_absent(&mut self, apex: Name<'_>) -> Option<Arc<Zone>> {
+        if let Some(mirror) = self.config.mirror {
+            mirror.set_absent(apex);
+        }
         self.precomputed.forget(apex);
         self.absent.insert(apex);
         self.zones.remove(apex)
@@ -243,6 +252,9 @@ impl<'a> Server<'a> {
 
     /// Takes a zone away.
     pub fn remove(&mut self, apex: Name<'_>) -> Option<Arc<Zone>> {
+        if let Some(mirror) = self.config.mirror {
+            mirror.remove(apex);
+        }
         self.precomputed.forget(apex);
         self.absent.remove(apex);
         self.zones.remove(apex)

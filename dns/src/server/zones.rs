@@ -104,6 +104,16 @@ impl Zones {
     }
 }
 
+/// Who has the same zones as a [`Server`](super::Server), as the servers of other threads do, and hears of each change.
+pub trait Mirror: core::fmt::Debug {
+    /// A zone is served, new or in the place of the one of its name.
+    fn insert(&self, zone: &Arc<Zone>);
+    /// A zone that should be served is not here: [`Server::set_absent`](super::Server::set_absent).
+    fn set_absent(&self, apex: Name<'_>);
+    /// A zone is no longer served.
+    fn remove(&self, apex: Name<'_>);
+}
+
 /// Names of zones that should be here and are not.
 #[derive(Default)]
 pub(super) struct Absent(BTreeSet<Vec<u8>>);

@@ -1,6 +1,7 @@
 //! Keeping zones from elsewhere, and telling others of changes: [`Secondaries`] and [`Notifier`] over a platform's sockets.
-use super::{Limits, read_exact, write};
+use super::{Copies, Limits, read_exact, write};
 use crate::{
+    journal::{Copy, JournalError},
     secondary::{
         Bounds, CatalogError, Incoming, Next, Notice, Notifier, Peer, Received, Secondaries, TransferError,
         ask, is_behind, members,
@@ -9,7 +10,7 @@ use crate::{
     wire::{Builder, Class, Flags, Message, Name, NameBuf, Rcode, RecordType, Section, rdata},
     zone::{Zone, soa_numbers},
 };
-use airglow_device::{Entropy, Stream, Tcp, Timer, Udp, UdpSocket, WallClock};
+use airglow_device::{BlockDevice, Entropy, Stream, Tcp, Timer, Udp, UdpSocket, WallClock};
 use airglow_runtime::{TaskSet, timeout};
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -26,6 +27,8 @@ const AT_ONCE: usize = 16;
 /// How long a primary may take to answer over UDP, and how often it is asked.
 const ANSWER: Duration = Duration::from_secs(2);
 const TRIES: usize = 3;
+/// Seconds by which the clock may have been set back since a zone was kept.
+const CLOCK: u64 = 300;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -48,6 +51,13 @@ pub enum Event {
     NoCatalog(CatalogError),
     /// A catalog no longer lists it.
     Unlisted,
+    /// It was on the disk with this serial, and is young enough to be served.
+    Restored {
+        /// The serial.
+        serial: u32,
+    },
+    /// The disk does not keep it: after a restart it is transferred again.
+    NotKept,
 }
 
 /// Why a primary gave nothing.
@@ -75,6 +85,8 @@ impl fmt::Display for Event {
             Self::Expired => f.write_str("expired: no primary was reached for too long"),
             Self::NoCatalog(error) => write!(f, "{error}"),
             Self::Unlisted => f.write_str("the catalog no longer lists it"),
+            Self::Restored { serial } => write!(f, "found on the disk, serial {serial}"),
+            Self::NotKept => f.write_str("the disk does not keep it"),
         }
     }
 }
@@ -131,6 +143,36 @@ impl<'r> Replication<'r> {
         self.wake();
     }
 
+    /// Serves what the disk has kept of the zones that were added, if it has not expired at `unix`, seconds since 1970;
+    /// and takes over what its catalogs list. Primaries are asked for news at once.
+    pub fn restore(&self, server: &RefCell<Server<'_>>, copies: &[Copy], unix: u64) {
+        // Catalogs first: they say which others are kept.
+        for wanted in [true, false] {
+            for Copy { zone, confirmed } in copies {
+                let name = zone.apex().name();
+                if self.secondaries.borrow().get(name) != Some(wanted) {
+                    continue;
+                }
+                let age = match unix.checked_sub(*confirmed) {
+                    // The clock was set back by more than clocks are: nobody knows how old it is.
+                    None if confirmed - unix > CLOCK => u64::MAX,
+                    age => age.unwrap_or(0),
+                };
+                let now = self.timer.now();
+                if self.secondaries.borrow_mut().restored(zone, Duration::from_secs(age), now) {
+                    server.borrow_mut().insert(zone.clone());
+                    (self.report)(name, Event::Restored { serial: zone.serial() });
+                } else {
+                    (self.report)(name, Event::Expired);
+                }
+                if wanted {
+                    self.list(server, zone);
+                }
+            }
+        }
+        self.wake();
+    }
+
     /// A zone has another version, from wherever: the targets are told.
     pub fn changed(&self, apex: Name<'_>) {
         self.notifier.borrow_mut().changed(apex, self.timer.now());
@@ -143,10 +185,11 @@ impl<'r> Replication<'r> {
         }
     }
 
-    /// Refreshes zones and tells of changes, until it is dropped.
-    pub async fn run(
+    /// Refreshes zones and tells of changes, until it is dropped. What comes is kept in `copies`.
+    pub async fn run<B: BlockDevice>(
         &self,
         server: &RefCell<Server<'_>>,
+        copies: Option<&Copies<B>>,
         tcp: &impl Tcp,
         udp: &impl Udp,
         wall_clock: &impl WallClock,
@@ -167,7 +210,7 @@ impl<'r> Replication<'r> {
                 let next = self.secondaries.borrow_mut().next(now);
                 let due = match next {
                     Next::Refresh { apex, primary } => {
-                        let _ = tasks.spawn(self.refresh(server, network, apex, primary));
+                        let _ = tasks.spawn(self.refresh(server, copies, network, apex, primary));
                         continue;
                     }
                     Next::Expired(apex) => {
@@ -196,9 +239,10 @@ impl<'r> Replication<'r> {
         .await
     }
 
-    async fn refresh<T: Tcp, U: Udp, W: WallClock, E: Entropy>(
+    async fn refresh<B: BlockDevice, T: Tcp, U: Udp, W: WallClock, E: Entropy>(
         &self,
         server: &RefCell<Server<'_>>,
+        copies: Option<&Copies<B>>,
         network: &Network<'_, T, U, W, E>,
         apex: NameBuf,
         primary: Peer,
@@ -208,10 +252,21 @@ impl<'r> Replication<'r> {
         let result = network.fetch(name, &primary, have.clone()).await;
         let now = self.timer.now();
         let Some(catalog) = self.secondaries.borrow().get(name) else { return };
+        let unix = network.wall_clock.unix_now().map(|now| now.as_secs());
+        let copies = copies.zip(unix);
         match (result, have) {
-            (Ok(Received::Current), Some(have)) => self.secondaries.borrow_mut().succeeded(&have, now),
+            (Ok(Received::Current), Some(have)) => {
+                self.secondaries.borrow_mut().succeeded(&have, now);
+                // It may have expired meanwhile.
+                if server.borrow().zones().get(name).is_none() {
+                    server.borrow_mut().insert(have.clone());
+                }
+                if let Some((copies, unix)) = copies {
+                    self.is_kept(name, copies.confirm(server, &have, unix, network.entropy).await);
+                }
+            }
             (Ok(Received::Current), None) => self.secondaries.borrow_mut().failed(name, now),
-            (Ok(received @ (Received::Whole(_) | Received::Changed(_))), _) => {
+            (Ok(received @ (Received::Whole(_) | Received::Changed(_))), have) => {
                 let incremental = matches!(received, Received::Changed(_));
                 let (Received::Whole(zone) | Received::Changed(zone)) = received else { return };
                 let zone = Arc::new(zone);
@@ -219,8 +274,14 @@ impl<'r> Replication<'r> {
                 server.borrow_mut().insert(zone.clone());
                 (self.report)(name, Event::Transferred { serial: zone.serial(), incremental });
                 self.changed(name);
-                if catalog {
-                    self.list(server, &zone);
+                let gone = if catalog { self.list(server, &zone) } else { Vec::new() };
+                if let Some((copies, unix)) = copies {
+                    let kept = copies.keep(server, have.as_deref(), &zone, unix, network.entropy).await;
+                    self.is_kept(name, kept);
+                    for gone in gone {
+                        let name = gone.as_name();
+                        self.is_kept(name, copies.forget(server, name, network.entropy).await);
+                    }
                 }
             }
             (Err(failure), _) => {
@@ -231,15 +292,24 @@ impl<'r> Replication<'r> {
         self.wake();
     }
 
-    /// Takes over what a catalog lists.
-    fn list(&self, server: &RefCell<Server<'_>>, catalog: &Zone) {
+    fn is_kept<X>(&self, name: Name<'_>, written: Result<(), JournalError<X>>) {
+        if written.is_err() {
+            (self.report)(name, Event::NotKept);
+        }
+    }
+
+    /// Takes over what a catalog lists, and says what it no longer lists.
+    fn list(&self, server: &RefCell<Server<'_>>, catalog: &Zone) -> Vec<NameBuf> {
         let name = catalog.apex().name();
         let members = match members(catalog) {
             Ok(members) => members,
-            Err(error) => return (self.report)(name, Event::NoCatalog(error)),
+            Err(error) => {
+                (self.report)(name, Event::NoCatalog(error));
+                return Vec::new();
+            }
         };
         let gone = self.secondaries.borrow_mut().list(name, &members, self.timer.now());
-        for apex in gone {
+        for apex in &gone {
             server.borrow_mut().remove(apex.as_name());
             (self.report)(apex.as_name(), Event::Unlisted);
         }
@@ -249,6 +319,7 @@ impl<'r> Replication<'r> {
                 server.borrow_mut().set_absent(member.as_name());
             }
         }
+        gone
     }
 
     async fn tell<T: Tcp, U: Udp, W: WallClock, E: Entropy>(

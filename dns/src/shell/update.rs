@@ -1,4 +1,5 @@
 //! Dynamic updates over UDP and streams, each kept in a journal before it is answered.
+use super::turn::{Lent, Turn};
 use crate::{
     journal::{Journal, JournalError},
     server::{Origin, Server, UpdateRequest},
@@ -8,13 +9,7 @@ use crate::{
 };
 use airglow_device::{BlockDevice, Endpoint, Entropy, Timer, Udp, UdpSocket, WallClock};
 use alloc::{sync::Arc, vec::Vec};
-use core::{
-    cell::{Cell, RefCell},
-    convert::Infallible,
-    fmt,
-    future::poll_fn,
-    task::{Poll, Waker},
-};
+use core::{cell::RefCell, convert::Infallible, fmt};
 
 /// Who may change what, and where changes are kept.
 pub struct Updates<'u, B, E> {
@@ -23,50 +18,13 @@ pub struct Updates<'u, B, E> {
     entropy: &'u E,
     history: usize,
     changed: &'u dyn Fn(Name<'_>),
+    /// Each update begins with the zone that the one before it left.
     turn: Turn,
 }
 
 impl<B, E> fmt::Debug for Updates<'_, B, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Updates").field("allowed", &self.allowed).finish_non_exhaustive()
-    }
-}
-
-/// One update after the other: each begins with the zone that the one before it left.
-#[derive(Default)]
-struct Turn {
-    taken: Cell<bool>,
-    waiting: RefCell<Vec<Waker>>,
-}
-
-struct Taken<'t>(&'t Turn);
-
-impl Turn {
-    async fn take(&self) -> Taken<'_> {
-        poll_fn(|cx| {
-            if self.taken.replace(true) {
-                self.waiting.borrow_mut().push(cx.waker().clone());
-                return Poll::Pending;
-            }
-            Poll::Ready(Taken(self))
-        })
-        .await
-    }
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.0.taken.set(false);
-        self.0.waiting.take().into_iter().for_each(Waker::wake);
-    }
-}
-
-/// Puts the journal back, whatever becomes of the update.
-struct Lent<'l, B>(&'l RefCell<Option<Journal<B>>>, Option<Journal<B>>);
-
-impl<B> Drop for Lent<'_, B> {
-    fn drop(&mut self) {
-        *self.0.borrow_mut() = self.1.take();
     }
 }
 
@@ -129,8 +87,7 @@ impl<'u, B: BlockDevice, E: Entropy> Updates<'u, B, E> {
     //# the change to nonvolatile storage before sending a response to the
     //# requestor or answering any queries or transfers for the modified zone.
     async fn keep(&self, server: &RefCell<Server<'_>>, zone: &Arc<Zone>, change: &Change) -> Result<(), ()> {
-        let taken = self.journal.borrow_mut().take();
-        let mut lent = Lent(&self.journal, taken);
+        let mut lent = Lent::take(&self.journal);
         let Some(journal) = &mut lent.1 else { return Ok(()) };
         let apex = zone.apex().name();
         let result = match journal.append(apex, change).await {

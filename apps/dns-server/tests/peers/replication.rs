@@ -373,3 +373,53 @@ fn changes_as_dig_asks_for_them_and_a_catalog_from_bind() {
         assert_eq!(records, expected, "{tool} {from}: {said}");
     }
 }
+
+#[test]
+fn zones_from_elsewhere_outlive_a_kill_but_not_their_expire_time() {
+    let folder = Folder::new("keep");
+    let here = folder.path().display().to_string();
+    let short = |serial: u32| text(serial).replace("86400 7200 2419200 300", "86400 1 15 300");
+    folder.write("catalog.invalid", &format!(
+        "$TTL 60\n@ SOA ns.invalid. admin.invalid. 1 3600 60 86400 60\n@ NS invalid.\nversion TXT \"2\"\na.zones PTR {ZONE}.\n"
+    ));
+    folder.write(ZONE, &short(1));
+    let (theirs, ours) = (free_port(), free_port());
+    let notify = format!("notify=127.0.0.1:{ours}@{KEY}");
+    let primary = [format!("zone={here}/catalog.invalid,{here}/{ZONE}"), "reload=1".into(), notify];
+    let mut first = appliance(theirs, &primary);
+    let words = [format!("catalog=catalog.invalid@127.0.0.1:{theirs}@{KEY}"), format!("keep={here}/copies")];
+    let mut airglow = appliance(ours, &words);
+    wait_for_serial(ours, ZONE, 1, &mut [&mut first, &mut airglow]);
+    folder.write("next", &short(2));
+    std::fs::rename(folder.path().join("next"), folder.path().join(ZONE)).unwrap();
+    wait_for_serial(ours, ZONE, 2, &mut [&mut first, &mut airglow]);
+    let before = transferred(theirs, ZONE);
+    first.signal("KILL");
+    first.wait(Duration::from_secs(10));
+    let gone = Instant::now();
+    thread::sleep(Duration::from_secs(1));
+    airglow.signal("KILL");
+    airglow.wait(Duration::from_secs(10));
+
+    // Nobody to ask, and the zone is there, member of a catalog that is there too, until its time is over.
+    let mut airglow = appliance(ours, &[&words[..], &["workers=2".into()]].concat());
+    wait_for_serial(ours, ZONE, 2, &mut [&mut airglow]);
+    assert_eq!(transferred(ours, ZONE), before);
+    assert!(airglow.so_far().contains("found on the disk, serial 2"), "{}", airglow.so_far());
+    airglow.wait_for("expired", Duration::from_secs(30));
+    assert!(
+        gone.elapsed() < Duration::from_secs(23),
+        "{:?}: the time before the kill counts",
+        gone.elapsed()
+    );
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(serial(ours, ZONE), None);
+    airglow.signal("KILL");
+    airglow.wait(Duration::from_secs(10));
+    // Nor is it there after one more restart, but for a primary.
+    let mut airglow = appliance(ours, &words);
+    airglow.wait_for("expired", Duration::from_secs(10));
+    assert_eq!(serial(ours, ZONE), None);
+    let mut first = appliance(theirs, &primary);
+    wait_for_serial(ours, ZONE, 2, &mut [&mut first, &mut airglow]);
+}
