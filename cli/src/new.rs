@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = &[
     ("build.rs", include_str!("../template/build.rs")),
     ("src/lib.rs", include_str!("../template/src/lib.rs")),
     ("src/main.rs", include_str!("../template/src/main.rs")),
+    ("tests/bad_line.rs", include_str!("../template/tests/bad_line.rs")),
     ("site/index.html", include_str!("../template/site/index.html")),
     (".gitignore", "/target\n"),
 ];
@@ -70,11 +71,12 @@ const CRATES: &[(&str, &str)] = &[
     ("airglow-http", "http"),
     ("airglow-store", "store"),
     ("airglow-store-build", "store/build"),
+    ("airglow-platform-sim", "platform-sim"),
 ];
 
 /// A file of the template with its words put in.
 fn filled(text: &str, name: &str, clone: Option<&Path>) -> String {
-    let mut text = text.replace("{name}", name).replace("{library}", &name.replace('-', "_"));
+    let mut text = text.replace("{app}", name).replace("{library}", &name.replace('-', "_"));
     for (package, folder) in CRATES {
         let source = match clone {
             // A string of TOML in single quotes has no escapes.
