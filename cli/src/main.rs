@@ -16,6 +16,7 @@ mod run;
 mod tap;
 mod target;
 mod test;
+mod trace;
 mod wire;
 mod workspace;
 mod xen;
@@ -50,6 +51,8 @@ enum Command {
     Wire(wire::Arguments),
     /// Say how far the requirements of the RFCs of TCP/IP are met
     Compliance(compliance::Arguments),
+    /// Draw a TCP connection over time: window, flight, round trip and losses, from the stack's trace
+    Trace(trace::Arguments),
     /// Say where the bytes of an image are, by crate
     Size(image::SizeArguments),
     /// List the boards: memory, network controller, how each is checked
@@ -83,6 +86,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Cert(arguments) => return cert::cert(&arguments),
         Command::Wire(arguments) => wire::wire(&arguments)?,
         Command::Compliance(arguments) => compliance::compliance(&arguments)?,
+        Command::Trace(arguments) => trace::trace(&arguments)?,
         Command::Size(arguments) => image::size(&arguments)?,
         Command::Boards => arm::boards()?,
         Command::Flash(arguments) => image::flash(&arguments)?,

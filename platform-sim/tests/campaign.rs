@@ -227,7 +227,7 @@ fn cable(simulation: &Simulation<'_>, mtu: usize, corrupt: bool) -> String {
     word(1, format!("delay={delay}ms"));
     word(2, format!("jitter={}us", below(1000 * delay + 1)));
     word(2, format!("loss=0.{:02}", below(4)));
-    word(6, format!("burst=0.2%/{}%", 10 + below(40)));
+    word(6, format!("burst=0.2%/{}%", 50 + below(40)));
     word(3, format!("reorder={}% hold={}ms", below(4), 1 + below(20)));
     word(3, format!("duplicate={}%", below(4)));
     word(3, format!("rate={}kbit queue={}", 500 + below(50_000), 20 + below(200)));
@@ -273,6 +273,8 @@ fn faults(simulation: &Simulation<'_>, cables: usize, hosts: usize) -> (Vec<(u64
 
 fn config(simulation: &Simulation<'_>) -> Config {
     let mut config = Config::default();
+    // A line that is cut for a minute and then loses what is sent again once or twice is no reason to give up.
+    (config.user_timeout, config.syn_ack_retries) = (Duration::from_secs(600), 8);
     let choices = [Congestion::Cubic, Congestion::Cubic, Congestion::NewReno, Congestion::Westwood];
     config.congestion = choices[simulation.below(4) as usize];
     config.sack = simulation.below(8) > 0;

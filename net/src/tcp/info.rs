@@ -131,6 +131,8 @@ impl fmt::Display for Sample {
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     ring: heapless::Deque<Sample, SAMPLES>,
+    /// The latest, taken or not.
+    last: Option<Sample>,
     dropped: u64,
 }
 
@@ -187,8 +189,8 @@ impl<S: Storage> Tcp<S> {
             lost: send.losses,
             retransmitted: send.retransmitted,
         };
-        let Samples { ring, dropped } = &mut self.samples;
-        if ring.back().is_some_and(|last| Sample { at: now, ..*last } == sample) {
+        let Samples { ring, last, dropped } = &mut self.samples;
+        if last.replace(sample).is_some_and(|last| Sample { at: now, ..last } == sample) {
             return;
         }
         if ring.is_full() {

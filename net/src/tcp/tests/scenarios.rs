@@ -1,5 +1,7 @@
 //! Whole lives of connections between two hosts.
 use super::link::*;
+#[cfg(feature = "trace")]
+use crate::tcp::Sample;
 use crate::tcp::{Config, Fixed, IcmpError, State};
 use airglow_device::Endpoint;
 use core::{net::SocketAddr, time::Duration};
@@ -259,4 +261,37 @@ fn a_path_that_shrinks_while_a_probe_is_due_does_not_stop_the_clock() {
         got == 20_000
     });
     assert!(done, "{got} {:?}", pair.hosts[0].info(a));
+}
+
+/// A trace tells every change once, whether it is taken at once or later.
+#[cfg(feature = "trace")]
+#[test]
+fn a_trace_tells_what_changes() {
+    let mut lines = Vec::new();
+    for taken_at_once in [true, false] {
+        let link = Link { loss: 100, ..Link::default() };
+        let mut pair = Pair::new(3, link, 64 << 10, Config::default());
+        let listener = pair.listen(1);
+        let (a, b) = pair.establish(listener);
+        pair.hosts[0].trace(a, true);
+        assert_eq!(pair.hosts[0].write(pair.now, a, &[1; 40_000]), Ok(40_000));
+        let (mut got, mut samples) = (0, Vec::new());
+        pair.run(Duration::from_secs(10), |pair| {
+            let read = pair.hosts[1].read_with(pair.now, b, 0, |bytes| (bytes.len(), bytes.len()));
+            got += read.ok().flatten().unwrap_or_default();
+            while taken_at_once && let Some(sample) = pair.hosts[0].next_sample() {
+                samples.push(sample);
+            }
+            got == 40_000
+        });
+        samples.extend(core::iter::from_fn(|| pair.hosts[0].next_sample()));
+        assert_eq!(pair.hosts[0].samples_dropped(), 0);
+        assert!(samples.len() > 5 && samples.is_sorted_by_key(|sample| sample.at), "{samples:#?}");
+        assert!(samples.windows(2).all(|pair| Sample { at: pair[1].at, ..pair[0] } != pair[1]));
+        let last = samples.last().unwrap();
+        assert!(last.lost > 0 && last.retransmitted >= last.lost && last.handle == a, "{last:?}");
+        lines.push(samples.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+    assert_eq!(lines[0], lines[1]);
+    assert!(lines[0][0].starts_with("0.0 ") && lines[0][0].contains(" Established "), "{}", lines[0][0]);
 }
