@@ -19,7 +19,7 @@
 //!
 //! | target | platform |
 //! |---|---|
-//! | any Unix | `airglow-platform-unix`: host sockets, or airglow's own stack on a tap or AF_PACKET device |
+//! | any Unix | `airglow-platform-unix`: host sockets, or airglow's own stack on a tap, AF_PACKET or AF_XDP device |
 //! | aarch64 and arm without an operating system | `airglow-platform-arm`: the image of a board |
 //! | x86_64 without an operating system | `airglow-platform-xen`: a kernel that Xen boots |
 #![cfg_attr(not(unix), no_std)]

@@ -21,10 +21,10 @@ pub struct Arguments {
     /// Whose TCP/IP the application uses (target unix)
     #[arg(long, value_enum, default_value_t = Net::Sockets)]
     net: Net,
-    /// The network interface: the tap device to make or use, or the packet interface to open
+    /// The network interface: the tap device to make or use, or the interface to open (nets packet and xdp)
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// The application's own address and prefix length, or `dhcp` (nets tap and packet)
+    /// The application's own address and prefix length, or `dhcp` (not for sockets)
     #[arg(long, value_name = "ADDRESS/LENGTH|dhcp")]
     ipv4: Option<String>,
     /// Boot parameters for the application, such as port=8081
@@ -41,6 +41,8 @@ pub enum Net {
     Tap,
     /// airglow's own stack, on an interface opened with AF_PACKET
     Packet,
+    /// airglow's own stack, on an interface opened with AF_XDP
+    Xdp,
 }
 
 /// Runs it. Where it can it becomes the application, so that signals and the exit status are its own.
@@ -66,13 +68,15 @@ pub fn run(arguments: &Arguments) -> Result {
 fn network(arguments: &Arguments) -> Result<Vec<String>> {
     let device = |default: Option<&str>| {
         let device = arguments.device.as_deref().or(default);
-        device.context("--net packet needs --device NAME: the interface to open").map(str::to_owned)
+        device
+            .context("--net packet and --net xdp need --device NAME: the interface to open")
+            .map(str::to_owned)
     };
     let mut words = match arguments.net {
         Net::Sockets => {
             if arguments.ipv4.is_some() || arguments.device.is_some() {
                 return Err(Failure::new(
-                    "host sockets use the host's addresses; --ipv4 and --device go with --net tap or --net packet",
+                    "host sockets use the host's addresses; --ipv4 and --device go with --net tap, packet or xdp",
                 ));
             }
             return Ok(Vec::new());
@@ -83,6 +87,7 @@ fn network(arguments: &Arguments) -> Result<Vec<String>> {
             vec!["net=tap".to_owned(), format!("device={device}")]
         }
         Net::Packet => vec!["net=packet".to_owned(), format!("device={}", device(None)?)],
+        Net::Xdp => vec!["net=xdp".to_owned(), format!("device={}", device(None)?)],
     };
     words.extend(arguments.ipv4.as_deref().map(|address| match address {
         "dhcp" => "dhcp".to_owned(),

@@ -1,4 +1,4 @@
-//! Airglow on Unix: host sockets, or airglow's own TCP/IP stack on tap and AF_PACKET devices.
+//! Airglow on Unix: host sockets, or airglow's own TCP/IP stack on tap, AF_PACKET and AF_XDP devices.
 //!
 //! An application gets this crate through the facade `airglow`; its boot parameter `net=` chooses the network. Used
 //! alone, the pieces are an event loop and what it drives:
@@ -24,7 +24,7 @@
 //! |---|---|
 //! | [`Reactor`] | descriptors and timers; what [`block_on`](airglow_runtime::block_on) sleeps in |
 //! | [`HostTcp`], [`HostUdp`] | the host's sockets |
-//! | `Tap`, `Packet` | network cards for a stack of airglow's own (Linux) |
+//! | `Tap`, `Packet`, `Xdp` | network cards for a stack of airglow's own (Linux) |
 //! | [`SystemClock`], [`SystemEntropy`], [`FileDisk`] | time of day, randomness, a disk |
 //! | [`Unix`], [`main!`] | all of it as the [`Platform`](airglow_device::Platform) of an application |
 #![deny(unsafe_code)]
@@ -52,7 +52,7 @@ mod turns;
 mod wire;
 
 #[cfg(target_os = "linux")]
-pub use card::{OpenError, Packet, Tap};
+pub use card::{OpenError, Packet, Tap, Xdp};
 pub use clock::SystemClock;
 pub use disk::FileDisk;
 pub use entropy::SystemEntropy;

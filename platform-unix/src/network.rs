@@ -11,9 +11,12 @@ pub(crate) enum Network<'a> {
     /// Airglow's own stack on a tap device.
     #[cfg(target_os = "linux")]
     Tap(Own<'a>),
-    /// Airglow's own stack on an interface of the host.
+    /// Airglow's own stack on an interface of the host, through AF_PACKET.
     #[cfg(target_os = "linux")]
     Packet(Own<'a>),
+    /// The same through AF_XDP.
+    #[cfg(target_os = "linux")]
+    Xdp(Own<'a>),
     // So that the lifetime is used everywhere.
     #[cfg(not(target_os = "linux"))]
     #[allow(dead_code)]
@@ -38,7 +41,7 @@ const TAP: &str = "airglow0";
 const OWN: [&str; 9] = ["device", "ipv4", "ipv6", "gateway", "gateway6", "dhcp", "slaac", "mac", "offload"];
 
 #[cfg(target_os = "linux")]
-const KINDS: &str = "`host`, `tap` or `packet`";
+const KINDS: &str = "`host`, `tap`, `packet` or `xdp`";
 #[cfg(not(target_os = "linux"))]
 const KINDS: &str = "`host`: the others are for Linux";
 
@@ -50,7 +53,7 @@ impl<'a> Network<'a> {
                     if parameters.text(key).is_some() {
                         return Err(ParameterError {
                             word: word(parameters, key),
-                            expected: "`net=tap` or `net=packet` beside it: host sockets have the host's addresses",
+                            expected: "`net=tap`, `net=packet` or `net=xdp` beside it: host sockets have the host's addresses",
                         });
                     }
                 }
@@ -60,6 +63,8 @@ impl<'a> Network<'a> {
             Some("tap") => Ok(Self::Tap(Own::read(parameters, Some(TAP))?)),
             #[cfg(target_os = "linux")]
             Some("packet") => Ok(Self::Packet(Own::read(parameters, None)?)),
+            #[cfg(target_os = "linux")]
+            Some("xdp") => Ok(Self::Xdp(Own::read(parameters, None)?)),
             Some(_) => Err(ParameterError { word: word(parameters, "net"), expected: KINDS }),
         }
     }
@@ -111,14 +116,16 @@ mod tests {
         assert_eq!(own.addresses.ipv4.map(|v4| v4.address.to_string()).as_deref(), Some("10.0.0.2/24"));
         let Ok(Network::Packet(own)) = read("net=packet device=veth0 dhcp") else { panic!("no packet") };
         assert_eq!((own.device, own.offload, own.mac, own.addresses.dhcp), ("veth0", true, None, true));
+        assert!(matches!(read("net=xdp device=veth1"), Ok(Network::Xdp(own)) if own.device == "veth1"));
     }
 
     #[test]
     fn wrong_words_are_named() {
         for (words, word, expected) in [
-            ("net=wifi", "net=wifi", "`host`, `tap` or `packet`"),
+            ("net=wifi", "net=wifi", "`host`, `tap`, `packet` or `xdp`"),
             ("net=packet", "net=packet", "`device=NAME`"),
-            ("dhcp", "dhcp", "`net=tap` or `net=packet`"),
+            ("net=xdp", "net=xdp", "`device=NAME`"),
+            ("dhcp", "dhcp", "`net=tap`, `net=packet` or `net=xdp`"),
             ("net=tap mac=1:2", "mac=1:2", "mac=02:00:00:12:34:56"),
             ("net=tap mac=ff:ff:ff:ff:ff:ff", "mac=ff:ff:ff:ff:ff:ff", "one card"),
             ("net=tap ipv4=10.0.0.2", "ipv4=10.0.0.2", "ipv4=10.0.0.2/24"),

@@ -5,7 +5,7 @@ use airglow_runtime::{Either, block_on, select};
 use std::{fmt::Display, future::poll_fn, io, pin::pin, process::ExitCode, task::Poll};
 #[cfg(target_os = "linux")]
 use {
-    crate::{CardPlatform, Packet, SystemEntropy, Tap, network::Own, turns::in_turns},
+    crate::{CardPlatform, Packet, SystemEntropy, Tap, Xdp, network::Own, turns::in_turns},
     airglow_device::NetDevice,
     airglow_net::{
         Limits, Stack,
@@ -26,6 +26,7 @@ macro_rules! main {
                 async |$platform: &$crate::HostPlatform<'_>| $crate::told($app.await),
                 async |$platform: &$crate::CardPlatform<'_, $crate::Tap>| $crate::told($app.await),
                 async |$platform: &$crate::CardPlatform<'_, $crate::Packet>| $crate::told($app.await),
+                async |$platform: &$crate::CardPlatform<'_, $crate::Xdp>| $crate::told($app.await),
             )
         }
     };
@@ -64,6 +65,7 @@ pub fn start(
     host: impl AsyncFnOnce(&HostPlatform<'_>) -> Outcome,
     #[cfg(target_os = "linux")] tap: impl AsyncFnOnce(&CardPlatform<'_, Tap>) -> Outcome,
     #[cfg(target_os = "linux")] packet: impl AsyncFnOnce(&CardPlatform<'_, Packet>) -> Outcome,
+    #[cfg(target_os = "linux")] xdp: impl AsyncFnOnce(&CardPlatform<'_, Xdp>) -> Outcome,
 ) -> ExitCode {
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();
@@ -81,6 +83,12 @@ pub fn start(
             let card =
                 Packet::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
             boot.on_card(card, &own, packet)
+        }
+        #[cfg(target_os = "linux")]
+        Network::Xdp(own) => {
+            let card =
+                Xdp::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
+            boot.on_card(card, &own, xdp)
         }
         #[cfg(not(target_os = "linux"))]
         Network::Never(never, _) => match never {},

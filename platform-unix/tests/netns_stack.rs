@@ -1,4 +1,4 @@
-//! The same program on airglow's own stack, over a tap device and over AF_PACKET, with the kernel as its peer.
+//! The same program on airglow's own stack, over a tap device, AF_PACKET and AF_XDP, with the kernel as its peer.
 //! Needs root and the programs `ping`, `arping`, `ethtool`, `dnsmasq` and `setpriv`; fails without.
 #![cfg(target_os = "linux")]
 use airglow_testbed::{Namespace, Process, veth};
@@ -36,11 +36,19 @@ impl Network {
     }
 
     fn packet(words: &[&str]) -> Self {
+        Self::cable("net=packet", words)
+    }
+
+    fn xdp(words: &[&str]) -> Self {
+        Self::cable("net=xdp", words)
+    }
+
+    fn cable(net: &str, words: &[&str]) -> Self {
         let (host, other) = (Namespace::new("host"), Namespace::new("other"));
         veth(&host, "h0", &other, "v0");
         host.address("h0", "10.0.0.1/24");
         host.address("h0", "fd00::1/64");
-        let words = [&["net=packet", "device=v0"], words].concat();
+        let words = [&[net, "device=v0"], words].concat();
         let program = other.start(echo(), &words);
         Self { host, _other: Some(other), program }.started()
     }
@@ -146,9 +154,30 @@ fn over_a_packet_socket() {
 }
 
 #[test]
+fn over_af_xdp() {
+    let network = Network::xdp(&ADDRESSES);
+    answers_pings(&network);
+    answers_datagrams(&network);
+    carries_streams(&network);
+    // The cable is pulled and put back.
+    network.host.ip("link set h0 down");
+    thread::sleep(Duration::from_millis(300));
+    network.host.address("h0", "fd00::1/64");
+    answers_datagrams(&network);
+    let said = network.end();
+    assert!(said.contains("AF_XDP on 1 queue, in the driver, copied"), "{said}");
+}
+
+#[test]
 fn without_offload_too() {
     let words = [&ADDRESSES[..], &["offload=off"]].concat();
     let network = Network::tap(&words);
+    answers_datagrams(&network);
+    carries_streams(&network);
+    network.end();
+
+    // Checksums are left to the receiver at the other end, and completed on arrival.
+    let network = Network::xdp(&words);
     answers_datagrams(&network);
     carries_streams(&network);
     network.end();
@@ -197,7 +226,7 @@ fn an_address_from_dhcp() {
 
 #[test]
 fn an_idle_program_uses_no_processor_time() {
-    for network in [Network::tap(&ADDRESSES), Network::packet(&ADDRESSES)] {
+    for network in [Network::tap(&ADDRESSES), Network::packet(&ADDRESSES), Network::xdp(&ADDRESSES)] {
         answers_datagrams(&network);
         thread::sleep(Duration::from_secs(1));
         let before = network.program.cpu_seconds();

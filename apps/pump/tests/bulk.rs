@@ -155,6 +155,17 @@ fn a_gibibyte_each_way_over_a_clean_link_is_intact() {
     assert!(pump.server.runs(), "{}", pump.server.so_far());
 }
 
+#[test]
+fn bulk_each_way_over_af_xdp_is_intact() {
+    let mut pump = pump_with(None, &["net=xdp"]);
+    for (way, one) in [("up", upload as fn(u64) -> _), ("down", download)] {
+        let rate = pump.client.enter(|| flows(2, 128 * MIB, one));
+        println!("AF_XDP, {way}: {:.0} MiB/s", rate / MIB as f64);
+    }
+    assert!(pump.server.so_far().contains("AF_XDP on 1 queue"), "{}", pump.server.so_far());
+    assert!(pump.server.runs(), "{}", pump.server.so_far());
+}
+
 /// One upload and one download, at the same time, each of one connection: 256 MiB, or `AIRGLOW_BULK_MIB` in the environment. The pump
 /// is told that losses are no sign of a full queue here, or what `AIRGLOW_BULK_CONGESTION` says.
 #[test]

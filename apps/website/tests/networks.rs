@@ -1,4 +1,4 @@
-//! The website over host sockets, on a tap device and on AF_PACKET: the same answers to the same requests, and what else a machine on
+//! The website over host sockets, on a tap device, on AF_PACKET and on AF_XDP: the same answers to the same requests, and what else a machine on
 //! a network is asked. Needs root, iproute2, curl, ping, arping, ndisc6 and dnsmasq: `cargo airglow test unix`.
 use airglow_testbed::{Namespace, Process, Said, veth};
 use std::{process::Command, time::Duration};
@@ -42,9 +42,17 @@ fn host_sockets() -> Served {
 }
 
 fn packet() -> Served {
+    cable("net=packet")
+}
+
+fn xdp() -> Served {
+    cable("net=xdp")
+}
+
+fn cable(net: &str) -> Served {
     let (client, server) = link();
     server.silence("s0");
-    let website = server.start(WEBSITE, &[&["net=packet", "device=s0"][..], &OWN].concat());
+    let website = server.start(WEBSITE, &[&[net, "device=s0"][..], &OWN].concat());
     served(client, "c0", website, Some(server))
 }
 
@@ -101,15 +109,16 @@ const REQUESTS: &[&[&str]] = &[
 
 #[test]
 fn the_answers_are_the_same_on_every_network() {
-    let (host, tap, packet) = (host_sockets(), tap(), packet());
+    let (host, own) = (host_sockets(), [("tap", tap()), ("AF_PACKET", packet()), ("AF_XDP", xdp())]);
     for request in REQUESTS {
         let expected = conversation(&host.curl(request));
         assert!(expected.contains("< HTTP/1.1 "), "{request:?}: {expected}");
-        assert!(expected == conversation(&tap.curl(request)), "over tap {request:?} is not\n{expected}");
-        assert!(
-            expected == conversation(&packet.curl(request)),
-            "over AF_PACKET {request:?} is not\n{expected}"
-        );
+        for (network, served) in &own {
+            assert!(
+                expected == conversation(&served.curl(request)),
+                "over {network} {request:?} is not\n{expected}"
+            );
+        }
     }
     let first = host.curl(&["http://10.0.0.2/"]);
     assert!(first.stdout.contains("</html>") && first.stderr.contains("< HTTP/1.1 200"), "{first}");
@@ -117,7 +126,7 @@ fn the_answers_are_the_same_on_every_network() {
 
 #[test]
 fn ipv6_reaches_the_website() {
-    for served in [tap(), packet()] {
+    for served in [tap(), packet(), xdp()] {
         let said = served.curl(&["http://[fd00::2]/"]);
         assert!(said.stdout.contains("</html>"), "{said}");
         let said = served.client.run("ping", &["-6", "-c", "3", "-i", "0.2", "-W", "2", "fd00::2"]);
@@ -129,7 +138,7 @@ fn ipv6_reaches_the_website() {
 
 #[test]
 fn ping_and_arping_are_answered() {
-    for served in [tap(), packet()] {
+    for served in [tap(), packet(), xdp()] {
         for size in ["0", "56", "1472"] {
             let words = ["-c", "5", "-i", "0.2", "-W", "2", "-s", size, "10.0.0.2"];
             let said = served.client.run("ping", &words);

@@ -16,12 +16,12 @@ const PACKAGES: &[&str] = &[
     "valgrind",
 ];
 
-/// The same website over host sockets, tap and AF_PACKET, and the stack's neighbours.
+/// The same website over host sockets, tap, AF_PACKET and AF_XDP, and the stack's neighbours.
 pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
-    let cards = "test --package airglow-platform-unix --test netns_cards --test netns_ip --test netns_stack --test netns_wire";
-    tests.cargo("tap, AF_PACKET, the wire", cards);
-    tests.cargo("the website on three networks", "test --release --package airglow-website --test networks");
+    let cards = "test --package airglow-platform-unix --test netns_cards --test netns_ip --test netns_stack --test netns_wire --test netns_xdp";
+    tests.cargo("tap, AF_PACKET, AF_XDP, the wire", cards);
+    tests.cargo("the website on four networks", "test --release --package airglow-website --test networks");
     let bulk = "test --release --package airglow-pump --test bulk -- --test-threads 1 --nocapture";
     tests.cargo("bulk data, resets, idle connections", bulk);
     let instructions = "test --package airglow-benches --test instructions -- --ignored --nocapture";

@@ -1,8 +1,8 @@
 //! An Ethernet interface of the host, through a packet socket: airglow answers there, and the host does not.
 use super::{
     OpenError,
+    claim::{Claim, OPENING},
     link::Link,
-    tap::NAME,
     transmit::{self, Count, Sink, Transmit},
     vnet,
 };
@@ -11,13 +11,13 @@ use crate::{
     source::{Direction, Source},
     sys::{
         frames::{self, Messages},
-        interface::{self, Membership, Name},
+        interface::{self, Membership},
     },
 };
 use airglow_device::{Caps, LinkState, MacAddr, NetDevice, NetRx, NetStats, NetTx, RxMeta};
 use rustix::io::Errno;
 use std::{
-    fs, io,
+    io,
     ops::Range,
     os::fd::BorrowedFd,
     rc::Rc,
@@ -54,42 +54,21 @@ impl Packet {
         mac: Option<MacAddr>,
         offload: bool,
     ) -> Result<Self, OpenError> {
-        let fail = |doing, error: io::Error, advice: String| OpenError::new(name, doing, error, advice);
-        const OPENING: &str = "opening the interface";
-        let Some(system_name) = Name::new(name) else {
-            return Err(fail(OPENING, io::ErrorKind::InvalidInput.into(), NAME.to_owned()));
-        };
-        let control = interface::control().map_err(|error| fail(OPENING, error, String::new()))?;
-        let index = interface::index(&control, system_name).map_err(|error| {
-            fail(
-                OPENING,
-                error,
-                format!("as root, a pair of interfaces is made by: ip link add {name} type veth"),
-            )
-        })?;
-        if let Some(address) = interface::ipv4(&control, system_name) {
-            let taken =
-                io::Error::new(io::ErrorKind::AddrInUse, format!("the host has the address {address} there"));
-            return Err(fail(OPENING, taken, format!("as root, type: ip address flush dev {name}")));
-        }
+        let claim = Claim::new(name)?;
         let rights = |error: io::Error| {
             let advice = match error.kind() {
                 io::ErrorKind::PermissionDenied => "packet sockets need root, or the capability CAP_NET_RAW",
                 _ => "",
             };
-            fail(OPENING, error, advice.to_owned())
+            claim.fail(OPENING, error, advice.to_owned())
         };
-        let own = interface::mac(&control, system_name).map_err(rights)?;
-        let mtu = interface::mtu(&control, system_name).map_err(rights)?;
-        let packet = interface::open_packet(index).map_err(rights)?;
-        silence_ipv6(name).map_err(|error| fail("switching the host's IPv6 off on", error, String::new()))?;
-        if let Err(error) = interface::set_up(&control, system_name) {
-            log::warn!("{name} is down; as root, type: ip link set {name} up ({error})");
-        }
+        let packet = interface::open_packet(claim.index).map_err(rights)?;
+        claim.take_over()?;
+        let (own, mtu) = (claim.mac, claim.mtu);
         let mac = mac.unwrap_or(own);
         let wanted = if mac == own { Membership::AllMulticast } else { Membership::Promiscuous };
-        interface::join(&packet, index, wanted).map_err(rights)?;
-        let link = Link::watch(reactor, control, system_name).map_err(rights)?;
+        interface::join(&packet, claim.index, wanted).map_err(rights)?;
+        let link = claim.watch(reactor)?;
         let source = Source::new(packet);
         let mut caps = Caps::new(mtu);
         if offload {
@@ -122,27 +101,10 @@ impl Packet {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_promiscuous(reactor: &Reactor, name: &str) -> Result<Self, OpenError> {
+        let own = Claim::new(name)?.mac;
         let mut card = Self::open(reactor, name, Some(MacAddr::UNSPECIFIED), false)?;
-        let own = Name::new(name).and_then(|name| interface::mac(&interface::control().ok()?, name).ok());
-        card.mac = own.unwrap_or(card.mac);
+        card.mac = own;
         Ok(card)
-    }
-}
-
-/// With an IPv6 address of its own the host would answer beside us, and its link-local address, made from the same
-/// hardware address, would be ours too.
-fn silence_ipv6(name: &str) -> io::Result<()> {
-    let switch = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
-    match fs::read_to_string(&switch) {
-        Ok(value) if value.trim() == "1" => Ok(()),
-        Ok(_) => fs::write(&switch, "1").map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("{error}; as root, type: sysctl net.ipv6.conf.{name}.disable_ipv6=1"),
-            )
-        }),
-        // A kernel without IPv6.
-        Err(_) => Ok(()),
     }
 }
 

@@ -189,6 +189,38 @@ pub(crate) fn open_packet(index: c_int) -> io::Result<OwnedFd> {
     }
 }
 
+/// How many receive queues the interface has: one where the driver does not say.
+pub(crate) fn receive_queues(control: &OwnedFd, name: Name) -> u32 {
+    // linux/ethtool.h: struct ethtool_channels
+    #[repr(C)]
+    #[derive(Default)]
+    struct Channels {
+        command: u32,
+        most: [u32; 4],
+        receive: u32,
+        transmit: u32,
+        other: u32,
+        combined: u32,
+    }
+    const GET_CHANNELS: u32 = 0x3c;
+    let mut channels = Channels { command: GET_CHANNELS, ..Channels::default() };
+    let mut request = name.request();
+    request.ifr_ifru.ifru_data = (&raw mut channels).cast();
+    // SAFETY: SIOCETHTOOL takes an `ifreq` that points at a structure of ethtool, which its first word names and the kernel fills.
+    match unsafe { ioctl(control, libc::SIOCETHTOOL as _, &mut request) } {
+        Ok(()) => channels.receive.saturating_add(channels.combined).max(1),
+        Err(_) => 1,
+    }
+}
+
+/// A packet socket that receives nothing, for [`join`].
+pub(crate) fn open_membership() -> io::Result<OwnedFd> {
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    // Protocol 0 is no frame's.
+    let family = rustix::net::AddressFamily::PACKET;
+    Ok(rustix::net::socket_with(family, rustix::net::SocketType::RAW, flags, None)?)
+}
+
 /// What else a packet socket may receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Membership {
@@ -209,13 +241,12 @@ pub(crate) fn join(packet: &OwnedFd, index: c_int, membership: Membership) -> io
     set(packet, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
 }
 
-/// `setsockopt(2)` with a plain C value.
-fn set<T: Copy>(fd: &OwnedFd, level: c_int, option: c_int, value: &T) -> io::Result<()> {
-    // SAFETY: the value is valid for its size; the callers above pass the type that the option takes, and the
-    // kernel checks the size.
+/// `setsockopt(2)` with a plain C value, of the type that the option takes.
+pub(crate) fn set<T: Copy>(fd: &impl AsFd, level: c_int, option: c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the value is valid for its size; the kernel reads no more of it than that, and only reads.
     let result = unsafe {
         libc::setsockopt(
-            fd.as_raw_fd(),
+            fd.as_fd().as_raw_fd(),
             level,
             option,
             (&raw const *value).cast(),

@@ -3,6 +3,8 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_os = "linux")]
+pub(crate) mod bpf;
+#[cfg(target_os = "linux")]
 pub(crate) mod datagrams;
 #[cfg(target_os = "linux")]
 pub(crate) mod frames;
@@ -11,6 +13,8 @@ pub(crate) mod interface;
 #[cfg(not(target_os = "linux"))]
 mod kevent;
 pub(crate) mod signals;
+#[cfg(target_os = "linux")]
+pub(crate) mod xdp;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use kevent::kevent;
