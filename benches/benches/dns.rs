@@ -2,13 +2,12 @@
 //! one record to a million.
 //!
 //! The server has the first processor to itself and dnsperf the second, which keeps 64 questions on their way. All servers
-//! run one worker and read the same zone file. The last rows are over a wire between two namespaces: our own stack on a packet
-//! socket, answering where the question lies, against NSD over the kernel's.
-use airglow_benches::{Better, Table, application};
+//! run one worker and read the same zone file. The first rows, or all with `-- wire`, are over a wire
+//! between two namespaces, our own stack against the kernel's, asked by a program that passes the kernel by.
+use airglow_benches::{Better, Cable, Join, Table, application, median, processes};
 use airglow_testbed::{
-    Namespace, Process, cpu_seconds,
+    Process, cpu_seconds,
     name_servers::{Folder, NameServer, ZoneFile, airglow, bind, free_port, knot, nsd},
-    veth,
 };
 use std::{
     error::Error,
@@ -16,7 +15,6 @@ use std::{
     fs,
     path::Path,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -34,6 +32,10 @@ struct Measured {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut table = Table::new("dns");
     let appliance = application("dns-server");
+    wire(&mut table, &appliance);
+    if std::env::args().any(|word| word == "wire") {
+        return Ok(table.finish()?);
+    }
     for records in [1, 1_000, 100_000, 1_000_000] {
         let folder = Folder::new("bench-dns");
         write_zone(&folder, records);
@@ -65,64 +67,50 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let wire = [Wire::Own, Wire::Nsd].map(|server| server.measure(&appliance));
-    let [ours, peer] = &wire;
-    table.row("own stack, 1000 records, rate", "answers/s", Better::More, ours.rate, "NSD, veth", peer.rate);
-    let cost = (ours.cpu_per_million, peer.cpu_per_million);
-    let unit = "CPU s per million answers";
-    table.row("own stack, 1000 records, cost", unit, Better::Less, cost.0, "NSD, veth", cost.1);
     Ok(table.finish()?)
 }
 
-/// Who answers at the far end of a wire.
-#[derive(Clone, Copy, PartialEq)]
-enum Wire {
-    Own,
-    Nsd,
-}
-
-impl Wire {
-    fn measure(self, appliance: &Path) -> Measured {
-        let folder = Folder::new("bench-dns-wire");
-        write_zone(&folder, 1000);
-        let here = folder.path().display().to_string();
-        let (client, server) = (Namespace::new("client"), Namespace::new("server"));
-        veth(&client, "c0", &server, "s0");
-        client.address("c0", "10.0.0.1/24");
-        let program = appliance.display().to_string();
-        let zone = format!("zone={here}/zone");
-        let origin = format!("origin={ORIGIN}");
-        let config = format!("{here}/nsd.conf");
-        let words = match self {
-            Self::Own => {
-                server.silence("s0");
-                vec![
-                    program.as_str(),
-                    "net=packet",
-                    "device=s0",
-                    "ipv4=10.0.0.2/24",
-                    "port=53",
-                    &zone,
-                    &origin,
-                ]
-            }
-            Self::Nsd => {
-                server.address("s0", "10.0.0.2/24");
-                folder.write(
-                    "nsd.conf",
-                    &format!(
-                        "server:\n ip-address: 10.0.0.2\n server-count: 1\n username: \"\"\n database: \"\"\n pidfile: \"{here}/pid\"\n \
-                         xfrdfile: \"{here}/xfrd\"\n zonelistfile: \"{here}/list\"\n rrl-ratelimit: 0\n minimal-responses: yes\n\
-                         remote-control:\n control-enable: no\nzone:\n name: {ORIGIN}\n zonefile: {here}/zone\n"
-                    ),
-                );
-                vec!["nsd", "-d", "-c", &config]
-            }
+/// Answers over a wire between two machines: our own stack, answering where the question lies, against NSD over the kernel's. Who asks passes
+/// its own kernel by, and the rounds take turns.
+fn wire(table: &mut Table, appliance: &Path) {
+    const RECORDS: u32 = 1000;
+    let folder = Folder::new("bench-dns-wire");
+    write_zone(&folder, RECORDS);
+    let here = folder.path().display().to_string();
+    let config = format!("{here}/nsd.conf");
+    folder.write(
+        "nsd.conf",
+        &format!(
+            "server:\n ip-address: 10.0.0.2\n server-count: 1\n username: \"\"\n database: \"\"\n pidfile: \"{here}/pid\"\n \
+             xfrdfile: \"{here}/xfrd\"\n zonelistfile: \"{here}/list\"\n rrl-ratelimit: 0\n minimal-responses: yes\n\
+             remote-control:\n control-enable: no\nzone:\n name: {ORIGIN}\n zonefile: {here}/zone\n"
+        ),
+    );
+    let nsd = |_: &str| ["nsd", "-d", "-c", &config].map(str::to_owned).to_vec();
+    let own = |net: &str| {
+        let net = net.to_owned();
+        let (zone, origin) = (format!("zone={here}/zone"), format!("origin={ORIGIN}"));
+        let words = |device: &str| {
+            let (program, device) = (appliance.display().to_string(), format!("device={device}"));
+            vec![program, net, device, "ipv4=10.0.0.2/24".to_owned(), "port=53".to_owned(), zone, origin]
         };
-        let process = server.start("taskset", &[&FIRST_CORE[1..], &words].concat());
-        let server = NameServer { name: "wire", port: 53, process };
-        thread::sleep(Duration::from_secs(2));
-        load(&folder, &server, Duration::ZERO, |words| client.start("taskset", words), "10.0.0.2")
+        Cable::start(Join::Veth, None, words, "")
+    };
+    let servers = [Cable::start(Join::Veth, Some("10.0.0.2/24"), nsd, ""), own("net=xdp"), own("net=packet")];
+    let names = format!("names={here}/questions");
+    let mut all = [const { (Vec::new(), Vec::new()) }; 3];
+    for _ in 0..5 {
+        for (server, (rate, cost)) in servers.iter().zip(&mut all) {
+            let answers = server.ask(&["port=53", "window=128", &names], 2);
+            rate.push(answers.rate);
+            cost.push(1e6 / answers.per_cpu_second);
+        }
+    }
+    let [nsd, own @ ..] = all.map(|(rate, cost)| (median(&rate), median(&cost)));
+    for (net, (rate, cost)) in ["AF_XDP", "AF_PACKET"].into_iter().zip(own) {
+        let row = |what: &str| format!("own stack on {net}, {RECORDS} records, {what}");
+        table.row(&row("rate"), "answers/s", Better::More, rate, "NSD, veth", nsd.0);
+        table.row(&row("cost"), "CPU s per million answers", Better::Less, cost, "NSD, veth", nsd.1);
     }
 }
 
@@ -148,29 +136,30 @@ fn measure(folder: &Folder, start: impl FnOnce() -> NameServer) -> Measured {
     let begun = Instant::now();
     let server = start();
     let load_time = begun.elapsed();
-    let on_host = |words: &[&str]| Process::start(Command::new("taskset").args(words));
-    load(folder, &server, load_time, on_host, "127.0.0.1")
-}
-
-/// Lets dnsperf ask `server` at `address`.
-fn load(
-    folder: &Folder,
-    server: &NameServer,
-    load: Duration,
-    taskset: impl Fn(&[&str]) -> Process,
-    address: &str,
-) -> Measured {
-    let questions = folder.path().join("questions").display().to_string();
     let port = server.port.to_string();
+    let questions = folder.path().join("questions").display().to_string();
     let run = |seconds: &str| {
-        let words =
-            ["-c", "1", "dnsperf", "-s", address, "-p", &port, "-d", &questions, "-q", "64", "-l", seconds];
-        taskset(&words).wait(Duration::from_secs(60))
+        let words = [
+            "-c",
+            "1",
+            "dnsperf",
+            "-s",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-d",
+            &questions,
+            "-q",
+            "64",
+            "-l",
+            seconds,
+        ];
+        Process::start(Command::new("taskset").args(words)).wait(Duration::from_secs(60))
     };
     run("1");
-    let before = processes(server).iter().map(|id| cpu_seconds(*id)).sum::<f64>();
+    let before = processes(server.process.id()).iter().map(|id| cpu_seconds(*id)).sum::<f64>();
     let said = run(SECONDS);
-    let used = processes(server).iter().map(|id| cpu_seconds(*id)).sum::<f64>() - before;
+    let used = processes(server.process.id()).iter().map(|id| cpu_seconds(*id)).sum::<f64>() - before;
     let number = |label: &str| {
         let line = said.stdout.lines().find_map(|line| line.trim().strip_prefix(label));
         line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
@@ -181,21 +170,9 @@ fn load(
     Measured {
         rate: number("Queries per second:"),
         cpu_per_million: used / (completed / 1e6),
-        load,
-        memory: processes(server).iter().map(|id| memory(*id)).sum(),
+        load: load_time,
+        memory: processes(server.process.id()).iter().map(|id| memory(*id)).sum(),
     }
-}
-
-/// The server's process and all that it has started.
-fn processes(server: &NameServer) -> Vec<u32> {
-    let mut all = vec![server.process.id()];
-    let mut at = 0;
-    while let Some(id) = all.get(at).copied() {
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        all.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
-        at += 1;
-    }
-    all
 }
 
 /// Bytes of memory, what several processes share divided among them.

@@ -10,7 +10,7 @@ pub fn application(name: &str) -> PathBuf {
     program(&format!("airglow-{name}"), "release")
 }
 
-/// A program of this crate, which cargo builds beside the benchmark: `flow` or `smoltcp-peer`.
+/// A program of this crate, which cargo builds beside the benchmark, such as `flow` or `smoltcp-peer`.
 ///
 /// # Panics
 /// When this process does not know where it is.

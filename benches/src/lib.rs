@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod applications;
+mod cable;
 mod nginx;
 mod table;
 
 pub use applications::{application, flow, own_program};
+pub use cable::{Answers, Cable, Join, processes};
 pub use nginx::Nginx;
 pub use table::{Better, Table, median};

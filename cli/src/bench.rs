@@ -20,7 +20,7 @@ pub struct Arguments {
 /// The benchmarks, and the Debian packages of their peers.
 const BENCHMARKS: &[(&str, &[&str])] = &[
     ("http", &["iproute2", "nginx", "util-linux", "wrk"]),
-    ("dns", &["bind9", "dnsperf", "knot", "nsd", "util-linux"]),
+    ("dns", &["bind9", "dnsperf", "ethtool", "iproute2", "knot", "nsd", "util-linux"]),
     (
         "openflow",
         &[
@@ -34,6 +34,7 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
     ),
     ("tcp", &["iproute2", "util-linux"]),
     ("tls", &["curl", "iproute2", "nginx", "openssl", "util-linux", "wrk"]),
+    ("udp", &["ethtool", "gcc", "iproute2", "libc6-dev", "util-linux"]),
     ("conn", &["iproute2", "util-linux"]),
     ("idle", &["iproute2", "nginx", "util-linux"]),
 ];

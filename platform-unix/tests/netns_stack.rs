@@ -50,7 +50,11 @@ impl Network {
         host.address("h0", "fd00::1/64");
         let words = [&[net, "device=v0"], words].concat();
         let program = other.start(echo(), &words);
-        Self { host, _other: Some(other), program }.started()
+        let network = Self { host, _other: Some(other), program }.started();
+        // A kernel drops what it sends before it has noticed the carrier.
+        let said = network.host.run("ping", &["-c", "3", "-i", "0.2", "-W", "2", "10.0.0.2"]);
+        assert!(said.success(), "{said}");
+        network
     }
 
     fn started(mut self) -> Self {

@@ -76,7 +76,8 @@ fn conversation(said: &Said) -> String {
     let told = said.stderr.lines().filter(|line| line.starts_with(['<', '>']));
     let told = told.filter(|line| !line.to_ascii_lowercase().starts_with("< date:"));
     let mut text: Vec<&str> = told.map(str::trim_end).collect();
-    text.push(&said.stdout);
+    // The answer to HEAD is its head.
+    text.extend(said.stdout.split('\n').filter(|line| !line.starts_with("Date: ")));
     text.join("\n")
 }
 
