@@ -11,6 +11,8 @@ pub enum Origin {
     Static,
     /// A DHCP server.
     Dhcp,
+    /// A DHCPv6 server.
+    Dhcpv6,
     /// This stack, for use on the link alone (RFC 4291 section 2.5.6).
     LinkLocal,
     /// A router's prefix (RFC 4862).

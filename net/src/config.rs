@@ -164,6 +164,9 @@ pub struct InterfaceConfig {
     /// Probe the address that a server gives before it is used (RFC 2131 section 4.4.1, RFC 5227), and decline it when another
     /// host has it. That takes 4 to 7 seconds.
     pub dhcp_probe: bool,
+    /// Ask a DHCPv6 server for an address or configuration when a router says that there is one (RFC 8415), with the feature `dhcpv6` and
+    /// `slaac`.
+    pub dhcpv6: bool,
     /// Take IPv6 addresses and routers from router advertisements (RFC 4862).
     pub slaac: bool,
     /// Speak IPv6 at all: a link-local address, neighbour discovery.
@@ -185,6 +188,7 @@ impl Default for InterfaceConfig {
             ipv6: None,
             dhcp: false,
             dhcp_probe: true,
+            dhcpv6: cfg!(feature = "dhcpv6"),
             slaac: crate::IPV6,
             ipv6_enabled: crate::IPV6,
             identifier: InterfaceIdentifier::Eui64,
@@ -211,7 +215,7 @@ impl InterfaceConfig {
     }
 
     /// From boot parameters: `ipv4=10.0.0.2/24`, `gateway=10.0.0.1`, `dhcp`, `ipv6=2001:db8::2/64` (or `ipv6=off`, `ipv6=auto`),
-    /// `gateway6=2001:db8::1`, `temporary` (addresses for a day, RFC 8981), `stable=` with 32 hexadecimal digits of a secret (RFC 7217), `probe` (look for another owner of an IPv4 address before it is used; on by default for
+    /// `gateway6=2001:db8::1`, `dhcpv6=off`, `temporary` (addresses for a day, RFC 8981), `stable=` with 32 hexadecimal digits of a secret (RFC 7217), `probe` (look for another owner of an IPv4 address before it is used; on by default for
     /// `dhcp`, off for `ipv4=`). With `ipv6=ADDRESS/LENGTH` router advertisements are heeded too unless `slaac=off`.
     ///
     /// # Errors
@@ -254,6 +258,9 @@ impl InterfaceConfig {
         }
         if let Some(slaac) = parameters.switch("slaac")? {
             config.slaac = slaac && config.ipv6_enabled;
+        }
+        if cfg!(feature = "dhcpv6") {
+            config.dhcpv6 = parameters.switch("dhcpv6")?.unwrap_or(true);
         }
         Ok(config)
     }

@@ -33,6 +33,10 @@ pub struct Interface {
     pub(crate) retransmit: Duration,
     pub(crate) solicitation: RouterSolicitation,
     pub(crate) dhcp: Option<Client>,
+    #[cfg(feature = "dhcpv6")]
+    pub(crate) dhcpv6: Option<crate::dhcpv6::Client>,
+    #[cfg(feature = "search-list")]
+    pub(crate) search_list: crate::search_list::SearchList,
     pub(crate) name_servers: Vec<NameServer, NAME_SERVERS>,
     /// Multicast routers of IPv4 and of IPv6.
     pub(crate) queriers: [Querier; 2],
@@ -59,6 +63,10 @@ impl Interface {
             retransmit: Duration::from_secs(1),
             solicitation: RouterSolicitation::IDLE,
             dhcp: None,
+            #[cfg(feature = "dhcpv6")]
+            dhcpv6: None,
+            #[cfg(feature = "search-list")]
+            search_list: Vec::new(),
             name_servers: Vec::new(),
             queriers: [Querier::SILENT; 2],
             groups_changed: false,

@@ -410,6 +410,8 @@ impl<'m> Core<'m> {
         if config.is_some_and(|c| c.dhcp) {
             self.restart_dhcp(now, interface);
         }
+        #[cfg(feature = "dhcpv6")]
+        self.restart_dhcpv6(now, interface);
     }
 
     /// Takes one frame from `interface`; sends what answers it at once, and returns what is for TCP.
@@ -541,6 +543,8 @@ impl<'m> Core<'m> {
             }
         }
         self.poll_dhcp(now, link);
+        #[cfg(feature = "dhcpv6")]
+        self.poll_dhcpv6(now, link);
         self.poll_reassembly(now, link);
         self.neighbors.sweep(now);
     }
@@ -579,6 +583,8 @@ impl<'m> Core<'m> {
             .min(self.neighbors.poll_timeout())
             .min(self.dhcp_timeout())
             .min(self.reassembly.poll_timeout());
+        #[cfg(feature = "dhcpv6")]
+        let next = next.min(self.dhcpv6_timeout());
         (next != Instant::MAX).then_some(next)
     }
 }

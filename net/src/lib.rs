@@ -114,6 +114,8 @@ mod arp;
 pub mod checksum;
 mod config;
 mod dhcpv4;
+#[cfg(feature = "dhcpv6")]
+mod dhcpv6;
 mod error;
 mod forward;
 mod fragment;
@@ -136,6 +138,8 @@ mod random;
 mod raw;
 mod reassembly;
 mod route;
+#[cfg(feature = "search-list")]
+mod search_list;
 mod slaac;
 pub mod socket;
 mod stack;

@@ -228,6 +228,8 @@ impl Core<'_> {
         if !crate::IPV6 {
             return;
         }
+        #[cfg(feature = "search-list")]
+        self.expire_search_domains(now);
         for interface in 0..self.interfaces.len() {
             let Some(card) = self.interfaces.get_mut(interface) else { return };
             let mac = card.mac;
@@ -287,7 +289,8 @@ impl Core<'_> {
             retransmit_timer,
             preference,
             options,
-            ..
+            managed: _managed,
+            other: _other,
         } = *message
         else {
             return;
@@ -315,6 +318,8 @@ impl Core<'_> {
             //# desist from sending additional solicitations on that interface
             card.solicitation = RouterSolicitation::IDLE;
         }
+        #[cfg(feature = "dhcpv6")]
+        self.heed_dhcpv6_flags(now, interface, _managed, _other);
         let mac = source_link_layer(options).filter(|mac| mac.is_unicast());
         self.learn(now, interface, router, Evidence { mac, is_router: Some(true), ..Evidence::STALE }, link);
 
@@ -380,6 +385,11 @@ impl Core<'_> {
                         }
                         self.next = self.next.min(expires);
                     }
+                }
+                // RFC 8106 section 5.2: two reserved octets, the lifetime, the names.
+                #[cfg(feature = "search-list")]
+                NdpOption::Other { kind: 31, data: &[_, _, a, b, c, d, ref names @ ..] } => {
+                    self.learn_search_domains(now, interface, names, u32::from_be_bytes([a, b, c, d]));
                 }
                 _ => {}
             }

@@ -269,15 +269,25 @@ where
         });
     }
 
-    /// Gives an interface's DHCP lease back, and its address with it, and asks for no other until the interface is configured again.
+    /// Gives an interface's DHCP leases back, and their addresses with them, and asks for no other until the interface is configured again.
     pub fn release_dhcp(&self, interface: usize) {
-        self.with_core(|core, now, link| core.release_dhcp(now, interface, link));
+        self.with_core(|core, now, link| {
+            core.release_dhcp(now, interface, link);
+            #[cfg(feature = "dhcpv6")]
+            core.release_dhcpv6(now, interface, link);
+        });
         self.poke();
     }
 
     /// Calls `f` with each address of the stack.
     pub fn with_addresses(&self, mut f: impl FnMut(&crate::Address)) {
         self.inner.borrow().core.addresses().for_each(&mut f);
+    }
+
+    /// Calls `f` with each domain in which to look for names without dots, as routers (RFC 8106) or DHCPv6 servers (RFC 3646) said.
+    #[cfg(feature = "search-list")]
+    pub fn with_search_domains(&self, f: impl FnMut(&str)) {
+        self.inner.borrow().core.search_domains().for_each(f);
     }
 
     /// The name servers that DHCP or routers named, as many as `out` takes; returns how many there are.

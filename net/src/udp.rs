@@ -349,6 +349,10 @@ impl Core<'_> {
         if self.receive_dhcp(now, received, datagram) {
             return;
         }
+        #[cfg(feature = "dhcpv6")]
+        if self.receive_dhcpv6(now, received, datagram) {
+            return;
+        }
         let (dst, port) = (received.dst, datagram.dst_port());
         // A datagram to a group goes to the first socket of the port; one address of ours beats all.
         let index = self

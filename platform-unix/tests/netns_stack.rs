@@ -228,6 +228,42 @@ fn an_address_from_dhcp() {
     assert!(said.contains("10.0.0.77/24"), "{said}");
 }
 
+/// dnsmasq is the router, which says that addresses are to be had from it, and the server.
+#[test]
+fn an_address_from_dhcpv6() {
+    let (host, other) = (Namespace::new("dhcp6"), Namespace::new("other6"));
+    veth(&host, "h0", &other, "v0");
+    host.address("h0", "2001:db8:7::1/64");
+    let mut server = host.start(
+        "dnsmasq",
+        &[
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--port=0",
+            "--leasefile-ro",
+            "--pid-file=",
+            "--user=root",
+            "--log-facility=-",
+            "--log-dhcp",
+            "--bind-interfaces",
+            "--interface=h0",
+            "--enable-ra",
+            "--dhcp-range=2001:db8:7::77,2001:db8:7::77,64,2m",
+            "--dhcp-option=option6:dns-server,[2001:db8:7::53]",
+        ],
+    );
+    server.wait_for("DHCPv6, IP range", LIMIT);
+    let program = other.start(echo(), &["net=packet", "device=v0", "port=7"]);
+    let network = Network { host, _other: Some(other), program }.started();
+    server.wait_for("DHCPREPLY(h0) 2001:db8:7::77", LIMIT);
+    // The address is probed for another owner first (RFC 4862 section 5.4).
+    thread::sleep(Duration::from_secs(3));
+    network.host.enter(|| there_and_back("[2001:db8:7::77]:7", 100_000));
+    network.end();
+}
+
 #[test]
 fn an_idle_program_uses_no_processor_time() {
     for network in [Network::tap(&ADDRESSES), Network::packet(&ADDRESSES), Network::xdp(&ADDRESSES)] {

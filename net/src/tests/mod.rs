@@ -3,6 +3,8 @@ mod any_bytes;
 mod arp;
 mod codecs;
 mod dhcp;
+#[cfg(feature = "dhcpv6")]
+mod dhcpv6;
 mod errors;
 mod forward;
 mod fragments;

@@ -194,3 +194,35 @@ fn name_servers_are_forgotten_after_their_lifetime() {
     host.run_for(Duration::from_millis(1));
     assert!(known(&host).is_empty());
 }
+
+#[cfg(feature = "search-list")]
+#[test]
+fn search_domains_are_forgotten_after_their_lifetime() {
+    let mut host = host(|_| {});
+    let said = |lifetime: u32, names: &[u8]| {
+        let mut data = vec![0, 0];
+        data.extend(lifetime.to_be_bytes());
+        data.extend(names);
+        data.resize((data.len() + 2).next_multiple_of(8) - 2, 0);
+        data
+    };
+    let advertised = |host: &mut Host, data: &[u8]| {
+        advertise(host, ROUTER, Preference::Medium, 1800, &[NdpOption::Other { kind: 31, data }]);
+    };
+    let known = |host: &Host| host.core.search_domains().map(str::to_owned).collect::<Vec<_>>();
+    advertised(&mut host, &said(600, b"\x07example\x03com\0\x03lab\0"));
+    assert_eq!(known(&host), ["example.com", "lab"]);
+    host.run_for(Duration::from_secs(500));
+    advertised(&mut host, &said(600, b"\x03LAB\0"));
+    host.run_for(Duration::from_secs(200));
+    assert_eq!(known(&host), ["lab"]);
+    advertised(&mut host, &said(0, b"\x03lab\0"));
+    host.run_for(Duration::from_millis(1));
+    assert!(known(&host).is_empty());
+    // A flood stays in its bounds, and what is no host's name is not kept.
+    for n in 0..100u8 {
+        advertised(&mut host, &said(600, &[2, b'a' + n % 26, b'a' + n / 26, 0]));
+    }
+    advertised(&mut host, &said(600, b"\x03a\nb\0"));
+    assert_eq!(known(&host).len(), 4);
+}

@@ -6,6 +6,7 @@ use core::fmt;
 
 pub mod arp;
 pub mod dhcpv4;
+pub mod dhcpv6;
 pub mod ethernet;
 pub mod icmpv4;
 pub mod icmpv6;
