@@ -1,4 +1,4 @@
-//! OpenFlow 1.0 and 1.3: codec, and a switch and a controller that do no I/O.
+//! OpenFlow 1.0, 1.3, 1.4 and 1.5: codec, and a switch and a controller that do no I/O.
 //!
 //! ```
 //! use airglow_device::{Instant, MacAddr};
@@ -19,7 +19,7 @@
 //! switch.message(Instant::ZERO, controller, &[4, 0, 0, 8, 0, 0, 0, 1], &mut sent).unwrap();
 //! let flow = FlowMod {
 //!     cookie: 0, cookie_mask: 0, table: 0, command: Command::Add, idle_timeout: 0, hard_timeout: 0, priority: 1,
-//!     buffer: flow_mod::NO_BUFFER, out_port: port::ANY, out_group: flow_mod::ANY_GROUP, flags: 0, matches: Match::ANY,
+//!     buffer: flow_mod::NO_BUFFER, out_port: port::ANY, out_group: flow_mod::ANY_GROUP, flags: 0, importance: 0, new_cookie: None, matches: Match::ANY,
 //!     instructions: Instructions::of_actions(vec![Action::Output { port: 2, max_len: 0 }]),
 //! };
 //! let mut message = vec![];
@@ -39,7 +39,7 @@
 //! | [`shell`] | the switch over any network devices and any byte streams |
 //!
 //! # How a frame finds its flow
-//! The frame's fields are read once into a key of 200 bytes. An exact-match cache of 8,192 keys answers for flows under way. Behind
+//! The frame's fields are read once into a key of 248 bytes. An exact-match cache of 8,192 keys answers for flows under way. Behind
 //! it each table keeps its rules in one hash table for each different mask (tuple-space search), masks by falling priority, so
 //! that a look-up costs one hash for each mask that could still win, however many rules there are.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]

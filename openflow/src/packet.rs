@@ -1,5 +1,5 @@
 //! Packets: the key that a flow matches, read from a frame, and changes written back with their checksums.
-use crate::wire::{Field, Key};
+use crate::wire::{CopyField, Field, Key, Match, field::REGISTERS};
 use alloc::vec::Vec;
 
 /// Where the layers of a frame begin.
@@ -59,11 +59,44 @@ impl Packet {
     pub fn set_in_port(&mut self, port: u32) {
         self.key.set(Field::InPort, u64::from(port));
     }
+    /// Sets what of `fields` the pipeline adds to a packet, as a packet-out does.
+    pub fn set_pipeline(&mut self, fields: &Match) {
+        let own = [Field::InPort, Field::Metadata, Field::TunnelId].map(|field| {
+            let layout = field.layout();
+            layout.offset..layout.offset + layout.width
+        });
+        for range in own.into_iter().chain([REGISTERS]) {
+            self.key.0[range.clone()].copy_from_slice(&fields.value.0[range]);
+        }
+    }
 
-    /// Reads the key again from the frame; port, metadata and tunnel stay.
+    /// Sets the bits of `mask` of a field, if the frame has it.
+    pub fn set_masked_field(&mut self, field: Field, value: &[u8], mask: &[u8]) {
+        let mut new = [0; 16];
+        let old = self.key.get(field);
+        for (new, (old, (value, mask))) in new.iter_mut().zip(old.iter().zip(value.iter().zip(mask))) {
+            *new = old & !mask | value & mask;
+        }
+        self.set_field(field, new.get(..value.len()).unwrap_or(value));
+    }
+
+    /// Copies bits from one field to another.
+    pub fn copy_field(&mut self, copy: &CopyField) {
+        let number =
+            |key: &Key, field| key.get(field).iter().fold(0_u128, |n, byte| n << 8 | u128::from(*byte));
+        let bits = u128::MAX >> 128_u32.saturating_sub(copy.bits.into()).min(127);
+        let from = number(&self.key, copy.source) >> copy.from.min(127) & bits;
+        let to = copy.to.min(127);
+        let new = number(&self.key, copy.destination) & !(bits << to) | from << to;
+        let width = copy.destination.layout().width;
+        self.set_field(copy.destination, new.to_be_bytes().get(16 - width..).unwrap_or(&[]));
+    }
+
+    /// Reads the key again from the frame; port, metadata, tunnel and registers stay.
     fn parse(&mut self) {
         let old = self.key;
         self.key = Key::ZERO;
+        self.key.0[REGISTERS].copy_from_slice(&old.0[REGISTERS]);
         for field in [Field::InPort, Field::Metadata, Field::TunnelId] {
             self.key.get_mut(field).copy_from_slice(old.get(field));
         }
@@ -232,6 +265,9 @@ impl Packet {
         key.get_mut(fields[0]).copy_from_slice(&ports[..2]);
         key.get_mut(fields[1]).copy_from_slice(&ports[2..]);
         layers.transport = at;
+        if let (6, Some(flags)) = (protocol, u16_at(bytes, at + 12)) {
+            key.set(Field::TcpFlags, u64::from(flags & 0xfff));
+        }
         Some(())
     }
 
@@ -264,10 +300,14 @@ impl Packet {
             0x0806 | 0x8035 => 28,
             _ => 0,
         };
-        let outer = matches!(
-            field,
-            Field::EthDst | Field::EthSrc | Field::VlanVid | Field::VlanPcp | Field::TunnelId
-        );
+        // What the pipeline adds stands in the key alone.
+        if matches!(field, Field::TunnelId | Field::Metadata)
+            || field.is_register()
+            || field.is_wide_register()
+        {
+            return self.key.get_mut(field).copy_from_slice(value);
+        }
+        let outer = matches!(field, Field::EthDst | Field::EthSrc | Field::VlanVid | Field::VlanPcp);
         if !outer && self.bytes.len() < network + header {
             return;
         }
@@ -284,7 +324,6 @@ impl Packet {
                     self.write(14, &tag.to_be_bytes());
                 }
             }
-            Field::TunnelId => self.key.get_mut(field).copy_from_slice(value),
             Field::IpDscp | Field::IpEcn if is(&[0x0800]) => {
                 let old = self.bytes[network + 1];
                 let new = if field == Field::IpDscp { old & 3 | value[0] << 2 } else { old & !3 | value[0] };

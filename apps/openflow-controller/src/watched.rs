@@ -90,13 +90,13 @@ fn every_flow(version: Version) -> Vec<u8> {
             body.extend_from_slice(&[flow_mod::ALL_TABLES, 0]);
             body.extend_from_slice(&port::to_10(port::ANY).to_be_bytes());
         }
-        Version::V13 => {
+        _ => {
             body.extend_from_slice(&[flow_mod::ALL_TABLES, 0, 0, 0]);
             body.extend_from_slice(&port::ANY.to_be_bytes());
             body.extend_from_slice(&flow_mod::ANY_GROUP.to_be_bytes());
             // Padding, cookie and its mask.
             body.extend_from_slice(&[0; 20]);
-            oxm::emit_match(&Match::ANY, &mut body);
+            oxm::emit_match(version, &Match::ANY, &mut body);
         }
     }
     body

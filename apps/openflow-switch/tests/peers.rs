@@ -76,7 +76,7 @@ fn ovs_ofctl_drives_the_switch_in_both_versions() {
         }
         assert!(network.reaches());
         let flows = said(&["dump-flows", SWITCH]);
-        assert!(flows.contains(&format!("OFPST_FLOW reply{mark}")), "{flows}");
+        assert!(flows.contains(&format!("ST_FLOW reply{mark}")), "{flows}");
         assert_eq!(flows.matches("priority=10,in_port=").count(), 2, "{flows}");
         assert!(!flows.contains("n_packets=0,"), "{flows}");
         assert!(said(&["dump-aggregate", SWITCH]).contains("flow_count=2"));

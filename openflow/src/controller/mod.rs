@@ -23,7 +23,7 @@
 //!
 //! let mut controller = Controller::new(Config::default(), NoShell);
 //! let id = controller.connected(Instant::ZERO).unwrap();
-//! assert_eq!(controller.take_output(id)[..2], [4, 0]); // a hello
+//! assert_eq!(controller.take_output(id)[..2], [6, 0]); // a hello
 //! ```
 //!
 //! # Bounds

@@ -79,7 +79,7 @@ impl<R: FnMut() -> u64> Routing<R> {
             // OpenFlow 1.0 cannot delete by cookie.
             let _ = match version {
                 Version::V10 => switches.reset(id),
-                Version::V13 => switches.flow_mod(id, &FlowMod::delete(Match::ANY).cookie(PATH)).map(|_| ()),
+                _ => switches.flow_mod(id, &FlowMod::delete(Match::ANY).cookie(PATH)).map(|_| ()),
             };
         }
     }

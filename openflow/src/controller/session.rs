@@ -47,7 +47,7 @@ impl Session {
     pub(super) fn new(now: Instant, config: &Config) -> Self {
         let mut session = Self {
             phase: Phase::Hello,
-            version: Version::V13,
+            version: Version::NEWEST,
             datapath_id: 0,
             ports: BTreeMap::new(),
             requests: VecDeque::new(),
@@ -59,7 +59,7 @@ impl Session {
         session.emit(Kind::Hello, |out| {
             // The versions that are spoken, as a bitmap (OpenFlow 1.3 section 7.5.1).
             out.extend_from_slice(&[0, 1, 0, 8]);
-            out.extend_from_slice(&(1_u32 << 1 | 1 << 4).to_be_bytes());
+            out.extend_from_slice(&Version::BITMAP.to_be_bytes());
         });
         session
     }
@@ -165,12 +165,12 @@ impl Session {
     fn greeting<'m>(&mut self, header: Header, body: &[u8]) -> Result<Option<Event<'m>>, Closed> {
         let common = if header.kind == 0 { wire::common_version(header.version, body) } else { None };
         let Some(version) = common else {
-            let (kind, code) = Fault::Incompatible.numbers(Version::V13);
-            self.version = Version::from_number(header.version).unwrap_or(Version::V13);
+            let (kind, code) = Fault::Incompatible.numbers(Version::NEWEST);
+            self.version = Version::from_number(header.version).unwrap_or(Version::NEWEST);
             self.emit(Kind::Error, |out| {
                 out.extend_from_slice(&kind.to_be_bytes());
                 out.extend_from_slice(&code.to_be_bytes());
-                out.extend_from_slice(b"airglow speaks OpenFlow 1.0 and 1.3");
+                out.extend_from_slice(b"airglow speaks OpenFlow 1.0, 1.3, 1.4 and 1.5");
             });
             return Err(Closed);
         };
@@ -194,10 +194,15 @@ impl Session {
                     return Err(Fault::Permission);
                 }
                 self.datapath_id = features.datapath_id;
-                if self.version == Version::V13 {
+                if self.version != Version::V10 {
                     self.phase = Phase::Ports;
+                    let version = self.version;
                     self.emit(Kind::MultipartRequest, |out| {
-                        out.extend_from_slice(&[0, 13, 0, 0, 0, 0, 0, 0])
+                        out.extend_from_slice(&[0, 13, 0, 0, 0, 0, 0, 0]);
+                        if version == Version::V15 {
+                            // Of every port.
+                            out.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+                        }
                     });
                 } else {
                     self.describe(config, features.ports)?;

@@ -61,9 +61,9 @@ impl<A: Application> Network<A> {
             for index in 0..self.switches.len() {
                 let node = &mut self.switches[index];
                 let mut bytes = node.switch.take_output(node.connection);
-                if let (Version::V10, Some(4)) = (self.version, bytes.first()) {
-                    // As a switch of 1.0 greets: no bitmap.
-                    bytes = [&[1, 0, 0, 8, 0, 0, 0, 1][..], &bytes[16..]].concat();
+                if bytes.starts_with(&[6, 0]) && self.version != Version::NEWEST {
+                    // As a switch of this version alone greets: no bitmap.
+                    bytes = [&[self.version as u8, 0, 0, 8, 0, 0, 0, 1][..], &bytes[16..]].concat();
                 }
                 quiet &= bytes.is_empty();
                 let id = node.id;
@@ -76,8 +76,8 @@ impl<A: Application> Network<A> {
                 let node = &mut self.switches[index];
                 for message in messages(&bytes) {
                     let mut message = message.to_vec();
-                    if self.version == Version::V10 && message[0] == 4 {
-                        message = vec![1, 0, 0, 8, 0, 0, 0, 1];
+                    if message.starts_with(&[6, 0]) && self.version != Version::NEWEST {
+                        message = vec![self.version as u8, 0, 0, 8, 0, 0, 0, 1];
                     }
                     let _ = node.switch.message(self.now, node.connection, &message, &mut sent);
                 }
@@ -203,12 +203,11 @@ fn routing(
     network
 }
 
-const BOTH: [Version; 2] = [Version::V10, Version::V13];
 const TRIANGLE: [[(usize, u32); 2]; 3] = [[(0, 1), (1, 1)], [(1, 2), (2, 2)], [(2, 1), (0, 2)]];
 
 #[test]
 fn the_handshake_learns_the_switch() {
-    for version in BOTH {
+    for version in Version::ALL {
         let network = Network::new(version, 2, &[], Learning::new(10));
         let found: Vec<_> = network.controller.switches().iter().collect();
         assert_eq!(found.len(), 2);
@@ -224,7 +223,7 @@ fn the_handshake_learns_the_switch() {
 
 #[test]
 fn a_learning_switch_floods_then_knows_then_follows_moves() {
-    for version in BOTH {
+    for version in Version::ALL {
         let mut network = Network::new(version, 2, &[[(0, 4), (1, 4)]], Learning::new(10));
         let everywhere = [(0, 2), (0, 3), (1, 1), (1, 2), (1, 3)];
         assert_eq!(network.send((0, 1), &frame(1, 2)), everywhere);
@@ -267,7 +266,7 @@ fn a_full_table_learns_no_more_until_addresses_age() {
 
 #[test]
 fn links_are_found_and_broadcast_reaches_each_host_once() {
-    for version in BOTH {
+    for version in Version::ALL {
         let mut network = routing(version, 3, &TRIANGLE);
         assert_eq!(network.controller.application().links().count(), 6);
         let all = [(0, 4), (1, 3), (1, 4), (2, 3), (2, 4)];
@@ -291,7 +290,7 @@ fn a_port_is_silent_until_it_could_hear_of_a_link() {
 
 #[test]
 fn paths_are_shortest_and_go_round_links_that_are_down() {
-    for version in BOTH {
+    for version in Version::ALL {
         let mut network = routing(version, 3, &TRIANGLE);
         network.send((0, 3), &frame(1, 0xff));
         assert_eq!(network.send((2, 3), &frame(2, 1)), [(0, 3)]);
@@ -344,7 +343,7 @@ fn a_switch_that_leaves_takes_its_hosts_and_links_along() {
 
 #[test]
 fn a_host_that_moves_is_found_at_its_new_place() {
-    for version in BOTH {
+    for version in Version::ALL {
         let mut network = routing(version, 3, &TRIANGLE);
         network.send((0, 3), &frame(1, 0xff));
         network.send((2, 3), &frame(2, 1));
@@ -382,7 +381,7 @@ impl Application for Log {
 
 #[test]
 fn requests_are_paired_with_answers_errors_and_time() {
-    for version in BOTH {
+    for version in Version::ALL {
         let mut network = Network::new(version, 1, &[], Log::default());
         let (now, id) = (network.now, network.switches[0].id);
         let (switches, _) = network.controller.parts();
@@ -479,8 +478,8 @@ fn versions_without_one_in_common_end_with_an_error() {
     let mut controller = Controller::new(Config::default(), Log::default());
     let id = controller.connected(Instant::ZERO).unwrap();
     controller.take_output(id);
-    // A bitmap with 1.5 alone.
-    let hello = [6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0x40];
+    // A bitmap with 1.1 and 1.2 alone.
+    let hello = [6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0x0c];
     assert_eq!(controller.message(Instant::ZERO, id, &hello), Err(Closed));
     assert_eq!(controller.take_output(id)[1], 1);
     assert_eq!(core::mem::size_of::<Failure>(), 6);
@@ -489,7 +488,7 @@ fn versions_without_one_in_common_end_with_an_error() {
 proptest! {
     #[test]
     fn any_bytes_after_the_handshake(
-        version in prop::sample::select(&BOTH[..]),
+        version in prop::sample::select(&Version::ALL[..]),
         inputs in prop::collection::vec((0_u8..32, prop::collection::vec(any::<u8>(), 0..120)), 0..40),
     ) {
         let mut network = Network::new(version, 1, &[], Routing::new(4, || 1));
@@ -523,7 +522,7 @@ proptest! {
         let mut controller = Controller::new(Config::default(), Learning::new(4));
         let id = controller.connected(Instant::ZERO).unwrap();
         let _ = controller.message(Instant::ZERO, id, &bytes);
-        for version in BOTH {
+        for version in Version::ALL {
             let _ = wire::PacketIn::parse(version, &bytes);
             let _ = wire::FlowRemoved::parse(version, &bytes);
             let _ = wire::PortReason::parse(version, &bytes);
@@ -536,7 +535,7 @@ proptest! {
     fn built_flows_survive_the_wire(port in 1_u32..1000, address: [u8; 4], prefix in 1_u32..=32, tcp: u16, vid in 0_u16..4096) {
         let matches = Match::ANY.in_port(port).eth_dst(mac(3)).vlan(Some(vid)).ip_dst(address.into(), prefix).tcp_dst(tcp);
         let flow = FlowMod::add(matches).priority(9).idle_timeout(5).actions(vec![Action::output(port)]);
-        for version in BOTH {
+        for version in Version::ALL {
             let mut body = Vec::new();
             flow.emit(version, &mut body);
             prop_assert_eq!(&FlowMod::parse(version, &body).unwrap(), &flow);

@@ -135,7 +135,7 @@ proptest! {
                 6 => packet.set_transport(value & 1 == 0, value),
                 7 => packet.set_vlan(Field::VlanPcp, value & 7),
                 _ => {
-                    if let Some(field) = Field::from_number((value % 40) as u8) {
+                    if let Some(field) = Field::from_header(0x8000, (value % 40) as u8) {
                         let bytes = [value as u8; 16];
                         packet.set_field(field, &bytes[..field.layout().width]);
                     }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 pub const PKTPS: u16 = 2;
 
 /// A meter.
+#[derive(Clone)]
 pub struct Meter {
     /// As the controller set them.
     pub flags: u16,

@@ -2,14 +2,19 @@
 //!
 //! The caller joins it to network devices and to streams: [`Switch::receive`] for every frame, [`Switch::connected`],
 //! [`Switch::message`] and [`Switch::take_output`] for every controller, [`Switch::poll`] when [`Switch::poll_timeout`] says so.
+mod asynchronous;
+mod bundle;
 mod changes;
 mod events;
 mod learning;
 mod meter;
+mod monitor;
 mod multipart;
+mod nicira;
 mod pipeline;
 mod protocol;
 mod table;
+mod tables;
 
 pub use protocol::{Closed, ConnectionId};
 pub use table::{Removed, Rule};
@@ -50,6 +55,8 @@ pub struct Config {
     pub buffers: usize,
     /// Bytes of messages that wait for one controller; packet-ins beyond are dropped and counted.
     pub backlog: usize,
+    /// Bytes of messages in one controller's bundles.
+    pub bundles: usize,
     /// A packet that no flow of table 0 matches goes where a learning switch would send it while no controller is there.
     pub fail_standalone: bool,
     /// Shown in the switch's description.
@@ -67,6 +74,7 @@ impl Config {
             meters: 1024,
             buffers: 256,
             backlog: 1 << 20,
+            bundles: 16 << 20,
             fail_standalone: false,
             description: String::from("airglow"),
         }
@@ -100,6 +108,7 @@ pub struct PortStats {
     pub tx_dropped: u64,
 }
 
+#[derive(Clone)]
 struct Group {
     kind: GroupType,
     buckets: Vec<Bucket>,
@@ -141,6 +150,13 @@ pub struct Switch {
     stats: Stats,
     next_poll: Option<Instant>,
     random: u64,
+    table_configs: Vec<tables::TableConfig>,
+    /// Look-ups of the packet under way by `resubmit`.
+    look_ups: u16,
+    /// Whose request changes flows just now, and its xid.
+    changed_by: Option<(ConnectionId, u32)>,
+    /// What waits for the end of a bundle, while one is carried out.
+    later: Option<Vec<changes::Later>>,
 }
 
 impl Switch {
@@ -162,6 +178,10 @@ impl Switch {
             stats: Stats::default(),
             next_poll: None,
             random,
+            table_configs: (0..config.tables).map(|_| tables::TableConfig::default()).collect(),
+            look_ups: 0,
+            changed_by: None,
+            later: None,
             config,
         }
     }
@@ -224,7 +244,9 @@ impl Switch {
             for (rule, why) in gone {
                 self.flow_removed(now, number as u8, &rule, why);
             }
+            self.watch_vacancy(number);
         }
+        self.tell_monitors(now);
         self.schedule(now);
     }
 

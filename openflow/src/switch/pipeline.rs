@@ -1,14 +1,18 @@
-//! A packet's way through the tables: OpenFlow 1.3 section 5.
+//! A packet's way through the tables: OpenFlow 1.3 section 5, 1.5 section 5.
 use super::{Group, Output, Switch, meter::Verdict, table::hash_key};
 use crate::{
     packet::Packet,
-    wire::{Action, Field, GroupType, Instructions, Key, port},
+    wire::{Action, Field, GroupType, Instructions, Key, Version, port},
 };
 use airglow_device::Instant;
 use alloc::{rc::Rc, vec::Vec};
 
 /// Deepest nesting of groups that a packet follows.
 const DEEPEST: u8 = 8;
+/// Deepest nesting of look-ups by `resubmit`.
+const DEEPEST_LOOK_UP: u8 = 32;
+/// Most look-ups by `resubmit` of one packet.
+const LOOK_UPS: u16 = 1024;
 /// Slots of the exact-match cache, a power of two.
 const EXACT: usize = 8192;
 
@@ -52,6 +56,22 @@ pub enum Reason {
     Action = 1,
     /// Its time to live is up.
     InvalidTtl = 2,
+    /// The action set, at the end (1.4).
+    ActionSet = 3,
+    /// A group's bucket (1.4).
+    Group = 4,
+    /// A packet-out (1.4).
+    PacketOut = 5,
+}
+
+impl Reason {
+    /// Its number where packets are told by `version`: before 1.4 there are three.
+    pub const fn number(self, version: Version) -> u8 {
+        match (version, self) {
+            (Version::V10 | Version::V13, Self::ActionSet | Self::Group | Self::PacketOut) => 1,
+            (_, reason) => reason as u8,
+        }
+    }
 }
 
 /// What a packet carries with it to the end of the pipeline.
@@ -70,9 +90,10 @@ const fn rank(action: &Action) -> u8 {
         Action::PushVlan(_) => 4,
         Action::CopyTtlOut => 5,
         Action::DecMplsTtl | Action::DecIpTtl => 6,
-        Action::SetQueue(_) => 8,
+        Action::SetQueue(_) | Action::PopQueue | Action::Meter(_) => 8,
         Action::Group(_) => 9,
-        Action::Output { .. } => 10,
+        Action::Output { .. } | Action::Controller { .. } | Action::Resubmit { .. } => 10,
+        Action::Exit => 11,
         _ => 7,
     }
 }
@@ -81,7 +102,9 @@ impl ActionSet {
     fn write(&mut self, actions: &[Action]) {
         for action in actions {
             let same = |other: &Action| match (other, action) {
-                (Action::SetField(a, _), Action::SetField(b, _)) => a == b,
+                (Action::SetField(a, _), Action::SetField(b, _))
+                | (Action::SetMaskedField(a, ..), Action::SetMaskedField(b, ..)) => a == b,
+                (Action::CopyField(a), Action::CopyField(b)) => a.destination == b.destination,
                 _ => core::mem::discriminant(other) == core::mem::discriminant(action),
             };
             match self.actions.iter_mut().find(|other| same(other)) {
@@ -107,6 +130,17 @@ pub(super) struct Origin {
     pub table: u8,
     pub cookie: u64,
     pub reason: Reason,
+    /// How deep in groups.
+    pub groups: u8,
+    /// How deep in look-ups by `resubmit`.
+    pub look_ups: u8,
+}
+
+impl Origin {
+    /// What comes of no flow.
+    pub const fn outside(table: u8, reason: Reason) -> Self {
+        Self { table, cookie: u64::MAX, reason, groups: 0, look_ups: 0 }
+    }
 }
 
 impl Switch {
@@ -129,24 +163,41 @@ impl Switch {
 
     /// Sends a packet through the tables from the first on.
     pub(super) fn run(&mut self, now: Instant, packet: &mut Packet, out: &mut dyn Output) {
+        self.look_ups = 0;
+        if self.run_from(now, 0, 0, packet, out).is_none() {
+            self.missed(now, 0, packet, out);
+        }
+    }
+
+    /// Sends a packet through the tables from `first` on: whether it is still there at the end. `None`: no flow of the first matched.
+    fn run_from(
+        &mut self,
+        now: Instant,
+        first: u8,
+        look_ups: u8,
+        packet: &mut Packet,
+        out: &mut dyn Output,
+    ) -> Option<bool> {
         let mut set = ActionSet::default();
-        let mut table = 0_u8;
+        let mut table = first;
         let mut origin;
         loop {
             let Some((instructions, cookie, miss)) = self.look_up(now, table, packet) else {
-                self.missed(now, table, packet, out);
-                return;
-            };
-            origin = Origin { table, cookie, reason: if miss { Reason::NoMatch } else { Reason::Action } };
-            if let Some(meter) = instructions.meter.and_then(|id| self.meters.get_mut(&id)) {
-                match meter.take(now, packet.bytes().len()) {
-                    Verdict::Pass => {}
-                    Verdict::Drop => return,
-                    Verdict::Remark(precedence) => remark(packet, precedence),
+                if table == first {
+                    return None;
                 }
+                self.missed(now, table, packet, out);
+                return Some(true);
+            };
+            let reason = if miss { Reason::NoMatch } else { Reason::Action };
+            origin = Origin { table, cookie, reason, groups: 0, look_ups };
+            if let Some(meter) = instructions.meter
+                && !self.meter(now, meter, packet)
+            {
+                return Some(false);
             }
-            if !self.apply(now, instructions.applied(), packet, origin, 0, out) {
-                return;
+            if !self.apply(now, instructions.applied(), packet, origin, out) {
+                return Some(false);
             }
             if instructions.clear {
                 set.actions.clear();
@@ -160,9 +211,43 @@ impl Switch {
                 _ => break,
             }
         }
-        if !set.actions.is_empty() {
-            self.apply(now, &set.ordered(), packet, origin, 0, out);
+        if set.actions.is_empty() {
+            return Some(true);
         }
+        let reason = if origin.reason == Reason::Action { Reason::ActionSet } else { origin.reason };
+        Some(self.apply(now, &set.ordered(), packet, Origin { reason, ..origin }, out))
+    }
+
+    /// Nicira's `resubmit`: another look-up, from which the packet comes back; `false` when it ended there.
+    fn resubmit(
+        &mut self,
+        now: Instant,
+        (port, table): (Option<u32>, Option<u8>),
+        packet: &mut Packet,
+        origin: Origin,
+        out: &mut dyn Output,
+    ) -> bool {
+        if origin.look_ups >= DEEPEST_LOOK_UP || self.look_ups >= LOOK_UPS {
+            self.stats.loops += 1;
+            return false;
+        }
+        self.look_ups += 1;
+        let came = packet.key().number(Field::InPort) as u32;
+        packet.set_in_port(port.unwrap_or(came));
+        let there = self.run_from(now, table.unwrap_or(origin.table), origin.look_ups + 1, packet, out);
+        packet.set_in_port(came);
+        there.unwrap_or(true)
+    }
+
+    /// Sends a packet through a meter; `false` when it is dropped there.
+    fn meter(&mut self, now: Instant, meter: u32, packet: &mut Packet) -> bool {
+        let Some(meter) = self.meters.get_mut(&meter) else { return true };
+        match meter.take(now, packet.bytes().len()) {
+            Verdict::Pass => {}
+            Verdict::Drop => return false,
+            Verdict::Remark(precedence) => remark(packet, precedence),
+        }
+        true
     }
 
     /// The flow that a packet matches: instructions, cookie, and whether it is the table-miss flow.
@@ -201,7 +286,7 @@ impl Switch {
 
     /// No flow, not even a table-miss flow: 1.0 asks the controller, 1.3 drops; alone, the switch may bridge.
     fn missed(&mut self, now: Instant, table: u8, packet: &mut Packet, out: &mut dyn Output) {
-        let origin = Origin { table, cookie: u64::MAX, reason: Reason::NoMatch };
+        let origin = Origin::outside(table, Reason::NoMatch);
         if !self.has_controller() {
             if self.config.fail_standalone {
                 self.output(now, port::NORMAL, u16::MAX, packet, origin, out);
@@ -222,13 +307,12 @@ impl Switch {
         actions: &[Action],
         packet: &mut Packet,
         origin: Origin,
-        depth: u8,
         out: &mut dyn Output,
     ) -> bool {
         for action in actions {
             match *action {
                 Action::Output { port, max_len } => self.output(now, port, max_len, packet, origin, out),
-                Action::Group(group) => self.group(now, group, packet, origin, depth, out),
+                Action::Group(group) => self.group(now, group, packet, origin, out),
                 Action::SetField(field, value) => packet.set_field(field, value.bytes(field)),
                 Action::PushVlan(tag) => packet.push_vlan(tag),
                 Action::PopVlan => packet.pop_vlan(),
@@ -264,9 +348,27 @@ impl Switch {
                     }
                 }
                 Action::CopyTtlIn => copy_ttl_in(packet),
+                Action::SetMaskedField(field, value, mask) => {
+                    packet.set_masked_field(field, value.bytes(field), mask.bytes(field));
+                }
+                Action::CopyField(copy) => packet.copy_field(&copy),
+                Action::Meter(meter) => {
+                    if !self.meter(now, meter, packet) {
+                        return false;
+                    }
+                }
+                Action::Resubmit { port, table } => {
+                    if !self.resubmit(now, (port, table), packet, origin, out) {
+                        return false;
+                    }
+                }
+                Action::Controller { max_len, id, reason } => {
+                    self.packet_in_to(packet, origin, max_len, id, Some(reason));
+                }
+                Action::Exit => return false,
                 // There are no queues but the port's own.
                 Action::Enqueue { port, .. } => self.output(now, port, 0, packet, origin, out),
-                Action::SetQueue(_) => {}
+                Action::SetQueue(_) | Action::PopQueue => {}
             }
         }
         true
@@ -341,16 +443,8 @@ impl Switch {
         by_port || by_group
     }
 
-    fn group(
-        &mut self,
-        now: Instant,
-        id: u32,
-        packet: &mut Packet,
-        origin: Origin,
-        depth: u8,
-        out: &mut dyn Output,
-    ) {
-        if depth >= DEEPEST {
+    fn group(&mut self, now: Instant, id: u32, packet: &mut Packet, origin: Origin, out: &mut dyn Output) {
+        if origin.groups >= DEEPEST {
             self.stats.loops += 1;
             return;
         }
@@ -380,7 +474,8 @@ impl Switch {
             set.write(&bucket.actions);
             // Each bucket works on a copy of its own.
             let mut copy = packet.clone();
-            self.apply(now, &set.ordered(), &mut copy, origin, depth + 1, out);
+            let inside = Origin { reason: Reason::Group, groups: origin.groups + 1, ..origin };
+            self.apply(now, &set.ordered(), &mut copy, inside, out);
         }
     }
 

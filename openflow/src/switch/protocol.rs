@@ -1,10 +1,8 @@
 //! Controllers: the handshake, requests and their replies, what the switch tells of its own accord.
-use super::{Output, Switch};
-use crate::wire::{
-    self, Fault, FlowMod, GroupMod, HEADER, Header, Kind, MeterMod, Reader, Version, flow_mod, port,
-};
+use super::{Output, Switch, asynchronous::ControllerReason, bundle::Bundle, monitor::Monitors};
+use crate::wire::{self, Fault, FlowMod, GroupMod, HEADER, Header, Kind, MeterMod, Reader, Version, port};
 use airglow_device::Instant;
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 
 /// Names a controller's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +15,7 @@ pub struct Closed;
 /// What a controller may do (OpenFlow 1.3 section 6.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-enum Role {
+pub(super) enum Role {
     Equal = 1,
     Master = 2,
     Slave = 3,
@@ -27,15 +25,55 @@ enum Role {
 pub(super) struct Connection {
     /// Agreed on after both hellos.
     pub(super) version: Option<Version>,
-    role: Role,
+    pub(super) role: Role,
     pub(super) out: Vec<u8>,
-    // Packet-in, port-status and flow-removed: which reasons are told, as master or equal and as slave.
-    pub(super) told: [[u32; 2]; 3],
+    /// By [`event`]: which reasons are told, as master or equal and as slave.
+    pub(super) told: [[u32; 2]; event::COUNT],
     pub(super) miss_send_len: u16,
+    pub(super) nicira: Nicira,
+    pub(super) bundles: BTreeMap<u32, Bundle>,
+    pub(super) monitors: Monitors,
 }
 
-/// Bytes of a refused request that its error quotes: what a message's length can say, less header, type and code.
-const MOST_OF_A_REQUEST: usize = 0xffff - 12;
+/// What a controller has asked for by Nicira's extensions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Nicira {
+    /// Flows are told in NXM (1.0).
+    pub nxm: bool,
+    /// Flow changes of 1.0 name their table.
+    pub table_id: bool,
+    /// How packets are told.
+    pub packet_in: PacketInFormat,
+    /// To which `controller` actions packets are meant for it.
+    pub controller: u16,
+}
+
+/// How packets are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PacketInFormat {
+    #[default]
+    Standard,
+    Nicira,
+    Nicira2,
+}
+
+/// What a switch tells of its own accord, in the order of the properties that choose among it (1.5 section 7.3.10).
+pub(super) mod event {
+    pub const PACKET_IN: usize = 0;
+    pub const PORT_STATUS: usize = 1;
+    pub const FLOW_REMOVED: usize = 2;
+    pub const ROLE_STATUS: usize = 3;
+    pub const TABLE_STATUS: usize = 4;
+    pub const REQUEST_FORWARD: usize = 5;
+    pub const CONTROLLER_STATUS: usize = 7;
+    pub const COUNT: usize = 8;
+    /// What is told until a controller says otherwise.
+    pub const USUAL: [[u32; 2]; COUNT] =
+        [[0x3f, 0], [0b111, 0b111], [0x3f, 0], [0b111, 0b111], [0b11000, 0], [0, 0], [0, 0], [0, 0]];
+}
+
+/// Bytes of a refused request that its error quotes: what a message's length can say, less header, type, code and experimenter.
+const MOST_OF_A_REQUEST: usize = 0xffff - 16;
 
 impl Switch {
     /// A controller's stream is open: greets it.
@@ -44,13 +82,16 @@ impl Switch {
             version: None,
             role: Role::Equal,
             out: Vec::new(),
-            told: [[0b111, 0], [0b111, 0b111], [0b1111, 0]],
+            told: event::USUAL,
             miss_send_len: self.miss_send_len,
+            nicira: Nicira::default(),
+            bundles: BTreeMap::new(),
+            monitors: Monitors::default(),
         };
-        wire::emit(Version::V13, Kind::Hello, 1, &mut connection.out, |out| {
+        wire::emit(Version::NEWEST, Kind::Hello, 1, &mut connection.out, |out| {
             // The versions that are spoken, as a bitmap (section 7.5.1).
             out.extend_from_slice(&[0, 1, 0, 8]);
-            out.extend_from_slice(&(1_u32 << 1 | 1 << 4).to_be_bytes());
+            out.extend_from_slice(&Version::BITMAP.to_be_bytes());
         });
         let free = self.connections.iter().position(Option::is_none);
         let index = free.unwrap_or_else(|| {
@@ -63,6 +104,7 @@ impl Switch {
 
     /// A controller's stream is gone.
     pub fn disconnected(&mut self, id: ConnectionId) {
+        self.controller_status(id, ControllerReason::Removed);
         if let Some(slot) = self.connections.get_mut(id.0) {
             *slot = None;
         }
@@ -70,6 +112,7 @@ impl Switch {
 
     /// What is to be sent to a controller; it is taken away.
     pub fn take_output(&mut self, id: ConnectionId) -> Vec<u8> {
+        self.resume_monitors(id);
         self.connections
             .get_mut(id.0)
             .and_then(Option::as_mut)
@@ -129,10 +172,12 @@ impl Switch {
         };
         connection.version = common;
         if common.is_none() {
-            let version = Version::from_number(header.version).unwrap_or(Version::V13);
-            self.error(id, version, header.xid, Fault::Incompatible, b"airglow speaks OpenFlow 1.0 and 1.3");
+            let version = Version::from_number(header.version).unwrap_or(Version::NEWEST);
+            let text = b"airglow speaks OpenFlow 1.0, 1.3, 1.4 and 1.5";
+            self.error(id, version, header.xid, Fault::Incompatible, text);
             return Err(Closed);
         }
+        self.controller_status(id, ControllerReason::Added);
         Ok(())
     }
 
@@ -148,6 +193,7 @@ impl Switch {
         self.reply(id, version, Kind::Error, xid, |out| {
             out.extend_from_slice(&kind.to_be_bytes());
             out.extend_from_slice(&code.to_be_bytes());
+            fault.experimenter(version).inspect(|whose| out.extend_from_slice(&whose.to_be_bytes()));
             // At least 64 bytes of the request are asked for; all that a message has room for can be read by the one who sent it.
             out.extend_from_slice(&request[..request.len().min(MOST_OF_A_REQUEST)]);
         });
@@ -177,17 +223,7 @@ impl Switch {
         body: &[u8],
         out: &mut impl Output,
     ) -> Result<(), Fault> {
-        let slave = self.connection(id).is_some_and(|connection| connection.role == Role::Slave);
-        let changes = matches!(
-            kind,
-            Kind::PacketOut
-                | Kind::FlowMod
-                | Kind::GroupMod
-                | Kind::PortMod
-                | Kind::TableMod
-                | Kind::MeterMod
-        );
-        if slave && changes {
+        if self.is_slave(id) && kind.changes_something() {
             return Err(Fault::IsSlave);
         }
         match kind {
@@ -195,7 +231,7 @@ impl Switch {
             Kind::EchoRequest => {
                 self.reply(id, version, Kind::EchoReply, xid, |out| out.extend_from_slice(body))
             }
-            Kind::Experimenter => return Err(Fault::BadExperimenter),
+            Kind::Experimenter => self.experimenter(now, id, version, xid, body, out)?,
             Kind::FeaturesRequest => self.features(id, version, xid),
             Kind::GetConfigRequest => {
                 let length = self.connection(id).map_or(128, |connection| connection.miss_send_len);
@@ -217,27 +253,31 @@ impl Switch {
             }
             Kind::PacketOut => self.packet_out(now, version, body, out)?,
             Kind::FlowMod => {
-                let change = FlowMod::parse(version, body)?;
-                self.flow_mod(now, version, &change, out)?;
+                let with_table = self.connection(id).is_some_and(|connection| connection.nicira.table_id);
+                let change = FlowMod::parse_with(version, with_table, body)?;
+                self.changed_by = Some((id, xid));
+                let result = self.flow_mod(now, version, &change, out);
+                self.tell_monitors(now);
+                result?;
             }
             Kind::GroupMod => {
-                let change = GroupMod::parse(body)?;
-                self.group_mod(now, change)?;
+                let change = GroupMod::parse(version, body)?;
+                let forward = change.clone();
+                self.group_mod(now, version, change)?;
+                self.tell_monitors(now);
+                self.forward_request(id, xid, Kind::GroupMod, 0, |version, out| forward.emit(version, out));
             }
             Kind::MeterMod => {
                 let change = MeterMod::parse(body)?;
+                let forward = change.clone();
                 self.meter_mod(now, change)?;
+                self.tell_monitors(now);
+                self.forward_request(id, xid, Kind::MeterMod, 1, |_, out| forward.emit(out));
             }
             Kind::PortMod => self.port_mod(version, body)?,
-            Kind::TableMod => {
-                let mut reader = Reader(body);
-                let table = reader.u8()?;
-                reader.skip(3)?;
-                reader.u32()?;
-                if table != flow_mod::ALL_TABLES && usize::from(table) >= self.tables.len() {
-                    return Err(Fault::TableModBadTable);
-                }
-            }
+            Kind::TableMod => self.table_mod(version, body)?,
+            Kind::BundleControl => self.bundle_control(now, id, version, xid, body, out)?,
+            Kind::BundleAddMessage => self.bundle_add(id, version, xid, body)?,
             Kind::MultipartRequest => self.multipart(now, id, version, xid, body)?,
             // Every request is finished before the next is looked at.
             Kind::BarrierRequest => self.reply(id, version, Kind::BarrierReply, xid, |_| {}),
@@ -245,7 +285,7 @@ impl Switch {
                 let mut reader = Reader(body);
                 let number = match version {
                     Version::V10 => port::from_10(reader.u16()?),
-                    Version::V13 => reader.u32()?,
+                    _ => reader.u32()?,
                 };
                 if number != port::ANY && !self.ports.contains_key(&number) {
                     return Err(Fault::QueueBadPort);
@@ -255,29 +295,16 @@ impl Switch {
                         out.extend_from_slice(&port::to_10(number).to_be_bytes());
                         out.extend_from_slice(&[0; 6]);
                     }
-                    Version::V13 => {
+                    _ => {
                         out.extend_from_slice(&number.to_be_bytes());
                         out.extend_from_slice(&[0; 4]);
                     }
                 });
             }
             Kind::RoleRequest => self.role(id, version, xid, body)?,
-            Kind::GetAsyncRequest => {
-                let told = self.connection(id).map_or([[0; 2]; 3], |connection| connection.told);
-                self.reply(id, version, Kind::GetAsyncReply, xid, |out| {
-                    told.iter().flatten().for_each(|mask| out.extend_from_slice(&mask.to_be_bytes()));
-                });
-            }
-            Kind::SetAsync => {
-                let mut reader = Reader(body);
-                let mut told = [[0; 2]; 3];
-                for mask in told.iter_mut().flatten() {
-                    *mask = reader.u32()?;
-                }
-                if let Some(connection) = self.connections.get_mut(id.0).and_then(Option::as_mut) {
-                    connection.told = told;
-                }
-            }
+            Kind::GetAsyncRequest => self.tell_asynchronous(id, version, xid),
+            Kind::SetAsync if version == Version::V13 => self.set_asynchronous_13(id, body)?,
+            Kind::SetAsync => self.set_asynchronous(id, version, body)?,
             _ => return Err(Fault::BadType),
         }
         Ok(())
@@ -285,6 +312,12 @@ impl Switch {
 
     pub(super) fn connection(&self, id: ConnectionId) -> Option<&Connection> {
         self.connections.get(id.0)?.as_ref()
+    }
+    pub(super) fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.0)?.as_mut()
+    }
+    pub(super) fn is_slave(&self, id: ConnectionId) -> bool {
+        self.connection(id).is_some_and(|connection| connection.role == Role::Slave)
     }
 
     pub(super) fn features(&mut self, id: ConnectionId, version: Version, xid: u32) {
@@ -302,58 +335,32 @@ impl Switch {
                     out.extend_from_slice(&0b1111_1111_1111_u32.to_be_bytes());
                     ports.iter().for_each(|port| port.emit(version, out));
                 }
-                Version::V13 => {
+                _ => {
                     out.extend_from_slice(&[tables, 0, 0, 0]);
-                    // Flow, table, port, group and queue statistics.
-                    out.extend_from_slice(&0b100_1111_u32.to_be_bytes());
+                    // Flow, table, port, group and queue statistics; bundles and flow monitors since 1.4.
+                    let more: u32 = if version >= Version::V14 { 1 << 9 | 1 << 10 } else { 0 };
+                    out.extend_from_slice(&(0b100_1111 | more).to_be_bytes());
                     out.extend_from_slice(&[0; 4]);
                 }
             }
         });
     }
+}
 
-    pub(super) fn role(
-        &mut self,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
-        body: &[u8],
-    ) -> Result<(), Fault> {
-        let mut reader = Reader(body);
-        let role = reader.u32()?;
-        reader.skip(4)?;
-        let generation = reader.u64()?;
-        let role = match role {
-            0 => self.connection(id).map_or(Role::Equal, |connection| connection.role),
-            1 => Role::Equal,
-            2 => Role::Master,
-            3 => Role::Slave,
-            _ => return Err(Fault::RoleBad),
-        };
-        if matches!(role, Role::Master | Role::Slave) && Reader(body).u32()? != 0 {
-            //= https://opennetworking.org/wp-content/uploads/2014/10/openflow-spec-v1.3.0.pdf#section-6.3.5
-            //# the switch must compare it with the largest generation_id seen so far
-            if self.generation.is_some_and(|seen| (generation.wrapping_sub(seen) as i64) < 0) {
-                return Err(Fault::RoleStale);
-            }
-            self.generation = Some(generation);
-            if role == Role::Master {
-                for other in self.connections.iter_mut().flatten().filter(|other| other.role == Role::Master)
-                {
-                    other.role = Role::Slave;
-                }
-            }
-        }
-        if let Some(connection) = self.connections.get_mut(id.0).and_then(Option::as_mut) {
-            connection.role = role;
-        }
-        let generation = self.generation.unwrap_or(u64::MAX);
-        self.reply(id, version, Kind::RoleReply, xid, |out| {
-            out.extend_from_slice(&(role as u32).to_be_bytes());
-            out.extend_from_slice(&[0; 4]);
-            out.extend_from_slice(&generation.to_be_bytes());
-        });
-        Ok(())
+impl Kind {
+    /// A slave may not ask for it.
+    pub(super) const fn changes_something(self) -> bool {
+        matches!(
+            self,
+            Self::PacketOut
+                | Self::FlowMod
+                | Self::GroupMod
+                | Self::PortMod
+                | Self::TableMod
+                | Self::MeterMod
+                | Self::BundleControl
+                | Self::BundleAddMessage
+        )
     }
 }
 
@@ -361,6 +368,6 @@ impl Connection {
     /// Whether this controller is told of an event of this kind and reason.
     pub(super) const fn tells(&self, kind: usize, reason: u32) -> bool {
         let slave = matches!(self.role, Role::Slave);
-        self.told[kind][slave as usize] & 1 << reason != 0
+        reason < 32 && self.told[kind][slave as usize] & 1 << reason != 0
     }
 }

@@ -2,6 +2,7 @@
 //! cost follows the number of masks in use and not the number of rules.
 use crate::wire::{
     Fault, Instructions, Key, Match, Version,
+    field::KEY,
     flow_mod::{self, Command, FlowMod},
     port,
 };
@@ -11,7 +12,7 @@ use core::time::Duration;
 use hashbrown::HashTable;
 
 /// A flow.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     /// Which packets.
     pub matches: Match,
@@ -25,6 +26,8 @@ pub struct Rule {
     pub hard_timeout: u16,
     /// See [`flow_mod::flags`].
     pub flags: u16,
+    /// Flows of the least go first when a full table makes room.
+    pub importance: u16,
     /// What is done.
     pub instructions: Rc<Instructions>,
     /// Packets that matched.
@@ -33,6 +36,8 @@ pub struct Rule {
     pub bytes: u64,
     /// When it was added.
     pub since: Instant,
+    /// When its instructions were last changed.
+    pub modified: Instant,
     /// When a packet last matched.
     pub used: Instant,
     /// When it is looked at to see whether its time is up.
@@ -51,6 +56,10 @@ pub enum Removed {
     Delete = 2,
     /// A group it leads to was deleted.
     Group = 3,
+    /// A meter it goes through was deleted.
+    Meter = 4,
+    /// It made room for another.
+    Eviction = 5,
 }
 
 impl Rule {
@@ -62,10 +71,12 @@ impl Rule {
             idle_timeout: change.idle_timeout,
             hard_timeout: change.hard_timeout,
             flags: change.flags,
+            importance: change.importance,
             instructions,
             packets: 0,
             bytes: 0,
             since: now,
+            modified: now,
             used: now,
             due: None,
         }
@@ -78,6 +89,13 @@ impl Rule {
             || actions().any(|a| matches!(a, Action::Output { port, .. } | Action::Enqueue { port, .. } if *port == out_port));
         let to_group = out_group == flow_mod::ANY_GROUP || actions().any(|a| *a == Action::Group(out_group));
         to_port && to_group
+    }
+
+    /// Whether a packet goes through this meter.
+    pub fn is_metered(&self, meter: u32) -> bool {
+        use crate::wire::Action;
+        let by_action = self.instructions.applied().iter().chain(self.instructions.written());
+        self.instructions.meter == Some(meter) || by_action.into_iter().any(|a| *a == Action::Meter(meter))
     }
 
     /// The instant at which it goes if nothing happens, and why.
@@ -102,7 +120,7 @@ struct Tuple {
 
 impl Tuple {
     fn new(mask: Key) -> Self {
-        let words = (0..25_u8).filter(|word| self::word(&mask, *word) != 0).collect();
+        let words = (0..WORDS).filter(|word| self::word(&mask, *word) != 0).collect();
         Self { mask, words, priority: 0, rules: HashTable::new() }
     }
 
@@ -122,6 +140,9 @@ impl Tuple {
     }
 }
 
+/// Words of eight octets in a key.
+const WORDS: u8 = (KEY / 8) as u8;
+
 fn word(key: &Key, index: u8) -> u64 {
     let at = usize::from(index) * 8;
     key.0.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
@@ -138,7 +159,23 @@ fn hash_words(key: &Key, words: impl Iterator<Item = (u8, u64)>) -> u64 {
 
 /// A hash of the whole key, for exact-match caches.
 pub fn hash_key(key: &Key) -> u64 {
-    hash_words(key, (0..25).map(|word| (word, u64::MAX)))
+    hash_words(key, (0..WORDS).map(|word| (word, u64::MAX)))
+}
+
+/// How a change is taken back.
+enum Undo {
+    Added(u32),
+    Removed(u32, Rule),
+    Changed(u32, Rule),
+}
+
+/// What a change of the flow table did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The rule is new.
+    Added,
+    /// It takes the place of one with the same match and priority, or only does something else now.
+    Modified,
 }
 
 /// A flow table.
@@ -150,6 +187,8 @@ pub struct Table {
     tuples: Vec<Tuple>,
     /// When which rule is looked at next: never later than its end. A packet that puts an idle timeout off leaves this as it is.
     due: BTreeSet<(Instant, u32)>,
+    /// What undoes the changes since [`begin`](Self::begin), the last at the end; `None`: nothing is to be undone.
+    journal: Option<Vec<Undo>>,
     /// What the rule added last does: rules that come in a row often do the same and share it, in memory and in the processor's cache.
     last: Rc<Instructions>,
     /// Packets looked up.
@@ -186,7 +225,8 @@ impl Selection<'_> {
         cookie_mask: 0,
     };
 
-    fn picks(&self, rule: &Rule) -> bool {
+    /// Whether a request picks this rule.
+    pub fn picks(&self, rule: &Rule) -> bool {
         let matches = match self.strict {
             Some(priority) => rule.priority == priority && rule.matches == *self.matches,
             None => rule.matches.is_within(self.matches),
@@ -202,6 +242,11 @@ impl Table {
     #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.rules.len() - self.free.len()
+    }
+
+    /// The rule with this index.
+    pub fn rule(&self, index: u32) -> Option<&Rule> {
+        self.rules.get(index as usize)?.as_ref()
     }
 
     /// The rule with this index.
@@ -250,7 +295,7 @@ impl Table {
         now: Instant,
         limit: usize,
         version: Version,
-    ) -> Result<(), Fault> {
+    ) -> Result<(u32, Change), Fault> {
         if change.flags & flow_mod::flags::CHECK_OVERLAP != 0 {
             let mut others = self.rules.iter().flatten();
             let same_priority =
@@ -274,9 +319,10 @@ impl Table {
                 (rule.packets, rule.bytes) = (slot.packets, slot.bytes);
             }
             rule.due = slot.due;
-            *slot = rule;
+            let old = core::mem::replace(slot, rule);
             self.look_later(index);
-            return Ok(());
+            self.note(|| Undo::Changed(index, old));
+            return Ok((index, Change::Modified));
         }
         if self.len() >= limit {
             return Err(Fault::TableFull);
@@ -291,7 +337,61 @@ impl Table {
         self.link(index, &rule);
         self.rules[index as usize] = Some(rule);
         self.look_later(index);
-        Ok(())
+        self.note(|| Undo::Added(index));
+        Ok((index, Change::Added))
+    }
+
+    fn note(&mut self, undo: impl FnOnce() -> Undo) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(undo());
+        }
+    }
+
+    /// From now on changes can be taken back.
+    pub fn begin(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+    /// What was changed since [`begin`](Self::begin) stays.
+    pub fn commit(&mut self) {
+        self.journal = None;
+    }
+    /// What was changed since [`begin`](Self::begin) is taken back.
+    pub fn roll_back(&mut self) {
+        for undo in self.journal.take().unwrap_or_default().into_iter().rev() {
+            match undo {
+                Undo::Added(index) => drop(self.remove(index)),
+                Undo::Removed(index, mut rule) => {
+                    // Taken back in the opposite order, the place is the one that came free last.
+                    match self.free.pop() {
+                        Some(free) if free == index => {}
+                        other => {
+                            self.free.extend(other);
+                            self.free.retain(|free| *free != index);
+                        }
+                    }
+                    rule.due = None;
+                    self.link(index, &rule);
+                    self.rules[index as usize] = Some(rule);
+                    self.look_later(index);
+                }
+                Undo::Changed(index, mut rule) => {
+                    if let Some(slot) = self.rule_mut(index) {
+                        rule.due = slot.due;
+                        *slot = rule;
+                        self.look_later(index);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rule that goes first to make room: of the least importance, then the one whose time is up first.
+    pub fn least(&self) -> Option<(u32, u16)> {
+        let rules = self.rules.iter().enumerate().filter_map(|(index, rule)| Some((index, rule.as_ref()?)));
+        let life = |rule: &Rule| rule.end().map_or((true, Instant::ZERO), |(at, _)| (false, at));
+        rules
+            .min_by_key(|(_, rule)| (rule.importance, life(rule)))
+            .map(|(index, rule)| (index as u32, rule.importance))
     }
 
     /// Plans the next look at a rule, for its end as it is now.
@@ -349,6 +449,10 @@ impl Table {
         if tuple.rules.is_empty() {
             self.tuples.remove(place);
         }
+        if self.journal.is_some() {
+            let kept = rule.clone();
+            self.note(|| Undo::Removed(index, kept));
+        }
         Some(rule)
     }
 
@@ -364,22 +468,37 @@ impl Table {
         }
     }
 
-    /// Changes the instructions of the rules that a request picks; returns how many there were.
-    pub fn modify(&mut self, selection: &Selection<'_>, change: &FlowMod, version: Version) -> usize {
+    /// Changes the instructions of the rules that a request picks; returns which they are.
+    pub fn modify(
+        &mut self,
+        now: Instant,
+        selection: &Selection<'_>,
+        change: &FlowMod,
+        version: Version,
+    ) -> Vec<u32> {
         let instructions = Rc::new(change.instructions.clone());
-        let mut count = 0;
-        for index in self.picked(selection) {
-            let Some(rule) = self.rule_mut(index) else { continue };
+        let picked = self.picked(selection);
+        for index in &picked {
+            let Some(old) = self.rule(*index).filter(|_| self.journal.is_some()).cloned() else {
+                continue;
+            };
+            self.note(|| Undo::Changed(*index, old));
+        }
+        for index in &picked {
+            let Some(rule) = self.rule_mut(*index) else { continue };
             rule.instructions = Rc::clone(&instructions);
-            if version == Version::V10 {
+            rule.modified = now;
+            // All ones leave the mark as it is, as Open vSwitch has it.
+            if version == Version::V10 && change.cookie_mask == 0 && change.cookie != u64::MAX {
                 rule.cookie = change.cookie;
+            } else if let Some(cookie) = change.new_cookie {
+                rule.cookie = cookie;
             }
             if change.flags & flow_mod::flags::RESET_COUNTS != 0 {
                 (rule.packets, rule.bytes) = (0, 0);
             }
-            count += 1;
         }
-        count
+        picked
     }
 
     /// Takes out the rules whose time is up.

@@ -1,8 +1,9 @@
-//! Actions: OpenFlow 1.0 section 5.2.4, 1.3 section 7.2.5.
+//! Actions: OpenFlow 1.0 section 5.2.4, 1.3 section 7.2.5, 1.5 section 7.2.6; those of experimenters are in [`nicira`](super::nicira).
 use super::{
     Fault, Reader, Version,
     field::{Field, fits},
-    oxm::Oxm,
+    nicira,
+    oxm::{FieldHeader, Oxm, emit_header},
     port,
 };
 use alloc::vec::Vec;
@@ -36,6 +37,26 @@ pub enum Action {
     SetIpTtl(u8),
     DecIpTtl,
     SetField(Field, FieldValue),
+    /// Sets the bits of the mask: value, then mask (1.5; Nicira's `reg_load` before).
+    SetMaskedField(Field, FieldValue, FieldValue),
+    CopyField(CopyField),
+    /// Through this meter (1.5).
+    Meter(u32),
+    /// Nicira: looks the packet up again, as if it had come in on this port, in this table; `None`: as it is.
+    Resubmit {
+        port: Option<u32>,
+        table: Option<u8>,
+    },
+    /// Nicira: to the controllers with this number, with this reason.
+    Controller {
+        max_len: u16,
+        id: u16,
+        reason: u8,
+    },
+    /// Nicira: to the queue of before `SetQueue`.
+    PopQueue,
+    /// Nicira: nothing more is done.
+    Exit,
     /// OpenFlow 1.0: the VLAN id, adding a tag where there is none.
     SetVlanVid(u16),
     /// OpenFlow 1.0: the VLAN priority, adding a tag where there is none.
@@ -55,7 +76,7 @@ impl FieldValue {
     pub fn bytes(&self, field: Field) -> &[u8] {
         &self.0[..field.layout().width]
     }
-    fn new(bytes: &[u8]) -> Self {
+    pub(super) fn new(bytes: &[u8]) -> Self {
         let mut value = [0; 16];
         let width = bytes.len().min(16);
         value[..width].copy_from_slice(&bytes[..width]);
@@ -63,8 +84,51 @@ impl FieldValue {
     }
 }
 
+/// Bits that are copied from one field to another (1.5 section 7.2.6.9; the ONF's extension 320 and Nicira's `reg_move` before).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyField {
+    /// How many.
+    pub bits: u16,
+    /// From which bit on, counted from the last.
+    pub from: u16,
+    /// To which bit on.
+    pub to: u16,
+    /// Out of this field ...
+    pub source: Field,
+    /// ... into this one.
+    pub destination: Field,
+}
+
+impl CopyField {
+    /// Reads what all three forms share; between counts and fields are `gap` bytes.
+    pub(super) fn parse(body: &mut Reader<'_>, gap: usize) -> Result<Self, Fault> {
+        let (bits, from, to) = (body.u16()?, body.u16()?, body.u16()?);
+        body.skip(gap)?;
+        let mut field = || {
+            let header = FieldHeader::parse(body).map_err(|_| Fault::BadActionLength)?;
+            header.field.filter(|_| !header.masked).ok_or(Fault::BadSetType)
+        };
+        let copy = Self { bits, from, to, source: field()?, destination: field()? };
+        let fits = |at: u16, field: Field| u32::from(at) + u32::from(bits) <= field.layout().bits;
+        if bits == 0 || !fits(from, copy.source) || !fits(to, copy.destination) {
+            return Err(Fault::BadArgument);
+        }
+        if may_be_set(copy.destination) { Ok(copy) } else { Err(Fault::BadSetType) }
+    }
+
+    pub(super) fn emit(&self, version: Version, gap: usize, out: &mut Vec<u8>) {
+        for number in [self.bits, self.from, self.to] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        out.resize(out.len() + gap, 0);
+        for field in [self.source, self.destination] {
+            emit_header(version, field, false, field.layout().width, out);
+        }
+    }
+}
+
 /// Whether an action may set the field (section 7.2.5.11: all but those that say where a packet came from).
-const fn may_be_set(field: Field) -> bool {
+pub const fn may_be_set(field: Field) -> bool {
     !matches!(
         field,
         Field::InPort
@@ -73,6 +137,8 @@ const fn may_be_set(field: Field) -> bool {
             | Field::Ipv6Exthdr
             | Field::EthType
             | Field::PbbIsid
+            | Field::TcpFlags
+            | Field::PacketType
     )
 }
 
@@ -90,7 +156,7 @@ impl Action {
         let body = reader.take(length - 4).map_err(|_| Fault::BadActionLength)?;
         let action = match version {
             Version::V10 => Self::parse_10(kind, Reader(body)),
-            Version::V13 => Self::parse_13(kind, Reader(body)),
+            _ => Self::parse_13(version, kind, Reader(body)),
         };
         action.map_err(|fault| if fault == Fault::BadLength { Fault::BadActionLength } else { fault })
     }
@@ -130,15 +196,15 @@ impl Action {
                 body.skip(6)?;
                 Self::Enqueue { port, queue: body.u32()? }
             }
-            0xffff => return Err(Fault::BadActionExperimenter),
+            0xffff => return nicira::parse_action(Version::V10, body),
             _ => return Err(Fault::BadActionType),
         })
     }
 
-    fn parse_13(kind: u16, mut body: Reader<'_>) -> Result<Self, Fault> {
+    fn parse_13(version: Version, kind: u16, mut body: Reader<'_>) -> Result<Self, Fault> {
         let fixed = match kind {
             0 => 12,
-            25 | 0xffff => body.rest().len(),
+            25 | 28 | 0xffff => body.rest().len(),
             _ => 4,
         };
         if body.rest().len() != fixed {
@@ -170,7 +236,7 @@ impl Action {
                     _ => Fault::BadSetType,
                 })?;
                 let padding = body.rest().len();
-                if oxm.mask.is_some() || !may_be_set(oxm.field) {
+                if oxm.mask.is_some() && version != Version::V15 || !may_be_set(oxm.field) {
                     return Err(Fault::BadSetType);
                 }
                 if padding > 7 {
@@ -179,21 +245,66 @@ impl Action {
                 if !fits(oxm.field, oxm.value) {
                     return Err(Fault::BadSetArgument);
                 }
-                Self::SetField(oxm.field, FieldValue::new(oxm.value))
+                let value = FieldValue::new(oxm.value);
+                match oxm.mask {
+                    None => Self::SetField(oxm.field, value),
+                    Some(mask) if !fits(oxm.field, mask) => return Err(Fault::BadSetMask),
+                    Some(mask) if oxm.value.iter().zip(mask).any(|(value, mask)| value & !mask != 0) => {
+                        return Err(Fault::BadSetMask);
+                    }
+                    Some(mask) => Self::SetMaskedField(oxm.field, value, FieldValue::new(mask)),
+                }
             }
-            0xffff => return Err(Fault::BadActionExperimenter),
+            28 if version == Version::V15 => {
+                let copy = CopyField::parse(&mut body, 2)?;
+                if body.rest().len() > 7 {
+                    return Err(Fault::BadActionLength);
+                }
+                Self::CopyField(copy)
+            }
+            29 if version == Version::V15 => Self::Meter(body.u32()?),
+            0xffff => return nicira::parse_action(version, body),
             _ => return Err(Fault::BadActionType),
         })
     }
 
     /// Writes the action as `version` has it; one that the version does not have is left out.
     pub fn emit(&self, version: Version, out: &mut Vec<u8>) {
+        let set = |field, bytes: &[u8]| Self::SetField(field, FieldValue::new(bytes));
+        match *self {
+            Self::Enqueue { port, queue } if version != Version::V10 => {
+                for part in [Self::SetQueue(queue), Self::Output { port, max_len: 0 }, Self::PopQueue] {
+                    part.emit(version, out);
+                }
+            }
+            // What 1.0 says without naming the protocol is said as for TCP, the VLAN as of a tag that is there.
+            Self::SetVlanVid(vid) if version != Version::V10 => {
+                set(Field::VlanVid, &(vid | 0x1000).to_be_bytes()).emit(version, out);
+            }
+            Self::SetVlanPcp(pcp) if version != Version::V10 => {
+                set(Field::VlanPcp, &[pcp]).emit(version, out)
+            }
+            Self::SetTransportSrc(port) if version != Version::V10 => {
+                set(Field::TcpSrc, &port.to_be_bytes()).emit(version, out);
+            }
+            Self::SetTransportDst(port) if version != Version::V10 => {
+                set(Field::TcpDst, &port.to_be_bytes()).emit(version, out);
+            }
+            _ => self.emit_one(version, out),
+        }
+    }
+
+    fn emit_one(&self, version: Version, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
         let kind = match version {
             Version::V10 => self.emit_10(out),
-            Version::V13 => self.emit_13(out),
+            _ => self.emit_13(version, out),
         };
+        let kind = kind.or_else(|| {
+            out.truncate(start + 4);
+            nicira::emit_action(self, version, out).then_some(0xffff)
+        });
         let Some(kind) = kind else { return out.truncate(start) };
         let length = (out.len() - start).next_multiple_of(8);
         out.resize(start + length, 0);
@@ -266,7 +377,7 @@ impl Action {
         })
     }
 
-    fn emit_13(&self, out: &mut Vec<u8>) -> Option<u16> {
+    fn emit_13(&self, version: Version, out: &mut Vec<u8>) -> Option<u16> {
         let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
         Some(match *self {
             Self::Output { port, max_len } => {
@@ -309,14 +420,22 @@ impl Action {
             }
             Self::DecIpTtl => 24,
             Self::SetField(field, value) => {
-                Oxm { field, value: value.bytes(field), mask: None }.emit(out);
+                Oxm { field, value: value.bytes(field), mask: None }.emit(version, out);
                 25
             }
-            Self::Enqueue { .. }
-            | Self::SetVlanVid(_)
-            | Self::SetVlanPcp(_)
-            | Self::SetTransportSrc(_)
-            | Self::SetTransportDst(_) => return None,
+            Self::SetMaskedField(field, value, mask) if version == Version::V15 && may_be_set(field) => {
+                Oxm { field, value: value.bytes(field), mask: Some(mask.bytes(field)) }.emit(version, out);
+                25
+            }
+            Self::CopyField(copy) if version == Version::V15 => {
+                copy.emit(version, 2, out);
+                28
+            }
+            Self::Meter(meter) if version == Version::V15 => {
+                put(&meter.to_be_bytes());
+                29
+            }
+            _ => return None,
         })
     }
 }

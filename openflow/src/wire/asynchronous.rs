@@ -1,5 +1,5 @@
-//! What a switch tells unasked: OpenFlow 1.0 section 5.4, 1.3 section 7.4.
-use super::{Fault, Match, Reader, Version, flow_mod, match10, oxm, port};
+//! What a switch tells unasked: OpenFlow 1.0 section 5.4, 1.3 section 7.4, 1.5 section 7.4; and how packets are sent out.
+use super::{Fault, Match, Reader, Statistics, Version, flow_mod, match10, oxm, port};
 
 /// A packet that a switch hands to the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct PacketIn<'a> {
     pub buffer: u32,
     /// Bytes of the packet, here or not.
     pub total_len: u16,
-    /// 0: no flow matched; 1: a flow's action; 2: the TTL ran out.
+    /// 0: no flow matched; 1: a flow's action; 2: the TTL ran out; since 1.4 3: its action set; 4: a group; 5: a packet-out.
     pub reason: u8,
     /// The table that it was in (1.3).
     pub table: u8,
@@ -86,9 +86,26 @@ impl FlowRemoved {
     /// [`Fault::BadLength`], or what is wrong with the match.
     pub fn parse(version: Version, body: &[u8]) -> Result<Self, Fault> {
         let mut reader = Reader(body);
+        if version == Version::V15 {
+            let (table, reason, priority) = (reader.u8()?, reader.u8()?, reader.u16()?);
+            // The timeouts.
+            reader.skip(4)?;
+            let (cookie, matches) = (reader.u64()?, oxm::parse_match(&mut reader)?);
+            let counted = Statistics::parse(&mut reader)?;
+            return Ok(Self {
+                matches,
+                cookie,
+                priority,
+                reason,
+                table,
+                seconds: counted.duration.map_or(0, |life| life.as_secs() as u32),
+                packets: counted.packets.unwrap_or(0),
+                bytes: counted.bytes.unwrap_or(0),
+            });
+        }
         let before = match version {
             Version::V10 => Some(match10::parse_match(&mut reader)?),
-            Version::V13 => None,
+            _ => None,
         };
         let (cookie, priority, reason, table) = (reader.u64()?, reader.u16()?, reader.u8()?, reader.u8()?);
         let seconds = reader.u32()?;
@@ -157,7 +174,7 @@ impl<'a> Features<'a> {
         reader.skip(2 + 4 + 4)?;
         let (auxiliary, ports) = match version {
             Version::V10 => (0, reader.rest()),
-            Version::V13 => (auxiliary, &[][..]),
+            _ => (auxiliary, &[][..]),
         };
         Ok(Self { datapath_id, buffers, tables, auxiliary, ports })
     }
@@ -173,17 +190,87 @@ pub fn emit_packet_out(
     out: &mut alloc::vec::Vec<u8>,
 ) {
     out.extend_from_slice(&buffer.to_be_bytes());
-    match version {
-        Version::V10 => out.extend_from_slice(&port::to_10(in_port).to_be_bytes()),
-        Version::V13 => out.extend_from_slice(&in_port.to_be_bytes()),
-    }
-    let at = out.len();
-    out.extend_from_slice(if version == Version::V10 { &[0; 2] } else { &[0; 8] });
+    let at = match version {
+        Version::V10 => {
+            out.extend_from_slice(&port::to_10(in_port).to_be_bytes());
+            out.extend_from_slice(&[0; 2]);
+            out.len() - 2
+        }
+        Version::V15 => {
+            out.extend_from_slice(&[0; 4]);
+            let at = out.len() - 4;
+            oxm::emit_match(version, &Match::ANY.in_port(in_port), out);
+            at
+        }
+        _ => {
+            out.extend_from_slice(&in_port.to_be_bytes());
+            out.extend_from_slice(&[0; 8]);
+            out.len() - 8
+        }
+    };
     let start = out.len();
     actions.iter().for_each(|action| action.emit(version, out));
     let length = (out.len() - start) as u16;
     out[at..at + 2].copy_from_slice(&length.to_be_bytes());
     if buffer == flow_mod::NO_BUFFER {
         out.extend_from_slice(data);
+    }
+}
+
+/// A packet that a controller sends out, with what the pipeline is to take it for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketOut<'a> {
+    /// Where the switch keeps the packet; [`flow_mod::NO_BUFFER`] when it is here.
+    pub buffer: u32,
+    /// Where it came in, and in 1.5 metadata, tunnel and registers.
+    pub fields: Match,
+    /// What is done to it.
+    pub actions: alloc::vec::Vec<super::Action>,
+    /// The packet.
+    pub data: &'a [u8],
+}
+
+impl<'a> PacketOut<'a> {
+    /// Reads the body of a message.
+    ///
+    /// # Errors
+    /// [`Fault::BadLength`]; [`Fault::PipelineFieldsOnly`] for fields that the packet itself has; an action's.
+    pub fn parse(version: Version, body: &'a [u8]) -> Result<Self, Fault> {
+        let mut reader = Reader(body);
+        let buffer = reader.u32()?;
+        let (fields, length) = match version {
+            Version::V10 => (Match::ANY.in_port(port::from_10(reader.u16()?)), reader.u16()?),
+            Version::V15 => {
+                let length = reader.u16()?;
+                reader.skip(2)?;
+                let fields = oxm::parse_match(&mut reader)?;
+                let only = super::field::FIELDS.iter().all(|layout| {
+                    let field = layout.field;
+                    let pipeline = matches!(
+                        field,
+                        super::Field::InPort
+                            | super::Field::InPhyPort
+                            | super::Field::Metadata
+                            | super::Field::TunnelId
+                            | super::Field::PacketType
+                    );
+                    pipeline || field.is_register() || field.is_wide_register() || !fields.tests(field)
+                });
+                if !only {
+                    return Err(Fault::PipelineFieldsOnly);
+                }
+                if !fields.tests(super::Field::InPort) {
+                    return Err(Fault::BadPrerequisite);
+                }
+                (fields, length)
+            }
+            _ => {
+                let head = (Match::ANY.in_port(reader.u32()?), reader.u16()?);
+                reader.skip(6)?;
+                head
+            }
+        };
+        let actions = super::action::parse_list(version, reader.take(usize::from(length))?)?;
+        Ok(Self { buffer, fields, actions, data: reader.rest() })
     }
 }

@@ -118,6 +118,8 @@ impl FlowMod {
             out_port: port::ANY,
             out_group: flow_mod::ANY_GROUP,
             flags: 0,
+            importance: 0,
+            new_cookie: None,
             matches,
             instructions: Instructions::default(),
         }
@@ -160,6 +162,11 @@ impl FlowMod {
     #[must_use]
     pub fn out_port(self, out_port: u32) -> Self {
         Self { out_port, ..self }
+    }
+    /// When a full table makes room, flows of the least importance go first (1.4).
+    #[must_use]
+    pub fn importance(self, importance: u16) -> Self {
+        Self { importance, ..self }
     }
     /// Bits of [`flow_mod::flags`].
     #[must_use]

@@ -2,18 +2,25 @@
 use super::Version;
 use core::fmt;
 
+macro_rules! first {
+    ($first:expr $(, $more:expr)?) => {
+        $first
+    };
+}
+
 macro_rules! faults {
-    ($($name:ident: $v10:expr, $v13:expr, $text:literal;)*) => {
-        /// A refused request: OpenFlow 1.0 section 5.4.4, 1.3 section 7.4.4.
+    ($($name:ident: $v10:expr, $v13:expr, $(later $later:expr,)? $text:literal;)*) => {
+        /// A refused request: OpenFlow 1.0 section 5.4.4, 1.3 section 7.4.4, 1.5 section 7.5.4.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Fault { $(#[doc = $text] $name,)* }
 
         impl Fault {
-            /// Error type and code in `version`.
+            /// Error type and code in `version`. The type of [`experimenter`](Self::experimenter) errors is 0xffff.
             pub const fn numbers(self, version: Version) -> (u16, u16) {
                 match (self, version) {
-                    $((Self::$name, Version::V10) => $v10, (Self::$name, Version::V13) => $v13,)*
+                    $((Self::$name, Version::V10) => $v10, (Self::$name, Version::V13) => $v13,
+                    (Self::$name, _) => first!($($later,)? $v13),)*
                 }
             }
         }
@@ -42,9 +49,11 @@ faults! {
     BadPortRequest: (2, 4), (1, 11), "There is no such port.";
     BadPacket: (1, 6), (1, 12), "The packet is not one.";
     MultipartOverflow: (1, 6), (1, 13), "The request's parts are too long together.";
+    PipelineFieldsOnly: (1, 6), (1, 6), later (1, 17), "Only fields of the pipeline may be set.";
     BadActionType: (2, 0), (2, 0), "The action is not known.";
     BadActionLength: (2, 1), (2, 1), "The action's length is wrong.";
     BadActionExperimenter: (2, 2), (2, 2), "The action's experimenter is not known.";
+    BadActionExperimenterType: (2, 3), (2, 3), "The experimenter's action is not known.";
     BadOutPort: (2, 4), (2, 4), "The action's port cannot be sent to.";
     BadArgument: (2, 5), (2, 5), "The action's argument is wrong.";
     TooManyActions: (2, 7), (2, 7), "There are too many actions.";
@@ -101,7 +110,49 @@ faults! {
     BadMeterCommand: (1, 5), (12, 4), "The command is not known.";
     BadMeterFlags: (1, 5), (12, 5), "The flags are not known.";
     BadBand: (1, 5), (12, 8), "The band is not known.";
+    BadSetMask: (2, 5), (2, 5), later (2, 16), "The field cannot be set under this mask.";
+    BadMeter: (1, 5), (12, 2), later (2, 17), "There is no such meter.";
+    BadTableConfig: (1, 6), (8, 1), "The table cannot be configured so.";
+    UnknownBucket: (3, 0), (6, 12), later (6, 15), "There is no such bucket.";
+    BucketExists: (3, 0), (6, 12), later (6, 16), "The bucket is there already.";
+    BadPropertyType: (1, 6), (1, 6), later (14, 0), "The property is not known.";
+    BadPropertyLength: (1, 6), (1, 6), later (14, 1), "The property's length is wrong.";
+    BadPropertyValue: (1, 6), (1, 6), later (14, 2), "The property cannot have this value.";
+    DuplicateProperty: (1, 6), (1, 6), later (14, 4), "A property stands twice.";
+    PropertyExperimenter: (1, 6), (1, 6), later (14, 5), "The property's experimenter is not known.";
+    BadAsync: (1, 6), (1, 6), later (15, 0), "The masks of asynchronous messages are not valid.";
+    MonitorExists: (1, 5), (1, 5), later (16, 1), "The flow monitor is there already.";
+    UnknownMonitor: (1, 5), (1, 5), later (16, 3), "There is no such flow monitor.";
+    BadMonitorCommand: (1, 5), (1, 5), later (16, 4), "The command is not known.";
+    BadMonitorFlags: (1, 5), (1, 5), later (16, 5), "The flags are not known.";
+    BadMonitorTable: (1, 9), (1, 9), later (16, 6), "There is no such table.";
+    OutOfMonitors: (1, 5), (1, 5), later (16, 0), "There is no room for more flow monitors.";
+    BundleUnknown: (1, 5), (0xffff, 2300), later (17, 0), "The bundle could not be carried out.";
+    BadBundleId: (1, 5), (0xffff, 2302), later (17, 2), "There is no such bundle.";
+    BundleExists: (1, 5), (0xffff, 2303), later (17, 3), "The bundle is there already.";
+    BundleClosed: (1, 5), (0xffff, 2304), later (17, 4), "The bundle is closed.";
+    OutOfBundles: (1, 5), (0xffff, 2305), later (17, 5), "There is no room for more bundles.";
+    BadBundleType: (1, 5), (0xffff, 2306), later (17, 6), "The bundle's command is not known.";
+    BadBundleFlags: (1, 5), (0xffff, 2307), later (17, 7), "The bundle's flags are not known, or others than before.";
+    BundleLength: (1, 5), (0xffff, 2308), later (17, 8), "The message in the bundle has a wrong length.";
+    BundleXid: (1, 5), (0xffff, 2309), later (17, 9), "The message in the bundle has another xid.";
+    BundleUnsupported: (1, 5), (0xffff, 2310), later (17, 10), "The message cannot be in a bundle.";
+    BundleFull: (1, 5), (0xffff, 2312), later (17, 12), "There are too many messages in the bundle.";
+    BundleFailed: (1, 5), (0xffff, 2313), later (17, 13), "A message of the bundle was refused.";
     OutOfMeters: (1, 5), (12, 10), "There is no room for more meters.";
+}
+
+/// The Open Networking Foundation as an experimenter.
+pub const ONF: u32 = 0x4f4e_4600;
+
+impl Fault {
+    /// Whose error it is in `version`, where the specification itself has none: bundles came to OpenFlow 1.3 by an extension (EXT-230).
+    pub const fn experimenter(self, version: Version) -> Option<u32> {
+        match self.numbers(version) {
+            (0xffff, _) => Some(ONF),
+            _ => None,
+        }
+    }
 }
 
 impl core::error::Error for Fault {}

@@ -1,8 +1,10 @@
-//! Match fields: OXM's table (OpenFlow 1.3 section 7.2.3.7), each with its place in a [`Key`].
+//! Match fields: OXM's table (OpenFlow 1.3 section 7.2.3.7, 1.5 section 7.2.3.8) and registers, each with its place in a [`Key`].
 use core::fmt;
 
 /// Bytes of a key.
-pub const KEY: usize = 200;
+pub const KEY: usize = 248;
+/// Where the registers stand in a [`Key`].
+pub const REGISTERS: core::ops::Range<usize> = 184..248;
 
 /// A field that a match may test and an action may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +51,36 @@ pub enum Field {
     PbbIsid = 37,
     TunnelId = 38,
     Ipv6Exthdr = 39,
+    /// OpenFlow 1.5, and earlier as the ONF's extension 109.
+    TcpFlags = 40,
+    /// OpenFlow 1.5: 0 for Ethernet, which is all there is here.
+    PacketType = 41,
+    /// Sixteen registers of 32 bits (`NXM_NX_REG0` and on).
+    Reg0 = 42,
+    Reg1 = 43,
+    Reg2 = 44,
+    Reg3 = 45,
+    Reg4 = 46,
+    Reg5 = 47,
+    Reg6 = 48,
+    Reg7 = 49,
+    Reg8 = 50,
+    Reg9 = 51,
+    Reg10 = 52,
+    Reg11 = 53,
+    Reg12 = 54,
+    Reg13 = 55,
+    Reg14 = 56,
+    Reg15 = 57,
+    /// The same as eight of 64 bits (`OXM_OF_PKT_REG0` and on).
+    XReg0 = 58,
+    XReg1 = 59,
+    XReg2 = 60,
+    XReg3 = 61,
+    XReg4 = 62,
+    XReg5 = 63,
+    XReg6 = 64,
+    XReg7 = 65,
 }
 
 /// What the table says of a field.
@@ -97,7 +129,7 @@ const fn f(
 }
 
 /// Every field, in the order of its number.
-pub static FIELDS: [Layout; 40] = [
+pub static FIELDS: [Layout; 66] = [
     f(Field::InPort, 0, 4, 32, false, &[], "in_port"),
     f(Field::InPhyPort, 4, 4, 32, false, &[], "in_phy_port"),
     f(Field::Metadata, 8, 8, 64, true, &[], "metadata"),
@@ -138,12 +170,101 @@ pub static FIELDS: [Layout; 40] = [
     f(Field::PbbIsid, 156, 3, 24, true, &[(Field::EthType, 0x88e7)], "pbb_isid"),
     f(Field::TunnelId, 160, 8, 64, true, &[], "tunnel_id"),
     f(Field::Ipv6Exthdr, 168, 2, 9, true, IPV6, "ipv6_exthdr"),
+    f(Field::TcpFlags, 170, 2, 12, true, TCP, "tcp_flags"),
+    f(Field::PacketType, 172, 4, 32, false, &[], "packet_type"),
+    f(Field::Reg0, 184, 4, 32, true, &[], "reg0"),
+    f(Field::Reg1, 188, 4, 32, true, &[], "reg1"),
+    f(Field::Reg2, 192, 4, 32, true, &[], "reg2"),
+    f(Field::Reg3, 196, 4, 32, true, &[], "reg3"),
+    f(Field::Reg4, 200, 4, 32, true, &[], "reg4"),
+    f(Field::Reg5, 204, 4, 32, true, &[], "reg5"),
+    f(Field::Reg6, 208, 4, 32, true, &[], "reg6"),
+    f(Field::Reg7, 212, 4, 32, true, &[], "reg7"),
+    f(Field::Reg8, 216, 4, 32, true, &[], "reg8"),
+    f(Field::Reg9, 220, 4, 32, true, &[], "reg9"),
+    f(Field::Reg10, 224, 4, 32, true, &[], "reg10"),
+    f(Field::Reg11, 228, 4, 32, true, &[], "reg11"),
+    f(Field::Reg12, 232, 4, 32, true, &[], "reg12"),
+    f(Field::Reg13, 236, 4, 32, true, &[], "reg13"),
+    f(Field::Reg14, 240, 4, 32, true, &[], "reg14"),
+    f(Field::Reg15, 244, 4, 32, true, &[], "reg15"),
+    f(Field::XReg0, 184, 8, 64, true, &[], "xreg0"),
+    f(Field::XReg1, 192, 8, 64, true, &[], "xreg1"),
+    f(Field::XReg2, 200, 8, 64, true, &[], "xreg2"),
+    f(Field::XReg3, 208, 8, 64, true, &[], "xreg3"),
+    f(Field::XReg4, 216, 8, 64, true, &[], "xreg4"),
+    f(Field::XReg5, 224, 8, 64, true, &[], "xreg5"),
+    f(Field::XReg6, 232, 8, 64, true, &[], "xreg6"),
+    f(Field::XReg7, 240, 8, 64, true, &[], "xreg7"),
 ];
 
 impl Field {
-    /// The field with this OXM number.
-    pub fn from_number(number: u8) -> Option<Self> {
-        FIELDS.get(usize::from(number)).map(|layout| layout.field)
+    /// The field with this class and number: OXM's own, the packet registers, or Nicira's NXM where the value is written alike.
+    pub fn from_header(class: u16, number: u8) -> Option<Self> {
+        let plain = |index: u8| FIELDS.get(usize::from(index)).map(|layout| layout.field);
+        match (class, number) {
+            (OPENFLOW_BASIC, 0..=39) => plain(number),
+            (OPENFLOW_BASIC, 42) => Some(Self::TcpFlags),
+            (OPENFLOW_BASIC, 44) => Some(Self::PacketType),
+            (PACKET_REGISTERS, 0..=7) => plain(Self::XReg0 as u8 + number),
+            (NXM_1, 0..=15) => plain(Self::Reg0 as u8 + number),
+            (0 | NXM_1, _) => {
+                FIELDS.iter().map(|layout| layout.field).find(|field| field.nxm() == Some((class, number)))
+            }
+            _ => None,
+        }
+    }
+    /// OXM's class and number.
+    pub const fn header(self) -> (u16, u8) {
+        match self as u8 {
+            number @ 0..=39 => (OPENFLOW_BASIC, number),
+            40 => (OPENFLOW_BASIC, 42),
+            41 => (OPENFLOW_BASIC, 44),
+            number @ 42..=57 => (NXM_1, number - Self::Reg0 as u8),
+            number => (PACKET_REGISTERS, number - Self::XReg0 as u8),
+        }
+    }
+    /// NXM's class and number, if it writes the field's value as OXM does (Open vSwitch's `nicira-ext.h`).
+    pub const fn nxm(self) -> Option<(u16, u8)> {
+        Some(match self {
+            Self::EthDst => (0, 1),
+            Self::EthSrc => (0, 2),
+            Self::EthType => (0, 3),
+            Self::IpProto => (0, 6),
+            Self::Ipv4Src => (0, 7),
+            Self::Ipv4Dst => (0, 8),
+            Self::TcpSrc => (0, 9),
+            Self::TcpDst => (0, 10),
+            Self::UdpSrc => (0, 11),
+            Self::UdpDst => (0, 12),
+            Self::Icmpv4Type => (0, 13),
+            Self::Icmpv4Code => (0, 14),
+            Self::ArpOp => (0, 15),
+            Self::ArpSpa => (0, 16),
+            Self::ArpTpa => (0, 17),
+            Self::TunnelId => (NXM_1, 16),
+            Self::ArpSha => (NXM_1, 17),
+            Self::ArpTha => (NXM_1, 18),
+            Self::Ipv6Src => (NXM_1, 19),
+            Self::Ipv6Dst => (NXM_1, 20),
+            Self::Icmpv6Type => (NXM_1, 21),
+            Self::Icmpv6Code => (NXM_1, 22),
+            Self::Ipv6NdTarget => (NXM_1, 23),
+            Self::Ipv6NdSll => (NXM_1, 24),
+            Self::Ipv6NdTll => (NXM_1, 25),
+            Self::Ipv6Flabel => (NXM_1, 27),
+            Self::IpEcn => (NXM_1, 28),
+            Self::TcpFlags => (NXM_1, 34),
+            _ => return None,
+        })
+    }
+    /// A register of 32 bits.
+    pub const fn is_register(self) -> bool {
+        matches!(self as u8, 42..=57)
+    }
+    /// Two registers as one.
+    pub const fn is_wide_register(self) -> bool {
+        self as u8 >= Self::XReg0 as u8
     }
     /// What the table says of it.
     pub fn layout(self) -> &'static Layout {
@@ -151,6 +272,13 @@ impl Field {
         &FIELDS[self as usize]
     }
 }
+
+/// The class of the specification's own fields.
+pub const OPENFLOW_BASIC: u16 = 0x8000;
+/// The class of the registers of 64 bits.
+pub const PACKET_REGISTERS: u16 = 0x8001;
+/// The second of Nicira's classes.
+pub const NXM_1: u16 = 1;
 
 /// The values of all fields of a packet, or a mask over them: each field at its [`Layout::offset`], big-endian.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -197,7 +325,7 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for layout in &FIELDS {
+        for layout in FIELDS.iter().filter(|layout| !layout.field.is_wide_register()) {
             let value = self.get(layout.field);
             if value.iter().any(|byte| *byte != 0) {
                 map.entry(&layout.name, &value);
@@ -293,6 +421,16 @@ mod tests {
         for (number, layout) in FIELDS.iter().enumerate() {
             assert_eq!(layout.field as usize, number);
             assert!(layout.bits as usize <= layout.width * 8 && layout.width <= 16);
+            let (class, number) = layout.field.header();
+            assert_eq!(Field::from_header(class, number), Some(layout.field));
+            if let Some((class, number)) = layout.field.nxm() {
+                assert_eq!(Field::from_header(class, number), Some(layout.field));
+            }
+            if layout.field.is_wide_register() {
+                // Two registers of 32 bits.
+                assert!(REGISTERS.contains(&layout.offset));
+                continue;
+            }
             for place in &mut used[layout.offset..layout.offset + layout.width] {
                 assert!(!*place, "{}", layout.name);
                 *place = true;

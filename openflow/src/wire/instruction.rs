@@ -1,4 +1,4 @@
-//! Instructions: what a flow does with a packet (OpenFlow 1.3 section 7.2.4). A flow of OpenFlow 1.0 is one list of
+//! Instructions: what a flow does with a packet (OpenFlow 1.3 section 7.2.4, 1.5 section 7.2.5). A flow of OpenFlow 1.0 is one list of
 //! actions that are applied.
 use super::{
     Fault, Reader, Version,
@@ -28,7 +28,7 @@ impl Instructions {
     ///
     /// # Errors
     /// The fault that the specification names (`OFPET_BAD_INSTRUCTION`), or an action's.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+    pub fn parse(version: Version, bytes: &[u8]) -> Result<Self, Fault> {
         let mut reader = Reader(bytes);
         let mut found = Self::default();
         let mut seen = 0_u8;
@@ -49,7 +49,7 @@ impl Instructions {
             let exact = |length: usize| {
                 if body.len() == length { Ok(Reader(body)) } else { Err(Fault::BadInstructionLength) }
             };
-            let actions = || action::parse_list(Version::V13, body.get(4..).unwrap_or(&[]));
+            let actions = || action::parse_list(version, body.get(4..).unwrap_or(&[]));
             match kind {
                 1 => found.goto = Some(exact(4)?.u8().map_err(bad)?),
                 2 => {
@@ -63,7 +63,10 @@ impl Instructions {
                     exact(4)?;
                     found.clear = true;
                 }
-                6 => found.meter = Some(exact(4)?.u32().map_err(bad)?),
+                // In 1.5 a meter is an action.
+                6 if version != Version::V15 => found.meter = Some(exact(4)?.u32().map_err(bad)?),
+                // A trigger for statistics, which is not there.
+                7 if version == Version::V15 => return Err(Fault::UnsupportedInstruction),
                 0xffff => return Err(Fault::UnsupportedInstruction),
                 _ => return Err(Fault::UnknownInstruction),
             }
@@ -76,7 +79,7 @@ impl Instructions {
         Self { apply: Some(actions), ..Self::default() }
     }
 
-    /// Writes the instructions (1.3), or the actions that are applied (1.0).
+    /// Writes the instructions, or the actions that are applied (1.0). The meter is an instruction in 1.3 and 1.4, an action in 1.5.
     pub fn emit(&self, version: Version, out: &mut Vec<u8>) {
         if version == Version::V10 {
             return self.applied().iter().for_each(|action| action.emit(version, out));
@@ -92,27 +95,37 @@ impl Instructions {
             out.resize(at + length, 0);
             out[at + 2..at + 4].copy_from_slice(&(length as u16).to_be_bytes());
         };
-        if let Some(meter) = self.meter {
+        let as_action = match version {
+            Version::V15 => self.meter,
+            _ => None,
+        };
+        let metered = self.applied().iter().find_map(|action| match action {
+            Action::Meter(meter) => Some(*meter),
+            _ => None,
+        });
+        if let Some(meter) = self.meter.or(metered).filter(|_| version != Version::V15) {
             let at = start(6, out);
             out.extend_from_slice(&meter.to_be_bytes());
             end(at, out);
         }
-        let list = |kind: u16, actions: &Option<Vec<Action>>, out: &mut Vec<u8>| {
-            if let Some(actions) = actions {
+        let list = |kind: u16, actions: Option<&[Action]>, meter: Option<u32>, out: &mut Vec<u8>| {
+            if actions.is_some() || meter.is_some() {
+                let actions = actions.unwrap_or(&[]);
                 let at = start(kind, out);
                 out.extend_from_slice(&[0; 4]);
+                meter.inspect(|meter| Action::Meter(*meter).emit(version, out));
                 actions.iter().for_each(|action| action.emit(version, out));
                 end(at, out);
             }
         };
-        list(4, &self.apply, out);
+        list(4, self.apply.as_deref(), as_action, out);
         if self.clear {
             let at = start(5, out);
             end(at, out);
             out.resize(at + 8, 0);
             out[at + 2..at + 4].copy_from_slice(&8_u16.to_be_bytes());
         }
-        list(3, &self.write, out);
+        list(3, self.write.as_deref(), None, out);
         if let Some((value, mask)) = self.metadata {
             let at = start(2, out);
             out.extend_from_slice(&[0; 4]);

@@ -12,14 +12,27 @@ pub enum Version {
     V10 = 1,
     /// OpenFlow 1.3.
     V13 = 4,
+    /// OpenFlow 1.4.
+    V14 = 5,
+    /// OpenFlow 1.5.
+    V15 = 6,
 }
 
 impl Version {
+    /// Every version that is spoken, the newest first.
+    pub const ALL: [Self; 4] = [Self::V15, Self::V14, Self::V13, Self::V10];
+    /// The newest.
+    pub const NEWEST: Self = Self::ALL[0];
+    /// What a hello's bitmap says of them (OpenFlow 1.3 section 7.5.1).
+    pub const BITMAP: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6;
+
     /// The version with this number.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::V10),
             4 => Some(Self::V13),
+            5 => Some(Self::V14),
+            6 => Some(Self::V15),
             _ => None,
         }
     }
@@ -32,18 +45,19 @@ macro_rules! kinds {
         #[allow(missing_docs, reason = "the names are the specification's")]
         pub enum Kind { $($name),* }
 
-        /// By their numbers, in OpenFlow 1.3.
-        const KINDS_13: [Kind; [$(Kind::$name),*].len()] = [$(Kind::$name),*];
+        /// By their numbers, in OpenFlow 1.5.
+        const KINDS_15: [Kind; [$(Kind::$name),*].len()] = [$(Kind::$name),*];
     };
 }
 
-// In the order of their numbers in OpenFlow 1.3.
+// In the order of their numbers since OpenFlow 1.3.
 kinds! {
     Hello, Error, EchoRequest, EchoReply, Experimenter, FeaturesRequest, FeaturesReply,
     GetConfigRequest, GetConfigReply, SetConfig, PacketIn, FlowRemoved, PortStatus, PacketOut,
     FlowMod, GroupMod, PortMod, TableMod, MultipartRequest, MultipartReply, BarrierRequest,
     BarrierReply, QueueGetConfigRequest, QueueGetConfigReply, RoleRequest, RoleReply,
-    GetAsyncRequest, GetAsyncReply, SetAsync, MeterMod,
+    GetAsyncRequest, GetAsyncReply, SetAsync, MeterMod, RoleStatus, TableStatus, RequestForward,
+    BundleControl, BundleAddMessage, ControllerStatus,
 }
 
 use Kind::*;
@@ -74,17 +88,22 @@ const KINDS_10: [Kind; 22] = [
     QueueGetConfigReply,
 ];
 
-const fn kinds(version: Version) -> &'static [Kind] {
+fn kinds(version: Version) -> &'static [Kind] {
     match version {
         Version::V10 => &KINDS_10,
-        Version::V13 => &KINDS_13,
+        Version::V13 => KINDS_15.split_at(30).0,
+        Version::V14 => KINDS_15.split_at(35).0,
+        Version::V15 => &KINDS_15,
     }
 }
 
 impl Kind {
     /// The kind with this number.
     pub fn from_number(version: Version, number: u8) -> Option<Self> {
-        kinds(version).get(usize::from(number)).copied()
+        let kind = kinds(version).get(usize::from(number)).copied()?;
+        // Since 1.4 queues are described by multipart messages.
+        let gone = matches!(kind, QueueGetConfigRequest | QueueGetConfigReply) && version >= Version::V14;
+        (!gone).then_some(kind)
     }
     /// Its number; a kind that the version does not have gets that of an error, and is never sent.
     pub fn number(self, version: Version) -> u8 {
@@ -126,9 +145,9 @@ pub fn common_version(number: u8, body: &[u8]) -> Option<Version> {
         let _ = elements.skip(length.next_multiple_of(8).saturating_sub(length));
     }
     match bitmap {
-        Some(bitmap) => [Version::V13, Version::V10].into_iter().find(|v| bitmap & 1 << *v as u8 != 0),
+        Some(bitmap) => Version::ALL.into_iter().find(|v| bitmap & 1 << *v as u8 != 0),
         // Without a bitmap the smaller of the two is meant, and must be one that is known.
-        None => Version::from_number(number.min(Version::V13 as u8)),
+        None => Version::from_number(number.min(Version::NEWEST as u8)),
     }
 }
 

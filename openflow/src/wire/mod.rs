@@ -1,4 +1,4 @@
-//! Codecs: messages, matches, actions, instructions of OpenFlow 1.0 and 1.3.
+//! Codecs: messages, matches, actions, instructions of OpenFlow 1.0, 1.3, 1.4 and 1.5.
 pub mod action;
 mod asynchronous;
 mod build;
@@ -9,17 +9,21 @@ pub mod group;
 mod instruction;
 pub mod match10;
 mod message;
+pub mod nicira;
 pub mod oxm;
+mod oxs;
 pub mod port;
+pub mod properties;
 
-pub use action::{Action, FieldValue};
-pub use asynchronous::{Features, FlowRemoved, PacketIn, PortReason, emit_packet_out};
-pub use fault::Fault;
+pub use action::{Action, CopyField, FieldValue};
+pub use asynchronous::{Features, FlowRemoved, PacketIn, PacketOut, PortReason, emit_packet_out};
+pub use fault::{Fault, ONF};
 pub use field::{Field, Key, Match};
 pub use flow_mod::{Command, FlowMod};
-pub use group::{Band, Bucket, GroupMod, GroupType, MeterMod};
+pub use group::{Band, Bucket, GroupCommand, GroupMod, GroupType, MeterMod};
 pub use instruction::Instructions;
 pub use message::{HEADER, Header, Kind, Reader, Version, common_version};
+pub use oxs::Statistics;
 
 use alloc::vec::Vec;
 

@@ -1,12 +1,16 @@
-//! Matches as OXM: OpenFlow 1.3 section 7.2.3.
+//! Matches as OXM: OpenFlow 1.3 section 7.2.3; and as NXM, Nicira's extension of 1.0 that OXM grew from.
 use super::{
-    Fault, Reader,
-    field::{FIELDS, Field, Key, Match, fits, full_mask},
+    Fault, Reader, Version,
+    fault::ONF,
+    field::{FIELDS, Field, Key, Match, NXM_1, REGISTERS, fits, full_mask},
+    port,
 };
 use alloc::vec::Vec;
 
-/// The class of the specification's own fields.
-const OPENFLOW_BASIC: u16 = 0x8000;
+/// Fields of experimenters.
+const EXPERIMENTER: u16 = 0xffff;
+/// The number of the flags of TCP, in OXM's own class and in the ONF's extension.
+const TCP_FLAGS: u8 = 42;
 
 /// One field of a match or of a set-field action.
 #[derive(Clone, Copy, Debug)]
@@ -25,29 +29,75 @@ impl<'a> Oxm<'a> {
     /// # Errors
     /// [`Fault::BadMatchField`], [`Fault::BadMatchLength`].
     pub fn parse(reader: &mut Reader<'a>) -> Result<Self, Fault> {
-        let bad_length = |_| Fault::BadMatchLength;
-        let class = reader.u16().map_err(bad_length)?;
-        let [number, length] = reader.array().map_err(bad_length)?;
-        let payload = reader.take(usize::from(length)).map_err(bad_length)?;
-        let field = Field::from_number(number >> 1)
-            .filter(|_| class == OPENFLOW_BASIC)
-            .ok_or(Fault::BadMatchField)?;
-        let has_mask = number & 1 != 0;
+        let header = FieldHeader::parse(reader)?;
+        let payload = reader.take(header.length).map_err(|_| Fault::BadMatchLength)?;
+        let field = header.field.ok_or(Fault::BadMatchField)?;
         let width = field.layout().width;
-        if payload.len() != width * (1 + usize::from(has_mask)) {
+        if payload.len() != width * (1 + usize::from(header.masked)) {
             return Err(Fault::BadMatchLength);
         }
         let (value, mask) = payload.split_at(width);
-        Ok(Self { field, value, mask: has_mask.then_some(mask) })
+        Ok(Self { field, value, mask: header.masked.then_some(mask) })
     }
 
-    /// Writes one field.
-    pub fn emit(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&OPENFLOW_BASIC.to_be_bytes());
-        out.push((self.field as u8) << 1 | u8::from(self.mask.is_some()));
-        out.push((self.value.len() + self.mask.map_or(0, <[u8]>::len)) as u8);
+    /// Writes one field, as `version` names it.
+    pub fn emit(&self, version: Version, out: &mut Vec<u8>) {
+        let masked = self.mask.is_some();
+        emit_header(version, self.field, masked, self.value.len() * (1 + usize::from(masked)), out);
         out.extend_from_slice(self.value);
         out.extend_from_slice(self.mask.unwrap_or(&[]));
+    }
+}
+
+/// What stands before a field's value; alone it names the field, as in copy-field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldHeader {
+    /// The field, if it is known.
+    pub field: Option<Field>,
+    /// Its class.
+    pub class: u16,
+    /// Its number in the class.
+    pub number: u8,
+    /// A mask follows the value.
+    pub masked: bool,
+    /// Bytes of value and mask.
+    pub length: usize,
+}
+
+impl FieldHeader {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// [`Fault::BadMatchLength`].
+    pub fn parse(reader: &mut Reader<'_>) -> Result<Self, Fault> {
+        let bad_length = |_| Fault::BadMatchLength;
+        let class = reader.u16().map_err(bad_length)?;
+        let [number, length] = reader.array().map_err(bad_length)?;
+        let (masked, number) = (number & 1 != 0, number >> 1);
+        let mut length = usize::from(length);
+        let mut field = Field::from_header(class, number);
+        if class == EXPERIMENTER {
+            let experimenter = reader.u32().map_err(bad_length)?;
+            length = length.checked_sub(4).ok_or(Fault::BadMatchLength)?;
+            field = (experimenter == ONF && number == TCP_FLAGS).then_some(Field::TcpFlags);
+        }
+        Ok(Self { field, class, number, masked, length })
+    }
+}
+
+/// Writes the header of a field whose value and mask have `length` bytes.
+pub fn emit_header(version: Version, field: Field, masked: bool, length: usize, out: &mut Vec<u8>) {
+    let early = field == Field::TcpFlags && matches!(version, Version::V13 | Version::V14);
+    let (class, number) = match version {
+        Version::V10 => field.nxm().unwrap_or(field.header()),
+        _ if early => (EXPERIMENTER, TCP_FLAGS),
+        _ => field.header(),
+    };
+    out.extend_from_slice(&class.to_be_bytes());
+    out.push(number << 1 | u8::from(masked));
+    out.push((length + if early { 4 } else { 0 }) as u8);
+    if early {
+        out.extend_from_slice(&ONF.to_be_bytes());
     }
 }
 
@@ -62,14 +112,53 @@ pub fn parse_match(reader: &mut Reader<'_>) -> Result<Match, Fault> {
         return Err(Fault::BadMatchType);
     }
     let fields = length.checked_sub(4).ok_or(Fault::BadMatchLength)?;
-    let mut fields = Reader(reader.take(fields).map_err(|_| Fault::BadMatchLength)?);
+    let fields = Reader(reader.take(fields).map_err(|_| Fault::BadMatchLength)?);
     reader.skip(length.next_multiple_of(8) - length).map_err(|_| Fault::BadMatchLength)?;
+    parse_fields(fields, None)
+}
+
+/// Reads `length` bytes of fields and the padding behind them, as Nicira's messages have them. Cookie and mask may be among them.
+///
+/// # Errors
+/// As [`parse_match`].
+pub fn parse_nxm(reader: &mut Reader<'_>, length: usize, cookie: &mut (u64, u64)) -> Result<Match, Fault> {
+    let fields = Reader(reader.take(length).map_err(|_| Fault::BadMatchLength)?);
+    reader.skip(length.next_multiple_of(8) - length).map_err(|_| Fault::BadMatchLength)?;
+    parse_fields(fields, Some(cookie))
+}
+
+/// Reads the fields that fill `fields`.
+///
+/// # Errors
+/// As [`parse_match`].
+pub fn parse_fields(mut fields: Reader<'_>, mut cookie: Option<&mut (u64, u64)>) -> Result<Match, Fault> {
     let mut found = Match::ANY;
-    let mut seen = 0_u64;
+    let mut seen = 0_u128;
     while !fields.is_empty() {
+        let mut ahead = fields;
+        let header = FieldHeader::parse(&mut ahead)?;
+        if header.field.is_none() && header.class <= NXM_1 {
+            let payload = ahead.take(header.length).map_err(|_| Fault::BadMatchLength)?;
+            fields = ahead;
+            let taken = match &mut cookie {
+                Some(cookie) if (header.class, header.number) == (NXM_1, 30) => {
+                    let mut payload = Reader(payload);
+                    let value = payload.u64().map_err(|_| Fault::BadMatchLength)?;
+                    **cookie = (value, if header.masked { payload.u64()? } else { u64::MAX });
+                    payload.is_empty()
+                }
+                _ => special(&header, Reader(payload), &mut found)?,
+            };
+            if !taken {
+                return Err(Fault::BadMatchLength);
+            }
+            continue;
+        }
         let oxm = Oxm::parse(&mut fields)?;
         let layout = oxm.field.layout();
-        if seen & 1 << oxm.field as u8 != 0 {
+        // A register may be named in two ways.
+        let register = REGISTERS.contains(&layout.offset) && found.tests(oxm.field);
+        if seen & 1 << oxm.field as u8 != 0 || register {
             return Err(Fault::DuplicateField);
         }
         if !layout.needs.is_empty() && !layout.needs.iter().any(|(field, value)| has(&found, *field, *value))
@@ -88,6 +177,44 @@ pub fn parse_match(reader: &mut Reader<'_>) -> Result<Match, Fault> {
         put(&mut found, &oxm)?;
     }
     Ok(found)
+}
+
+/// Fields of NXM that write their value otherwise than OXM; `false`: of another length.
+fn special(header: &FieldHeader, mut payload: Reader<'_>, found: &mut Match) -> Result<bool, Fault> {
+    let bad_length = |_| Fault::BadMatchLength;
+    match (header.class, header.number, header.masked) {
+        // NXM_OF_IN_PORT: a port of 1.0.
+        (0, 0, false) => {
+            let port = port::from_10(payload.u16().map_err(bad_length)?);
+            *found = found.exact(Field::InPort, port.into());
+        }
+        // NXM_OF_VLAN_TCI: the tag with its CFI set, all zero without a tag.
+        (0, 4, masked) => {
+            let tag = payload.u16().map_err(bad_length)?;
+            let mask = if masked { payload.u16().map_err(bad_length)? } else { 0xffff };
+            if tag & !mask != 0 {
+                return Err(Fault::BadMatchMask);
+            }
+            for (field, shift, bits) in [(Field::VlanVid, 0, 0x1fff), (Field::VlanPcp, 13, 7)] {
+                found.value.set(field, u64::from(tag >> shift & bits));
+                found.mask.set(field, u64::from(mask >> shift & bits));
+            }
+        }
+        // NXM_OF_IP_TOS: the DSCP with two zeros behind.
+        (0, 5, false) => {
+            let tos = payload.u8().map_err(bad_length)?;
+            if !has(found, Field::EthType, 0x0800) && !has(found, Field::EthType, 0x86dd) {
+                return Err(Fault::BadPrerequisite);
+            }
+            if tos & 3 != 0 {
+                return Err(Fault::BadMatchValue);
+            }
+            *found = found.exact(Field::IpDscp, u64::from(tos >> 2));
+        }
+        (0, 0 | 5, true) => return Err(Fault::BadMatchMask),
+        _ => return Err(Fault::BadMatchField),
+    }
+    Ok(payload.is_empty())
 }
 
 fn has(found: &Match, field: Field, value: u16) -> bool {
@@ -112,35 +239,69 @@ fn put(found: &mut Match, oxm: &Oxm<'_>) -> Result<(), Fault> {
 }
 
 /// Writes a match with its header and padding.
-pub fn emit_match(found: &Match, out: &mut Vec<u8>) {
+pub fn emit_match(version: Version, found: &Match, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0, 1, 0, 0]);
-    emit_fields(found, out);
+    emit_fields(version, found, out);
     let length = out.len() - start;
     out[start + 2..start + 4].copy_from_slice(&(length as u16).to_be_bytes());
     out.resize(start + length.next_multiple_of(8), 0);
 }
 
-/// Writes the fields of a match one after the other, those that others need first.
-fn emit_fields(found: &Match, out: &mut Vec<u8>) {
+/// Writes the fields of a match one after the other, those that others need first; in 1.0 as NXM.
+pub fn emit_fields(version: Version, found: &Match, out: &mut Vec<u8>) {
+    let nxm = version == Version::V10;
     for layout in &FIELDS {
         let mask = found.mask.get(layout.field);
-        if mask.iter().any(|byte| *byte != 0) {
+        // 1.5 has the registers as pairs.
+        let other = if version == Version::V15 {
+            layout.field.is_register()
+        } else {
+            layout.field.is_wide_register()
+        };
+        if other || mask.iter().all(|byte| *byte == 0) {
+            // Nothing of it counts.
+        } else if nxm && layout.field == Field::InPort {
+            out.extend_from_slice(&[0, 0, 0, 2]);
+            out.extend_from_slice(&port::to_10(found.value.number(Field::InPort) as u32).to_be_bytes());
+        } else if nxm && layout.field == Field::IpDscp {
+            out.extend_from_slice(&[0, 0, 5 << 1, 1, (found.value.number(Field::IpDscp) as u8) << 2]);
+        } else if nxm && matches!(layout.field, Field::VlanVid | Field::VlanPcp) {
+            if layout.field == Field::VlanVid || !found.tests(Field::VlanVid) {
+                emit_tag(found, out);
+            }
+        } else {
             let exact = full_mask(layout.field, mask);
             let mask = (!exact).then_some(mask);
-            Oxm { field: layout.field, value: found.value.get(layout.field), mask }.emit(out);
+            Oxm { field: layout.field, value: found.value.get(layout.field), mask }.emit(version, out);
         }
     }
 }
 
+/// NXM_OF_VLAN_TCI.
+fn emit_tag(found: &Match, out: &mut Vec<u8>) {
+    let tag = |key: &Key| (key.number(Field::VlanPcp) << 13 | key.number(Field::VlanVid)) as u16;
+    let mask = tag(&found.mask);
+    let masked = mask != 0xffff;
+    out.extend_from_slice(&[0, 0, 4 << 1 | u8::from(masked), if masked { 4 } else { 2 }]);
+    out.extend_from_slice(&tag(&found.value).to_be_bytes());
+    if masked {
+        out.extend_from_slice(&mask.to_be_bytes());
+    }
+}
+
 /// The fields of a packet that a packet-in tells: where it came in and what the pipeline added.
-pub fn emit_packet_fields(key: &Key, out: &mut Vec<u8>) {
+pub fn packet_fields(key: &Key) -> Match {
     let mut told = Match::ANY.exact(Field::InPort, key.number(Field::InPort));
-    if key.number(Field::Metadata) != 0 {
-        told = told.exact(Field::Metadata, key.number(Field::Metadata));
+    let added = FIELDS
+        .iter()
+        .map(|layout| layout.field)
+        .filter(|field| matches!(field, Field::Metadata | Field::TunnelId) || field.is_register());
+    for field in added {
+        let value = key.number(field);
+        if value != 0 {
+            told = told.exact(field, value);
+        }
     }
-    if key.number(Field::TunnelId) != 0 {
-        told = told.exact(Field::TunnelId, key.number(Field::TunnelId));
-    }
-    emit_match(&told, out);
+    told
 }

@@ -48,6 +48,9 @@ pub mod config {
     pub const NO_FLOOD: u32 = 1 << 4;
 }
 
+/// The property of Ethernet ports (1.4).
+pub const ETHERNET: u16 = 0;
+
 /// A port as a controller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
@@ -81,14 +84,19 @@ impl Description {
     pub fn parse(version: super::Version, reader: &mut super::Reader<'_>) -> Result<Self, super::Fault> {
         let number = match version {
             super::Version::V10 => from_10(reader.u16()?),
-            super::Version::V13 => {
+            _ => {
                 let number = reader.u32()?;
-                reader.skip(4)?;
+                let length = usize::from(reader.u16()?);
+                reader.skip(2)?;
+                if version >= super::Version::V14 {
+                    let rest = reader.take(length.checked_sub(8).ok_or(super::Fault::BadLength)?)?;
+                    return Self::parse_rest(number, super::Reader(rest));
+                }
                 number
             }
         };
         let address = MacAddr(reader.array()?);
-        if version == super::Version::V13 {
+        if version != super::Version::V10 {
             reader.skip(2)?;
         }
         let name = reader.array::<16>()?;
@@ -98,7 +106,7 @@ impl Description {
         reader.skip(16)?;
         let speed = match version {
             super::Version::V10 => 0,
-            super::Version::V13 => {
+            _ => {
                 let speed = reader.u32()?;
                 reader.skip(4)?;
                 speed
@@ -107,12 +115,32 @@ impl Description {
         Ok(Self { number, address, name, config, link_down: state & 1 != 0, speed })
     }
 
+    /// What follows the length, with the properties (OpenFlow 1.5 section 7.2.1.2).
+    fn parse_rest(number: u32, mut reader: super::Reader<'_>) -> Result<Self, super::Fault> {
+        let address = MacAddr(reader.array()?);
+        reader.skip(2)?;
+        let name = reader.array::<16>()?;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(15);
+        let name = alloc::string::String::from_utf8_lossy(&name[..end]).into_owned();
+        let (config, state) = (reader.u32()?, reader.u32()?);
+        let mut speed = 0;
+        while !reader.is_empty() {
+            let (kind, mut property) = super::properties::parse(&mut reader)?;
+            if kind == ETHERNET {
+                // Behind padding and four words of features.
+                property.skip(20)?;
+                speed = property.u32()?;
+            }
+        }
+        Ok(Self { number, address, name, config, link_down: state & 1 != 0, speed })
+    }
+
     /// Frames may pass: neither the link nor the configuration is down.
     pub const fn is_up(&self) -> bool {
         !self.link_down && self.config & config::PORT_DOWN == 0
     }
 
-    /// Writes the description as `version` has it: 48 bytes in 1.0, 64 in 1.3.
+    /// Writes the description as `version` has it: 48 bytes in 1.0, 64 in 1.3, with properties later.
     pub fn emit(&self, version: super::Version, out: &mut alloc::vec::Vec<u8>) {
         match version {
             super::Version::V10 => {
@@ -123,7 +151,9 @@ impl Description {
                 out.extend_from_slice(&u32::from(self.link_down).to_be_bytes());
                 out.extend_from_slice(&[0; 16]);
             }
-            super::Version::V13 => {
+            _ => {
+                let properties = version >= super::Version::V14;
+                let start = out.len();
                 out.extend_from_slice(&self.number.to_be_bytes());
                 out.extend_from_slice(&[0; 4]);
                 out.extend_from_slice(&self.address.0);
@@ -133,9 +163,21 @@ impl Description {
                 // Bit 0: link down; bit 2: live for fast failover.
                 let state = u32::from(self.link_down) | u32::from(self.is_up()) << 2;
                 out.extend_from_slice(&state.to_be_bytes());
-                out.extend_from_slice(&[0; 16]);
-                out.extend_from_slice(&self.speed.to_be_bytes());
-                out.extend_from_slice(&self.speed.to_be_bytes());
+                let features = |out: &mut alloc::vec::Vec<u8>| {
+                    out.extend_from_slice(&[0; 16]);
+                    out.extend_from_slice(&self.speed.to_be_bytes());
+                    out.extend_from_slice(&self.speed.to_be_bytes());
+                };
+                if properties {
+                    super::properties::emit(ETHERNET, out, |out| {
+                        out.extend_from_slice(&[0; 4]);
+                        features(out);
+                    });
+                    let length = (out.len() - start) as u16;
+                    out[start + 4..start + 6].copy_from_slice(&length.to_be_bytes());
+                } else {
+                    features(out);
+                }
             }
         }
     }
