@@ -124,7 +124,7 @@ impl Network {
 
 #[test]
 fn learning_in_a_line_of_bridges() {
-    for version in ["OpenFlow10", "OpenFlow13"] {
+    for version in ["OpenFlow10", "OpenFlow13", "OpenFlow15"] {
         let mut network = Network::new(version, "learning", &[(1, 3), (3, 2)]);
         network.reaches_everywhere();
         let ping = network.ping(1, 2, "5");
@@ -152,10 +152,10 @@ fn a_connection_that_does_not_greet_is_closed() {
         // One that speaks another protocol hears why it is closed.
         let mut other = TcpStream::connect("127.0.0.1:6653").unwrap();
         other.set_read_timeout(Some(LIMIT)).unwrap();
-        other.write_all(&[6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0x40]).unwrap();
+        other.write_all(&[6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0x0c]).unwrap();
         let mut said = Vec::new();
         other.read_to_end(&mut said).unwrap();
-        assert_eq!(said[16..18], [4, 1], "an error");
+        assert_eq!(said[16..18], [6, 1], "an error");
     });
     assert!(controller.runs());
 }
