@@ -480,7 +480,7 @@ impl Core<'_> {
             }
             pending.next_hop = PendingPacket::FREE;
             self.stats.unresolved += 1;
-            if self.forwarding {
+            if crate::FORWARDING && self.forwarding {
                 // Out of the table for as long as its sender is told.
                 let (bytes, len) = (pending.bytes, pending.len);
                 if let Some(packet) = bytes.get(start..len) {

@@ -131,7 +131,8 @@ fn debian_sysroot(target: &str) -> Result<PathBuf> {
     let short = &commit[..commit.len().min(12)];
     // The path is fixed for a compiler, and so are the libraries built in it, byte for byte: what cargo has
     // built against them stays good when they are built again.
-    let sysroot = cache().join(format!("sysroot-{short}"));
+    let kind = if is_small(target) { "-small" } else { "" };
+    let sysroot = cache().join(format!("sysroot-{short}{kind}"));
     let rustlib = sysroot.join("lib/rustlib");
     fs::create_dir_all(&rustlib).context(rustlib.display())?;
     let lock_file = sysroot.join("lock");
@@ -161,6 +162,11 @@ fn debian_sysroot(target: &str) -> Result<PathBuf> {
     Ok(sysroot)
 }
 
+/// A microcontroller: its flash is short, and so the libraries too are compiled for size.
+fn is_small(target: &str) -> bool {
+    target.starts_with("thumb")
+}
+
 /// Builds the libraries as the Rust project does (its `dist` profile, bitcode embedded so that link-time
 /// optimization works), in a small workspace that leaves `std` out and so needs no other crate and no network.
 fn build_libraries(target: &str, commit: &str, work: &Path, into: &Path) -> Result {
@@ -178,15 +184,20 @@ fn build_libraries(target: &str, commit: &str, work: &Path, into: &Path) -> Resu
         .map(|l| l.replace("\"dep:cc\"", "") + "\n")
         .collect();
     fs::write(&manifest, text).map_err(say)?;
-    fs::write(
-        work.join("Cargo.toml"),
+    // Frame pointers serve debuggers and profilers, and cost code.
+    let (level, choice, flags) = if is_small(target) {
+        ("opt-level = \"z\"\n", ",optimize_for_size", "")
+    } else {
+        ("", "", ", \"-Cforce-frame-pointers=non-leaf\"")
+    };
+    let profile = format!(
         "cargo-features = [\"profile-rustflags\"]\n\
          [workspace]\nresolver = \"1\"\nmembers = [\"alloc\"]\n\
-         [profile.dist]\ninherits = \"release\"\ncodegen-units = 1\ndebug = 1\n\
-         rustflags = [\"-Cembed-bitcode=yes\", \"-Zunstable-options\", \"-Cforce-frame-pointers=non-leaf\"]\n\
-         [profile.dist.package.compiler_builtins]\ncodegen-units = 10000\n",
-    )
-    .map_err(say)?;
+         [profile.dist]\ninherits = \"release\"\ncodegen-units = 1\ndebug = 1\n{level}\
+         rustflags = [\"-Cembed-bitcode=yes\", \"-Zunstable-options\"{flags}]\n\
+         [profile.dist.package.compiler_builtins]\ncodegen-units = 10000\n"
+    );
+    fs::write(work.join("Cargo.toml"), profile).map_err(say)?;
     let mut command = Command::new(DEBIAN_CARGO);
     for name in [
         "RUSTUP_TOOLCHAIN",
@@ -211,7 +222,14 @@ fn build_libraries(target: &str, commit: &str, work: &Path, into: &Path) -> Resu
             ),
         )
         .args(["build", "--quiet", "--offline", "--manifest-path", "alloc/Cargo.toml", "--package", "alloc"])
-        .args(["--features", "compiler-builtins-mem", "--profile", "dist", "--target-dir", "target"])
+        .args([
+            "--features",
+            &format!("compiler-builtins-mem{choice}"),
+            "--profile",
+            "dist",
+            "--target-dir",
+            "target",
+        ])
         .args(["--target", target]);
     run(&mut command)?;
     let fresh = into.with_extension("new");
