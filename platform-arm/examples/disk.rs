@@ -1,18 +1,25 @@
-//! An image for `virt-aarch64` that counts its starts on its first disk: reads all of it, adds one to a number in its second sector, and
-//! says both. With the boot parameter `then=panic` it panics in the end.
+//! An image that counts its starts on a disk, the first of `virt-aarch64`, the SD card of `lm3s6965evb`: reads all of it, adds one to a number
+//! in its second sector, and says both. With the boot parameter `then=panic` it panics in the end.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+#[cfg(target_os = "none")]
 mod image {
     use airglow_device::{BlockDevice, Clock, Platform};
-    use airglow_platform_arm::{ArmPlatform, NetMemory, aarch64::block::DiskError};
+    #[cfg(target_arch = "aarch64")]
+    use airglow_platform_arm::aarch64::block::DiskError;
+    #[cfg(target_arch = "arm")]
+    use airglow_platform_arm::storage::sd::SdError as DiskError;
+    use airglow_platform_arm::{ArmPlatform, NetMemory};
 
-    const AT_ONCE: usize = 48 * 1024;
+    const AT_ONCE: usize = if cfg!(target_arch = "arm") { 8 * 1024 } else { 48 * 1024 };
 
     async fn run<const C: usize, const R: usize, const T: usize>(
         platform: &ArmPlatform<C, R, T>,
     ) -> Result<(), DiskError> {
+        #[cfg(target_arch = "aarch64")]
         let mut disk = platform.disk(0).ok_or(DiskError::Device)?;
+        #[cfg(target_arch = "arm")]
+        let mut disk = platform.sd_card().await?;
         let info = disk.info();
         log::info!(
             "disk: {} sectors of {} bytes, read-only {}",
@@ -48,5 +55,5 @@ mod image {
     airglow_platform_arm::main!(NetMemory<2, 1024, 512, 1, 256, 4>; |platform| run(platform));
 }
 
-#[cfg(not(all(target_os = "none", target_arch = "aarch64")))]
+#[cfg(not(target_os = "none"))]
 fn main() {}

@@ -166,6 +166,19 @@ impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CON
     }
 }
 
+#[cfg(board = "lm3s6965evb")]
+impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CONNECTIONS, RX, TX> {
+    /// The SD card in the board's slot, started; once.
+    ///
+    /// # Errors
+    /// [`SdError`](crate::storage::sd::SdError).
+    pub async fn sd_card(
+        &self,
+    ) -> Result<crate::board::lm3s6965evb::Card<&'static Kernel>, crate::storage::sd::SdError> {
+        crate::board::lm3s6965evb::sd_card(self.kernel).await
+    }
+}
+
 /// A clock that nobody has set.
 #[derive(Debug, Default)]
 pub struct NoCalendar;

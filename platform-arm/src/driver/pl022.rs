@@ -1,4 +1,4 @@
-//! Arm's PL022 serial port (PrimeCell technical reference manual DDI 0194H) as an SPI bus with one chip on it: mode 0, eight
+//! Arm's PL022 serial port (PrimeCell technical reference manual DDI 0194H) as an SPI bus, alone or with one chip on it: mode 0, eight
 //! bits, the chip's select line being a pin of its own.
 //!
 //! The processor moves the bytes, eight in flight; a frame of the largest size takes 0.4 ms at 31 MHz, during which nothing else runs. The
@@ -7,7 +7,7 @@ use crate::register::Registers;
 use core::convert::Infallible;
 use embedded_hal::{
     digital::OutputPin,
-    spi::{ErrorType, Operation},
+    spi::{ErrorType, Operation, SpiBus},
 };
 
 const CR0: usize = 0x00;
@@ -40,24 +40,28 @@ impl embedded_hal::spi::Error for Stuck {
     }
 }
 
-/// The controller and the chip that `select` selects when it is low.
+/// The controller alone: a bus whose user selects its chip.
 #[derive(Debug)]
-pub struct Pl022<R, P> {
+pub struct Pl022Bus<R> {
     registers: R,
-    select: P,
 }
 
-impl<R: Registers, P: OutputPin<Error = Infallible>> Pl022<R, P> {
+impl<R: Registers> Pl022Bus<R> {
     /// Starts the controller, fed with `clock` hertz, at no more than `hertz`.
-    pub fn new(mut registers: R, mut select: P, clock: u32, hertz: u32) -> Self {
-        let Ok(()) = select.set_high();
+    pub fn new(registers: R, clock: u32, hertz: u32) -> Self {
+        let mut bus = Self { registers };
+        bus.set_speed(clock, hertz);
+        bus
+    }
+
+    /// Fed with `clock` hertz, clocks at no more than `hertz` from now on.
+    pub fn set_speed(&mut self, clock: u32, hertz: u32) {
         // The clock is divided by 2 and then by 1 to 256.
         let divider = clock.div_ceil(2 * hertz.max(1)).clamp(1, 256);
-        registers.write(CR1, 0);
-        registers.write(CPSR, 2);
-        registers.write(CR0, (divider - 1) << 8 | 7);
-        registers.write(CR1, CR1_ENABLE);
-        Self { registers, select }
+        self.registers.write(CR1, 0);
+        self.registers.write(CPSR, 2);
+        self.registers.write(CR0, (divider - 1) << 8 | 7);
+        self.registers.write(CR1, CR1_ENABLE);
     }
 
     /// Clocks `len` bytes, each given by `out` and taken by `into`.
@@ -114,10 +118,47 @@ impl<R: Registers, P: OutputPin<Error = Infallible>> Pl022<R, P> {
             }
         }
     }
+}
+
+impl<R> ErrorType for Pl022Bus<R> {
+    type Error = Stuck;
+}
+
+impl<R: Registers> SpiBus for Pl022Bus<R> {
+    fn read(&mut self, words: &mut [u8]) -> Result<(), Stuck> {
+        self.operate(&mut Operation::Read(words))
+    }
+    fn write(&mut self, words: &[u8]) -> Result<(), Stuck> {
+        self.operate(&mut Operation::Write(words))
+    }
+    fn transfer(&mut self, read: &mut [u8], write: &[u8]) -> Result<(), Stuck> {
+        self.operate(&mut Operation::Transfer(read, write))
+    }
+    fn transfer_in_place(&mut self, words: &mut [u8]) -> Result<(), Stuck> {
+        self.operate(&mut Operation::TransferInPlace(words))
+    }
+    fn flush(&mut self) -> Result<(), Stuck> {
+        Ok(())
+    }
+}
+
+/// The controller and the chip that `select` selects when it is low.
+#[derive(Debug)]
+pub struct Pl022<R, P> {
+    bus: Pl022Bus<R>,
+    select: P,
+}
+
+impl<R: Registers, P: OutputPin<Error = Infallible>> Pl022<R, P> {
+    /// Starts the controller, fed with `clock` hertz, at no more than `hertz`.
+    pub fn new(registers: R, mut select: P, clock: u32, hertz: u32) -> Self {
+        let Ok(()) = select.set_high();
+        Self { bus: Pl022Bus::new(registers, clock, hertz), select }
+    }
 
     fn transact(&mut self, operations: &mut [Operation<'_, u8>]) -> Result<(), Stuck> {
         let Ok(()) = self.select.set_low();
-        let result = operations.iter_mut().try_for_each(|operation| self.operate(operation));
+        let result = operations.iter_mut().try_for_each(|operation| self.bus.operate(operation));
         let Ok(()) = self.select.set_high();
         result
     }
