@@ -112,6 +112,8 @@ impl Core<'_> {
                 self.send_pending(link, interface, addr, mac);
             }
         }
+        #[cfg(feature = "forwarding")]
+        let for_us = for_us || (!is_probe && self.answers_for(now, interface, packet));
         if for_us && packet.operation == Operation::Request {
             let reply = arp::Repr {
                 operation: Operation::Reply,
@@ -121,6 +123,29 @@ impl Core<'_> {
                 target_ip: packet.sender_ip,
             };
             self.send_arp(link, interface, packet.sender_mac, reply);
+        }
+    }
+
+    /// The target is behind us, on another interface, and the sender is to think that it is here (RFC 1027). Probes and announcements
+    /// have no such answer: every address would seem taken (RFC 5227 section 2.1.1).
+    #[cfg(feature = "forwarding")]
+    fn answers_for(&mut self, now: Instant, interface: usize, packet: &arp::Repr) -> bool {
+        let target = packet.target_ip;
+        let wanted = self.forwarding && self.interfaces.get(interface).is_some_and(|card| card.proxy_arp);
+        if !wanted || target == packet.sender_ip || target.is_multicast() || target.is_broadcast() {
+            return false;
+        }
+        self.is_on_link(interface, packet.sender_ip.into())
+            && self
+                .path(now, target.into(), None)
+                .is_some_and(|path| !path.local && path.interface != interface)
+    }
+
+    /// Answers ARP requests on `interface` for hosts that are reached over others, so that hosts there need no route to them; off at first.
+    #[cfg(feature = "forwarding")]
+    pub fn set_proxy_arp(&mut self, interface: usize, on: bool) {
+        if let Some(card) = self.interfaces.get_mut(interface) {
+            card.proxy_arp = on;
         }
     }
 

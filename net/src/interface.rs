@@ -33,6 +33,9 @@ pub struct Interface {
     pub(crate) retransmit: Duration,
     pub(crate) solicitation: RouterSolicitation,
     pub(crate) dhcp: Option<Client>,
+    /// Requests for hosts behind us are answered (RFC 1027).
+    #[cfg(feature = "forwarding")]
+    pub(crate) proxy_arp: bool,
     #[cfg(feature = "dhcpv6")]
     pub(crate) dhcpv6: Option<crate::dhcpv6::Client>,
     #[cfg(feature = "search-list")]
@@ -63,6 +66,8 @@ impl Interface {
             retransmit: Duration::from_secs(1),
             solicitation: RouterSolicitation::IDLE,
             dhcp: None,
+            #[cfg(feature = "forwarding")]
+            proxy_arp: false,
             #[cfg(feature = "dhcpv6")]
             dhcpv6: None,
             #[cfg(feature = "search-list")]

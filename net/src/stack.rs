@@ -204,6 +204,13 @@ where
         self.inner.borrow_mut().core.set_forwarding(on);
     }
 
+    /// Answers ARP requests on `interface` for hosts that are reached over other interfaces (RFC 1027), when forwarding is on, so that
+    /// hosts there need no route to them; off at first.
+    #[cfg(feature = "forwarding")]
+    pub fn set_proxy_arp(&self, interface: usize, on: bool) {
+        self.inner.borrow_mut().core.set_proxy_arp(interface, on);
+    }
+
     /// The hop limit (TTL) of packets to single hosts over `interface`, 64 at first; that of IPv6 is replaced when a router says another
     /// (RFC 4861 section 6.3.4).
     pub fn set_hop_limit(&self, interface: usize, hop_limit: u8) {

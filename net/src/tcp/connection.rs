@@ -67,6 +67,9 @@ pub struct Connection {
     pub(crate) dscp: u8,
     /// How long unacknowledged data is sent again, where it is not the configuration that says so.
     pub(crate) user_timeout: Option<Duration>,
+    /// What the peer said of it, and whether it must be told of ours (RFC 5482).
+    #[cfg(feature = "user-timeout")]
+    pub(crate) exchange: super::user_timeout::Exchange,
     /// A RST must go out; then nothing more.
     pub(crate) reset_due: bool,
     /// It is found by its 4-tuple.
@@ -135,6 +138,8 @@ impl Connection {
             active: false,
             dscp: 0,
             user_timeout: None,
+            #[cfg(feature = "user-timeout")]
+            exchange: super::user_timeout::Exchange::default(),
             reset_due: false,
             hashed: true,
             timestamps: false,
@@ -277,6 +282,12 @@ impl Connection {
         };
     }
 
+    /// RFC 9293's user timeout.
+    #[cfg(not(feature = "user-timeout"))]
+    fn patience(&self, config: &Config) -> Duration {
+        self.user_timeout.unwrap_or(config.user_timeout)
+    }
+
     /// Runs the timers that are due. Returns what the sender's did.
     pub(crate) fn on_timer(&mut self, now: Instant, config: &Config) -> Fired {
         if self.is_over() {
@@ -291,11 +302,8 @@ impl Connection {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
             //# When the number of transmissions of the same segment reaches a
             //# threshold R2 greater than R1, close the connection.
-            let patience = if self.is_synchronized() {
-                self.user_timeout.unwrap_or(config.user_timeout)
-            } else {
-                config.connect_timeout
-            };
+            let patience =
+                if self.is_synchronized() { self.patience(config) } else { config.connect_timeout };
             if now.since(self.send.progress) >= patience {
                 let error = if self.soft_error { Error::NoRoute } else { Error::TimedOut };
                 self.reset(error);
@@ -403,6 +411,10 @@ impl Connection {
         }
         header.window = self.receive.advertise();
         self.stamp(&mut header, now);
+        #[cfg(feature = "user-timeout")]
+        if pure && self.exchange.due && config.exchange_user_timeouts {
+            header.options.user_timeout = Some(self.advertised_user_timeout(config));
+        }
         if pure && self.send.sack && self.receive.has_blocks() {
             header.options.sack = self.receive.sack_blocks();
         }
@@ -437,6 +449,9 @@ impl Connection {
                 .then_some(self.receive.scale),
             sack_permitted: if answer { self.send.sack } else { config.sack },
             timestamps: timestamps.then(|| (self.timestamp(now), self.receive.timestamp)),
+            #[cfg(feature = "user-timeout")]
+            user_timeout: (!answer && config.exchange_user_timeouts)
+                .then(|| self.advertised_user_timeout(config)),
             ..Options::default()
         };
         header

@@ -105,6 +105,8 @@ impl Connection {
             return Reply::None;
         }
         self.remember_timestamp(cx.now, arrived);
+        #[cfg(feature = "user-timeout")]
+        self.hear_user_timeout(cx.config, arrived);
         if self.is_over() {
             return Reply::None;
         }
@@ -396,6 +398,8 @@ impl Connection {
             self.send.syn_due = true;
             return Reply::None;
         }
+        #[cfg(feature = "user-timeout")]
+        self.hear_user_timeout(cx.config, arrived);
         self.acknowledge(cx, arrived, false);
         self.state = State::Established;
         self.ready = true;

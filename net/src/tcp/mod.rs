@@ -19,10 +19,10 @@
 //! | RFC 7323 | window scale, timestamps, PAWS | a segment without the agreed option is taken all the same |
 //! | RFC 5961, 5927, 1337, 6191, 6528, 6056 | challenges, ICMP checks, TIME-WAIT protected and reused, keyed numbers and ports | - |
 //! | RFC 4821 | a path that swallows large packets is found out by timeouts, and small ones go through it | searching for the largest that goes through |
-//! | RFC 5482 | | the user timeout option |
+//! | RFC 5482 | the user timeout option, by choice, in SYNs and acknowledgments without data | it in SYN,ACKs |
 //! | RFC 3168 | ECN granted to whom asks, asked for by choice ([`Ecn`]); marks echoed and answered | AccECN, ABE (8511) |
 //! | congestion | [CUBIC](congestion::Cubic) (RFC 9438, the default), NewReno, [Westwood+'s](congestion::Westwood) floor under it; HyStart++ (RFC 9406), byte counting (RFC 3465), PRR (RFC 6937), unused windows (RFC 7661, but for idle ones: RFC 5681) | pacing |
-//! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015) | F-RTO without timestamps |
+//! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015) | F-RTO (5682): D-SACK does its work where there are no timestamps |
 //! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT; SYN cookies (RFC 4987) that keep window scale and SACK where there are timestamps; bounds on a peer's connections and receive buffers; receive windows that follow the reader and send buffers that follow the congestion window, within the budget | a bound on a peer's send buffers |
 //! | observation | counters of the whole and of each connection ([`Info`]); a trace (feature `trace`) | - |
 //!
@@ -57,6 +57,8 @@ mod tests;
 mod time_wait;
 mod transmit;
 mod user;
+#[cfg(feature = "user-timeout")]
+mod user_timeout;
 
 pub use connection::{Connection, State};
 pub use info::Info;
@@ -168,6 +170,15 @@ pub struct Config {
     pub least_timeout: Duration,
     /// How long unacknowledged data is sent again before the connection is given up (R2): 120 s.
     pub user_timeout: Duration,
+    /// Tell peers how long that is, and heed what they tell (RFC 5482), within the limits below; not at first.
+    #[cfg(feature = "user-timeout")]
+    pub exchange_user_timeouts: bool,
+    /// A user timeout that a peer asks for is taken as no less than this: 100 s.
+    #[cfg(feature = "user-timeout")]
+    pub least_user_timeout: Duration,
+    /// And as no more than this, for how long a peer may hold what a connection takes: an hour.
+    #[cfg(feature = "user-timeout")]
+    pub most_user_timeout: Duration,
     /// The same for a SYN: 180 s.
     pub connect_timeout: Duration,
     /// How long a connection that the user let go waits in FIN-WAIT-2 for the peer to close: 60 s.
@@ -202,6 +213,12 @@ impl Default for Config {
             delayed_ack: Duration::from_millis(40),
             least_timeout: Duration::from_millis(200),
             user_timeout: Duration::from_secs(120),
+            #[cfg(feature = "user-timeout")]
+            exchange_user_timeouts: false,
+            #[cfg(feature = "user-timeout")]
+            least_user_timeout: Duration::from_secs(100),
+            #[cfg(feature = "user-timeout")]
+            most_user_timeout: Duration::from_secs(3600),
             connect_timeout: Duration::from_secs(180),
             fin_wait_2: Duration::from_secs(60),
             time_wait: Duration::from_secs(60),

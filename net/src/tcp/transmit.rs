@@ -158,6 +158,10 @@ impl Connection {
         if self.state != State::SynSent {
             let pure = !matches!(output, Output::Segment(plan) if plan.len > 0);
             self.receive.acknowledged(pure);
+            #[cfg(feature = "user-timeout")]
+            if pure {
+                self.exchange.due = false;
+            }
         }
     }
 }

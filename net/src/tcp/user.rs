@@ -444,6 +444,10 @@ impl<S: Storage> Tcp<S> {
     pub fn set_user_timeout(&mut self, handle: Handle, timeout: Option<Duration>) {
         if let Some(connection) = self.connection(handle) {
             connection.user_timeout = timeout;
+            #[cfg(feature = "user-timeout")]
+            {
+                connection.exchange.due = true;
+            }
         }
     }
 

@@ -370,3 +370,39 @@ fn the_filter_is_asked() {
         router.nothing_else();
     }
 }
+
+/// RFC 1027: off at first, and then only for what is behind us.
+#[test]
+fn arp_is_answered_for_hosts_behind_us_when_that_is_wanted() {
+    let mut router = Router::plain();
+    let asks = |router: &mut Router, from: &str, target: &str| {
+        let request = arp_request(LEFT, v4(from), v4(target));
+        let frame = arp_frame(LEFT, MacAddr::BROADCAST, request);
+        router.core.receive(router.now, 0, &frame, RxMeta::default(), &mut router.sent, None);
+        router.sent.frames.pop_front().map(|(interface, frame, _)| (interface, frame))
+    };
+    assert_eq!(asks(&mut router, "10.1.0.2", "10.2.0.2"), None);
+    router.core.set_proxy_arp(0, true);
+    let reply = arp_wire::Repr {
+        operation: arp_wire::Operation::Reply,
+        sender_mac: OURS[0],
+        sender_ip: v4("10.2.0.2"),
+        target_mac: LEFT,
+        target_ip: v4("10.1.0.2"),
+    };
+    let (interface, frame) = asks(&mut router, "10.1.0.2", "10.2.0.2").unwrap();
+    assert_eq!((interface, arp_wire::Repr::parse(&frame[14..]), &frame[..6]), (0, Ok(reply), &LEFT.0[..]));
+    // Hosts of the link itself, nowhere, probes, announcements, strangers.
+    for (from, target) in [
+        ("10.1.0.2", "10.1.0.9"),
+        ("10.1.0.2", "192.0.2.1"),
+        ("0.0.0.0", "10.2.0.2"),
+        ("10.2.0.2", "10.2.0.2"),
+        ("10.2.0.9", "10.2.0.2"),
+        ("10.1.0.2", "255.255.255.255"),
+    ] {
+        assert_eq!(asks(&mut router, from, target), None, "{from} {target}");
+    }
+    router.core.set_forwarding(false);
+    assert_eq!(asks(&mut router, "10.1.0.2", "10.2.0.2"), None);
+}

@@ -29,6 +29,8 @@ mod kind {
     pub const SACK_PERMITTED: u8 = 4;
     pub const SACK: u8 = 5;
     pub const TIMESTAMPS: u8 = 8;
+    #[cfg(feature = "user-timeout")]
+    pub const USER_TIMEOUT: u8 = 28;
 }
 
 /// The control bits.
@@ -123,6 +125,9 @@ pub struct Options {
     pub timestamps: Option<(u32, u32)>,
     /// SACK blocks.
     pub sack: SackBlocks,
+    /// The user timeout (RFC 5482): 15 bits, of minutes when the highest bit is set, else of seconds.
+    #[cfg(feature = "user-timeout")]
+    pub user_timeout: Option<u16>,
 }
 
 fn u16_at(bytes: &[u8]) -> u16 {
@@ -162,6 +167,8 @@ impl Options {
                 (kind::WINDOW_SCALE, 1) => options.window_scale = Some(value[0]),
                 (kind::SACK_PERMITTED, 0) => options.sack_permitted = true,
                 (kind::TIMESTAMPS, 8) => options.timestamps = Some((u32_at(value), u32_at(&value[4..]))),
+                #[cfg(feature = "user-timeout")]
+                (kind::USER_TIMEOUT, 2) => options.user_timeout = Some(u16_at(value)),
                 (kind::SACK, n) if n % 8 == 0 => {
                     for block in value.chunks_exact(8) {
                         options.sack.push(u32_at(block), u32_at(&block[4..]));
@@ -186,7 +193,12 @@ impl Options {
     }
 
     fn fixed_len(&self) -> usize {
-        4 * usize::from(self.mss.is_some())
+        #[cfg(feature = "user-timeout")]
+        let user_timeout = 4 * usize::from(self.user_timeout.is_some());
+        #[cfg(not(feature = "user-timeout"))]
+        let user_timeout = 0;
+        user_timeout
+            + 4 * usize::from(self.mss.is_some())
             + 4 * usize::from(self.window_scale.is_some())
             + 4 * usize::from(self.sack_permitted)
             + 12 * usize::from(self.timestamps.is_some())
@@ -219,6 +231,11 @@ impl Options {
             put(&[kind::NOP, kind::NOP, kind::TIMESTAMPS, 10]);
             put(&value.to_be_bytes());
             put(&echo.to_be_bytes());
+        }
+        #[cfg(feature = "user-timeout")]
+        if let Some(timeout) = self.user_timeout {
+            let [a, b] = timeout.to_be_bytes();
+            put(&[kind::USER_TIMEOUT, 4, a, b]);
         }
         let blocks = self.sack_blocks(self.fixed_len());
         if blocks > 0 {
@@ -410,7 +427,14 @@ mod tests {
             if syn == (None, None, false) {
                 blocks.into_iter().for_each(|(left, right)| sack.push(left, right));
             }
-            Options { mss: syn.0, window_scale: syn.1, sack_permitted: syn.2, timestamps, sack }
+            Options {
+                mss: syn.0,
+                window_scale: syn.1,
+                sack_permitted: syn.2,
+                timestamps,
+                sack,
+                ..Options::default()
+            }
         })
     }
 

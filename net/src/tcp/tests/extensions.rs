@@ -305,3 +305,81 @@ fn a_closed_window_still_hears_resets() {
     table.expect_none(RST, IRS + 1 + 8192, 0, b"");
     assert_eq!(table.host.state(handle), Err(Error::ConnectionReset));
 }
+
+#[cfg(feature = "user-timeout")]
+mod user_timeout {
+    use super::*;
+
+    fn exchanging(on: bool) -> Config {
+        Config { exchange_user_timeouts: on, ..Config::default() }
+    }
+
+    /// The peer asks for a timeout; how many seconds the connection then lasts without an answer.
+    fn lasts(config: Config, own: Option<u64>, field: u16) -> u64 {
+        let (mut table, handle) = Table::established_with(config);
+        if let Some(own) = own {
+            table.host.set_user_timeout(handle, Some(Duration::from_secs(own)));
+        }
+        let options = Options { user_timeout: Some(field), ..Options::default() };
+        let header = Header { options, ..table.segment(ACK, IRS + 1, table.iss + 1) };
+        assert_eq!(table.send(header, b""), []);
+        table.host.write(table.now, handle, b"anyone?").unwrap();
+        table.poll();
+        let mut seconds = 0;
+        while table.host.state(handle).is_ok() {
+            table.wait(Duration::from_secs(10));
+            seconds += 10;
+            assert!(seconds < 100_000);
+        }
+        seconds
+    }
+
+    #[test]
+    fn the_longer_of_two_timeouts_counts_within_limits() {
+        // A connection ends with the retransmission after its time, a minute later at most.
+        let near = |seconds: u64, wanted: u64| {
+            assert!((wanted..=wanted + 70).contains(&seconds), "{seconds} for {wanted}")
+        };
+        near(lasts(exchanging(true), None, 600), 600);
+        near(lasts(exchanging(true), None, 0x8000 | 20), 1200);
+        near(lasts(exchanging(true), None, 5), 120);
+        near(lasts(exchanging(true), None, 0xffff), 3600);
+        //= https://www.rfc-editor.org/rfc/rfc5482#section-3.1
+        //= type=test
+        //# If the CHANGEABLE flag is false, USER_TIMEOUT MUST NOT
+        //# be changed, regardless of the received UTO option.
+        near(lasts(exchanging(true), Some(200), 600), 200);
+        near(lasts(exchanging(false), None, 600), 120);
+        near(lasts(exchanging(true), None, 0), 120);
+    }
+
+    #[test]
+    fn our_timeout_is_told() {
+        for on in [true, false] {
+            let mut table = Table::new(exchanging(on));
+            let told = |packet: &Packet| packet.header().options.user_timeout;
+            // In our SYN and in the acknowledgment that ends the handshake.
+            let mut sent = Vec::new();
+            let mut ring = Ring { addr: B, link: Link::default(), sent: &mut sent, left: 1 };
+            let handle = table.host.connect(table.now, SocketAddr::new(A, 7), &mut ring).unwrap();
+            let syn = table.poll().remove(0);
+            assert_eq!(told(&syn), on.then_some(120));
+            table.ports = (syn.header().source_port, 7);
+            let iss = syn.header().sequence;
+            let last = table.answers(SYN_ACK, IRS, iss + 1, b"").remove(0);
+            assert_eq!(told(&last), on.then_some(120));
+            //= https://www.rfc-editor.org/rfc/rfc5482#section-3
+            //= type=test
+            //# A host that supports the UTO option SHOULD include one in the next
+            //# possible outgoing segment whenever it starts using a new user timeout
+            //# for the connection.
+            table.host.set_user_timeout(handle, Some(Duration::from_secs(40_000)));
+            assert_eq!(table.host.write(table.now, handle, b"data"), Ok(4));
+            assert_eq!(told(&table.poll()[0]), None, "full-sized data has no room for it");
+            let late = table.expect(ACK, IRS + 2, iss + 5, b"x", (ACK, iss + 5, IRS + 1));
+            assert_eq!(told(&late), on.then_some(0x8000 | 667));
+            let again = table.expect(ACK, IRS + 3, iss + 5, b"x", (ACK, iss + 5, IRS + 1));
+            assert_eq!(told(&again), None, "once");
+        }
+    }
+}

@@ -29,6 +29,7 @@ fn near(random: &mut Random, seq: u32, ack: u32, ports: (u16, u16)) -> (Header, 
         sack_permitted: off(8) == 0,
         timestamps: (off(2) == 0).then(|| (off(1 << 32), off(1 << 32))),
         sack: if off(2) == 0 { sack } else { SackBlocks::default() },
+        ..Options::default()
     };
     let header = Header {
         source_port: ports.1,
