@@ -1,22 +1,22 @@
-//! Instructions that TCP spends on a segment, counted by callgrind and held against a kept file: a change that makes it dearer by more
+//! Instructions that TCP spends on a segment, and the stack on a datagram that is answered in place, counted by callgrind and held against a kept file: a change that makes it dearer by more
 //! than 2 % is seen, whatever else the machine does.
 use airglow_testbed::example;
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
+/// Segments, and datagrams.
 const SEGMENTS: usize = 20_000;
 /// How much dearer or cheaper something may be.
 const TOLERANCE: f64 = 0.02;
 
 /// Instructions inside `function` of the example, and the counts it printed.
-fn count(program: &Path, kind: &str, function: &str) -> (f64, Vec<f64>) {
-    let file =
-        std::env::temp_dir().join(format!("airglow-callgrind-{}-{kind}-{function}", std::process::id()));
+fn count(program: &Path, words: &[&str], function: &str) -> (f64, Vec<f64>) {
+    let file = std::env::temp_dir().join(format!("airglow-callgrind-{}-{function}", std::process::id()));
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no"])
         .arg(format!("--toggle-collect=*{function}*"))
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(program)
-        .args([kind, &SEGMENTS.to_string()])
+        .args(words)
         .output()
         .expect("valgrind is installed: cargo airglow test unix");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -36,9 +36,10 @@ fn compiler() -> String {
 /// `AIRGLOW_SNAPSHOT=write` writes the file anew.
 #[test]
 #[ignore = "needs valgrind: cargo airglow test unix"]
-fn instructions_per_segment_are_as_kept() {
+fn instructions_are_as_kept() {
     let kept_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.txt");
     let program = example("airglow-net", "segments", "release");
+    let number = SEGMENTS.to_string();
     let mut counted = BTreeMap::new();
     for kind in ["clean", "lossy"] {
         for (index, (function, what)) in
@@ -46,10 +47,13 @@ fn instructions_per_segment_are_as_kept() {
                 .into_iter()
                 .enumerate()
         {
-            let (instructions, segments) = count(&program, kind, function);
+            let (instructions, segments) = count(&program, &[kind, &number], function);
             counted.insert(format!("{kind} {what}"), instructions / segments[index]);
         }
     }
+    let program = example("airglow-net", "datagrams", "release");
+    let (instructions, answered) = count(&program, &[&number], "answer_batch");
+    counted.insert("udp answered".to_owned(), instructions / answered[0]);
     let mut text = format!("rustc {}\n", compiler());
     counted.iter().for_each(|(what, each)| text += &format!("{what} {each:.0}\n"));
     print!("{text}");

@@ -27,7 +27,7 @@ impl Core<'_> {
         body: &[u8],
     ) -> Result<(), SendError> {
         let len = head.len() + body.len();
-        let path = self.path(now, packet.dst, packet.interface).ok_or(SendError::NoRoute)?;
+        let path = self.way(now, packet).ok_or(SendError::NoRoute)?;
         let mtu = self.path_mtu(now, path, packet.dst);
         let header_len = ip_header_len(packet.dst);
         let packet = Outgoing { len, ..*packet };

@@ -126,10 +126,14 @@ pub enum Delivery<'a> {
 pub struct Core<'m> {
     pub(crate) interfaces: Slice<'m, Interface>,
     pub(crate) addresses: Slice<'m, Option<Address>>,
+    /// Behind this place there never was an address: what each packet asks for looks no further.
+    addresses_end: usize,
     pub(crate) neighbors: NeighborCache<'m>,
     pub(crate) routes: RouteTable<'m>,
     pub(crate) pending: Slice<'m, PendingPacket>,
     pub(crate) sockets: Slice<'m, UdpSlot>,
+    /// Behind this place there never was a socket.
+    pub(crate) sockets_end: usize,
     pub(crate) datagrams: Slice<'m, u8>,
     pub(crate) datagrams_len: usize,
     pub(crate) reassembly: Reassembly<'m>,
@@ -162,10 +166,12 @@ impl<'m> Core<'m> {
         let core = Self {
             interfaces: memory.interfaces,
             addresses: memory.addresses,
+            addresses_end: 0,
             neighbors: NeighborCache::new(memory.neighbors, random.next()),
             routes: RouteTable::new(memory.routes),
             pending: memory.pending,
             sockets: memory.sockets,
+            sockets_end: 0,
             datagrams: memory.datagrams,
             datagrams_len: memory.datagrams_len,
             reassembly: memory.reassembly,
@@ -282,7 +288,7 @@ impl<'m> Core<'m> {
         if self.addresses.iter().flatten().any(same) {
             return Err(Error::AddrInUse);
         }
-        let slot = self.addresses.iter_mut().find(|a| a.is_none()).ok_or(Error::TableFull)?;
+        let index = self.addresses.iter().position(Option::is_none).ok_or(Error::TableFull)?;
         if !matches!(origin, Origin::Slaac | Origin::Temporary)
             && !self.routes.insert(RouteEntry::on_link(cidr, interface))
         {
@@ -307,7 +313,8 @@ impl<'m> Core<'m> {
             // RFC 5227 section 2.1.1 (PROBE_WAIT) and RFC 4862 section 5.4.2: not all hosts at once after a power failure.
             address.next = now + Duration::from_nanos(self.random.below(1_000_000_000));
         }
-        *slot = Some(address);
+        self.addresses[index] = Some(address);
+        self.addresses_end = self.addresses_end.max(index + 1);
         self.next = self.next.min(address.next);
         if let IpAddr::V6(addr) = cidr.addr {
             self.solicited_node_group(now, interface, addr, true);
@@ -366,10 +373,12 @@ impl<'m> Core<'m> {
 
     /// `addr` is ours, in use, and on `interface` (the strong host model of RFC 1122 section 3.3.4.2).
     pub(crate) fn is_own(&self, interface: usize, addr: IpAddr) -> bool {
-        self.addresses
-            .iter()
-            .flatten()
-            .any(|a| a.cidr.addr == addr && a.interface == interface && a.is_usable())
+        self.held().any(|a| a.cidr.addr == addr && a.interface == interface && a.is_usable())
+    }
+
+    /// Our addresses, found quickly.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.get(..self.addresses_end).unwrap_or(&[]).iter().flatten()
     }
 
     /// The link of an interface came up or went away, and with it that of its VLANs.

@@ -45,14 +45,30 @@ pub(crate) struct Outgoing {
     pub tso_segment: u16,
     /// The interface, where the destination alone does not say it.
     pub interface: Option<usize>,
+    /// The way, where it was looked for already.
+    pub path: Option<Path>,
 }
 
 impl Outgoing {
     pub const fn new(src: IpAddr, dst: IpAddr, protocol: u8, len: usize) -> Self {
-        Self { src, dst, protocol, hop_limit: None, traffic_class: 0, len, tso_segment: 0, interface: None }
+        Self {
+            src,
+            dst,
+            protocol,
+            hop_limit: None,
+            traffic_class: 0,
+            len,
+            tso_segment: 0,
+            interface: None,
+            path: None,
+        }
     }
     pub const fn on(self, interface: usize) -> Self {
         Self { interface: Some(interface), ..self }
+    }
+    /// On the way that [`Core::path`] gave.
+    pub const fn along(self, path: Path) -> Self {
+        Self { interface: Some(path.interface), path: Some(path), ..self }
     }
 }
 
@@ -257,13 +273,18 @@ impl Core<'_> {
         Some(path)
     }
 
+    /// The way of a packet.
+    pub(crate) fn way(&mut self, now: Instant, packet: &Outgoing) -> Option<Path> {
+        packet.path.or_else(|| self.path(now, packet.dst, packet.interface))
+    }
+
     /// The interface whose address `dst` is; the first for a loopback address. Packets to it stay here.
     pub(crate) fn own_interface(&self, dst: IpAddr) -> Option<usize> {
         if dst.is_loopback() {
             return Some(0);
         }
         let own = |a: &&crate::address::Address| a.cidr.addr == dst && a.is_usable();
-        self.addresses.iter().flatten().find(own).map(|a| a.interface)
+        self.held().find(own).map(|a| a.interface)
     }
 
     fn interface_with(&self, ipv4: bool) -> Option<usize> {
@@ -293,7 +314,7 @@ impl Core<'_> {
 
     /// `addr` is the broadcast address of one of the interface's networks (RFC 1122 section 3.2.1.3 (d)).
     pub(crate) fn is_directed_broadcast(&self, interface: usize, addr: Ipv4Addr) -> bool {
-        self.addresses.iter().flatten().any(|a| match a.cidr.addr {
+        self.held().any(|a| match a.cidr.addr {
             IpAddr::V4(own) if a.interface == interface && a.cidr.prefix_len < 31 => {
                 let host = u32::MAX >> a.cidr.prefix_len;
                 addr.to_bits() == own.to_bits() | host
@@ -324,7 +345,7 @@ impl Core<'_> {
         packet: &Outgoing,
         fill: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<(), SendError> {
-        let path = self.path(now, packet.dst, packet.interface).ok_or(SendError::NoRoute)?;
+        let path = self.way(now, packet).ok_or(SendError::NoRoute)?;
         let interface = self.interfaces.get(path.interface).ok_or(SendError::NoRoute)?;
         let ipv4 = packet.dst.is_ipv4();
         let caps = interface.caps;

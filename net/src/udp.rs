@@ -224,6 +224,7 @@ impl Core<'_> {
         let port = port.ok_or(Error::AddrInUse)?;
         let index = self.sockets.iter().position(|s| !s.open).ok_or(Error::TableFull)?;
         self.raw_sockets += usize::from(kind == Kind::Raw);
+        self.sockets_end = self.sockets_end.max(index + 1);
         let slot = &mut self.sockets[index];
         *slot = UdpSlot { open: true, kind, addr: on.addr, port, ..UdpSlot::CLOSED };
         #[cfg(feature = "alloc")]
@@ -328,7 +329,7 @@ impl Core<'_> {
             return Err(no_route);
         }
         let header = udp::Repr { src_port, dst_port: to.port(), payload_len: payload.len() };
-        let mut packet = Outgoing::new(source, to.ip(), protocol::UDP, 0).on(path.interface);
+        let mut packet = Outgoing::new(source, to.ip(), protocol::UDP, 0).along(path);
         packet.hop_limit = to.ip().is_multicast().then_some(group_hops);
         let mut head = [0; udp::HEADER_LEN];
         let sent = match header.emit(&mut head) {
@@ -355,11 +356,11 @@ impl Core<'_> {
         }
         let (dst, port) = (received.dst, datagram.dst_port());
         // A datagram to a group goes to the first socket of the port; one address of ours beats all.
-        let index = self
-            .sockets
+        let sockets = self.sockets.get(..self.sockets_end).unwrap_or(&[]);
+        let index = sockets
             .iter()
             .position(|s| s.is_udp(port) && s.addr == Some(dst))
-            .or_else(|| self.sockets.iter().position(|s| s.is_udp(port) && s.addr.is_none()));
+            .or_else(|| sockets.iter().position(|s| s.is_udp(port) && s.addr.is_none()));
         let connected =
             |s: &UdpSlot| s.peer.is_none_or(|p| p.ip() == received.src && p.port() == datagram.src_port());
         let Some(index) = index.filter(|i| self.sockets.get(*i).is_some_and(connected)) else {
@@ -433,7 +434,7 @@ impl Core<'_> {
         };
         let mtu = self.path_mtu(now, path, peer.ip());
         let room = mtu.saturating_sub(ip_header_len(peer.ip()));
-        let packet = Outgoing::new(source, peer.ip(), protocol::UDP, room).on(path.interface);
+        let packet = Outgoing::new(source, peer.ip(), protocol::UDP, room).along(path);
         let answer = &mut responder.answer;
         self.answer(now, link, &packet, &mut |room| {
             let Some((header, body)) = room.split_at_mut_checked(udp::HEADER_LEN) else { return 0 };

@@ -25,6 +25,6 @@ pub fn test(tests: &mut Tests) -> Result {
     let bulk = "test --release --package airglow-pump --test bulk -- --test-threads 1 --nocapture";
     tests.cargo("bulk data, resets, idle connections", bulk);
     let instructions = "test --package airglow-benches --test instructions -- --ignored --nocapture";
-    tests.cargo("instructions per segment", instructions);
+    tests.cargo("instructions per segment and datagram", instructions);
     Ok(())
 }
