@@ -21,13 +21,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pump = application("pump");
     let flow = own_program("flow");
 
-    // veth: the kernel at one end, and at the other the kernel, or airglow on AF_PACKET.
-    let links = [link(), link()];
+    // veth: the kernel at one end, and at the other the kernel, or airglow on AF_PACKET or AF_XDP.
+    let links = [link(), link(), link()];
     links[0].1.address("s0", "10.0.0.2/24");
     let kernel = Server::start(&links[0].0, &links[0].1, &flow, &["serve"]);
     links[1].1.silence("s0");
     let packet =
         Server::start(&links[1].0, &links[1].1, &pump, &["net=packet", "device=s0", "ipv4=10.0.0.2/24"]);
+    links[2].1.silence("s0");
+    let xdp = Server::start(&links[2].0, &links[2].1, &pump, &["net=xdp", "device=s0", "ipv4=10.0.0.2/24"]);
     // tap: the kernel at the device's one end, whoever opened it at the other.
     let taps = [Namespace::new("tap"), Namespace::new("tap")];
     for tap in &taps {
@@ -37,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ours = Server::start(&taps[0], &taps[0], &pump, &["net=tap", "device=tap0", "ipv4=10.0.0.2/24"]);
     let smoltcp = Server::start(&taps[1], &taps[1], &own_program("smoltcp-peer"), &["tap0"]);
 
-    let mut servers = [kernel, packet, ours, smoltcp];
+    let mut servers = [kernel, packet, xdp, ours, smoltcp];
     for _ in 0..ROUNDS {
         for server in &mut servers {
             let (taken, given) = (server.flow("send"), server.flow("receive"));
@@ -45,10 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             server.given.push(given);
         }
     }
-    let [kernel, packet, tap, smoltcp] = &servers;
+    let [kernel, packet, xdp, tap, smoltcp] = &servers;
     let mut table = Table::new("tcp");
     for (link, ours, peer, theirs) in [
-        ("veth", packet, "Linux to Linux, veth", kernel),
+        ("veth, AF_PACKET", packet, "Linux to Linux, veth", kernel),
+        ("veth, AF_XDP", xdp, "Linux to Linux, veth", kernel),
         ("tap", tap, "smoltcp 0.14, tap", smoltcp),
         ("tap", tap, "Linux to Linux, veth", kernel),
     ] {

@@ -82,7 +82,7 @@ impl Reactor {
                 (sources.places.len() - 1) as u32
             }
         };
-        if let Err(error) = self.0.poller.borrow().add(source.fd(), key.into()) {
+        if let Err(error) = self.0.poller.borrow().add(source.fd(), key.into(), source.has_writers()) {
             sources.free.push(key);
             return Err(error);
         }

@@ -29,6 +29,7 @@ pub(crate) struct Source {
     hangup: Cell<bool>,
     dirty: Cell<bool>,
     lingering: Cell<bool>,
+    both: bool,
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
     output: RefCell<Output>,
@@ -73,6 +74,15 @@ pub(crate) enum Direction {
 
 impl Source {
     pub(crate) fn new(fd: OwnedFd) -> Rc<Self> {
+        Self::watched(fd, true)
+    }
+
+    /// A descriptor that nobody waits to write to: room there wakes nobody up.
+    pub(crate) fn for_reading(fd: OwnedFd) -> Rc<Self> {
+        Self::watched(fd, false)
+    }
+
+    fn watched(fd: OwnedFd, both: bool) -> Rc<Self> {
         Rc::new(Self {
             fd,
             key: Cell::new(UNREGISTERED),
@@ -81,10 +91,16 @@ impl Source {
             hangup: Cell::new(false),
             dirty: Cell::new(false),
             lingering: Cell::new(false),
+            both,
             reader: Cell::new(None),
             writer: Cell::new(None),
             output: RefCell::default(),
         })
+    }
+
+    /// Somebody may wait to write.
+    pub(crate) fn has_writers(&self) -> bool {
+        self.both
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {

@@ -119,16 +119,17 @@ impl Xdp {
         let mut receivers = Vec::new();
         let mut sender = None;
         for queue in opened {
-            let source = Source::new(queue.socket);
-            receivers.push(Receiver { source: source.clone(), queue: queue.receive });
             if sender.is_none() {
-                xdp::widen(source.fd());
-                sender = Some((source, queue.transmit));
+                use std::os::fd::AsFd;
+                xdp::widen(queue.socket.as_fd());
+                // The kernel tells of room after every frame that has gone. Who only receives must not be woken by that, so room is watched
+                // through a descriptor of its own, from the first time on that there was none.
+                let room = queue.socket.try_clone().map_err(|error| failed(name, error))?;
+                sender = Some((Source::new(room), queue.transmit));
             }
+            receivers.push(Receiver { source: Source::for_reading(queue.socket), queue: queue.receive });
         }
-        let Some((source, queue)) = sender else {
-            return Err(OpenError::new(name, OPENING, io::ErrorKind::Unsupported, String::new()));
-        };
+        let (source, queue) = sender.ok_or_else(|| failed(name, io::ErrorKind::Unsupported.into()))?;
         let mut caps = Caps::new(mtu);
         if offload {
             caps = caps.with_checksums(queue.checksums, true);
@@ -167,6 +168,10 @@ impl Xdp {
     pub fn is_zero_copy(&self) -> bool {
         self.zero_copy
     }
+}
+
+fn failed(name: &str, error: io::Error) -> OpenError {
+    OpenError::new(name, OPENING, error, String::new())
 }
 
 /// What to do about `error`.
@@ -315,6 +320,7 @@ impl Drop for Xdp {
         for receiver in &self.rx.receivers {
             self.rx.reactor.remove(&receiver.source);
         }
+        self.tx.reactor.remove(&self.tx.source);
     }
 }
 

@@ -18,9 +18,10 @@ impl Poller {
         Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(BATCH) })
     }
 
-    /// Watches `fd` in both directions until it is closed.
-    pub(crate) fn add(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+    /// Watches `fd` until it is closed, in both directions or for reading only.
+    pub(crate) fn add(&self, fd: impl AsFd, key: u64, both: bool) -> io::Result<()> {
+        let mut flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        flags.set(EventFlags::OUT, both);
         Ok(epoll::add(&self.epoll, fd, EventData::new_u64(key), flags)?)
     }
 

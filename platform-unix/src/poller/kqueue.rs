@@ -19,8 +19,8 @@ impl Poller {
         Ok(Self { queue: kqueue::kqueue()?, events: Vec::with_capacity(BATCH) })
     }
 
-    /// Watches `fd` in both directions until it is closed.
-    pub(crate) fn add(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+    /// Watches `fd` until it is closed, in both directions or for reading only.
+    pub(crate) fn add(&self, fd: impl AsFd, key: u64, both: bool) -> io::Result<()> {
         let fd = fd.as_fd().as_raw_fd();
         let flags = EventFlags::ADD | EventFlags::CLEAR | EventFlags::RECEIPT;
         // The key travels in the pointer-sized user data; nobody follows it.
@@ -28,7 +28,7 @@ impl Poller {
         let changes =
             [Event::new(EventFilter::Read(fd), flags, data), Event::new(EventFilter::Write(fd), flags, data)];
         let mut receipts = Vec::with_capacity(changes.len());
-        sys::kevent(&self.queue, &changes, &mut receipts, Some(Duration::ZERO))?;
+        sys::kevent(&self.queue, &changes[..1 + usize::from(both)], &mut receipts, Some(Duration::ZERO))?;
         for receipt in &receipts {
             // The read end of a pipe has no write direction: only a failure of the first filter counts.
             if matches!(receipt.filter(), EventFilter::Read(_)) && receipt.data() != 0 {
