@@ -9,6 +9,7 @@ const PACKAGES: &[&str] = &[
     "bind9utils",
     "chromium",
     "curl",
+    "dnsviz",
     "gnutls-bin",
     "ethtool",
     "iproute2",

@@ -9,6 +9,7 @@ mod reply;
 mod resolver;
 mod tls;
 mod update;
+mod validators;
 
 use airglow_testbed::{
     Process,
@@ -85,52 +86,45 @@ fn compare(
     unexplained
 }
 
+/// What `dnssec-signzone` is told for each chain of denial.
+const CHAINS: [(&str, &[&str]); 3] = [
+    ("nsec.example", &[]),
+    ("nsec3.example", &["-3", "aabbccdd", "-H", "1"]),
+    ("optout.example", &["-3", "-", "-H", "0", "-A"]),
+];
+
 /// The zones: plain, and signed with each chain of denial.
 fn zones(folder: &Folder) -> Vec<ZoneFile> {
-    let mut zones = Vec::new();
-    for (origin, signing) in [
-        ("plain.example", None),
-        ("nsec.example", Some(&[][..])),
-        ("nsec3.example", Some(&["-3", "aabbccdd", "-H", "1"][..])),
-        ("optout.example", Some(&["-3", "-", "-H", "0", "-A"][..])),
-    ] {
-        let run = |program: &str, words: &[&str]| {
-            let said = Process::start(Command::new(program).args(words).current_dir(folder.path()));
-            let said = said.wait(Duration::from_secs(60));
-            assert!(said.success(), "{said}");
-        };
-        // NSD and Knot know no $GENERATE: all servers get the zone as BIND expands it.
-        let file = format!("{origin}.zone");
-        folder.write("awkward", &AWKWARD.replace("@ZONE@", origin));
-        run("named-compilezone", &["-q", "-k", "ignore", "-i", "none", "-o", &file, origin, "awkward"]);
-        let file = match signing {
-            None => file,
-            Some(options) => {
-                for flags in [&["-f", "KSK"][..], &[]] {
-                    let words: Vec<_> = ["-q", "-a", "ECDSAP256SHA256"]
-                        .iter()
-                        .chain(flags)
-                        .chain([&origin])
-                        .copied()
-                        .collect();
-                    run("dnssec-keygen", &words);
-                }
-                let words: Vec<_> = ["-S", "-o", origin, "-O", "full"]
-                    .iter()
-                    .chain(options)
-                    .chain([&file.as_str()])
-                    .copied()
-                    .collect();
-                run("dnssec-signzone", &words);
-                format!("{file}.signed")
-            }
-        };
-        zones.push(ZoneFile {
-            origin: origin.to_owned(),
-            file: folder.path().join(file).display().to_string(),
-        });
-    }
+    let awkward = |origin: &str, signing| zone(folder, origin, &AWKWARD.replace("@ZONE@", origin), signing);
+    let mut zones = vec![awkward("plain.example", None)];
+    zones.extend(CHAINS.map(|(origin, options)| awkward(origin, Some(options))));
     zones
+}
+
+/// A zone of this text, signed if there are options for that.
+fn zone(folder: &Folder, origin: &str, text: &str, signing: Option<&[&str]>) -> ZoneFile {
+    let run = |program: &str, words: &[&str]| {
+        let said = Process::start(Command::new(program).args(words).current_dir(folder.path()));
+        let said = said.wait(Duration::from_secs(60));
+        assert!(said.success(), "{said}");
+    };
+    // NSD and Knot know no $GENERATE: all servers get the zone as BIND expands it.
+    let file = format!("{origin}.zone");
+    let source = format!("{origin}.text");
+    folder.write(&source, text);
+    run("named-compilezone", &["-q", "-k", "ignore", "-i", "none", "-o", &file, origin, &source]);
+    let file = match signing {
+        None => file,
+        Some(options) => {
+            for flags in [&["-f", "KSK"][..], &[]] {
+                let words = [&["-q", "-a", "ECDSAP256SHA256"], flags, &[origin]].concat();
+                run("dnssec-keygen", &words);
+            }
+            run("dnssec-signzone", &[&["-S", "-o", origin, "-O", "full"], options, &[&file]].concat());
+            format!("{file}.signed")
+        }
+    };
+    ZoneFile { origin: origin.to_owned(), file: folder.path().join(file).display().to_string() }
 }
 
 #[test]
