@@ -1,11 +1,13 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
 mod copies;
+mod forward;
 mod replication;
 mod resolver;
 mod turn;
 mod update;
 
 pub use copies::Copies;
+pub use forward::serve_udp_forwarding;
 pub use replication::{Event, Failure, Replication};
 pub use resolver::{ResolveError, Resolver, ResolverConfig};
 pub use update::{Updates, serve_udp_with_updates};
@@ -105,6 +107,12 @@ pub enum Reply {
     Framed(Vec<u8>),
     /// A whole zone or what has changed in it.
     Zone(Transfer),
+}
+
+/// A message behind its two bytes of length (RFC 1035 section 4.2.2); `None` when it is too long for that.
+pub fn framed(message: &[u8]) -> Option<Vec<u8>> {
+    let length = u16::try_from(message.len()).ok()?;
+    Some([&length.to_be_bytes()[..], message].concat())
 }
 
 impl Reply {

@@ -12,6 +12,7 @@
 //! | `secondary=ZONE@ADDRESS` | keep ZONE from the primary there: `example.com@192.0.2.1`, `..@192.0.2.1:5300@KEY` when a key signs; repeatable with commas, a zone with several primaries too | none |
 //! | `catalog=ZONE@ADDRESS` | the same, and the zone is a catalog (RFC 9432): its members are kept from there too | none |
 //! | `keep=FILE` | where zones of `secondary` and `catalog` are over a restart: a file, made if it is not there, or a disk; without it they are transferred again | none |
+//! | `forward=on` | signed updates of those zones go on to their primary (RFC 2136 section 6); not together with `update`, `workers` | off |
 //! | `notify=ADDRESS` | whom to tell of changed zones: `192.0.2.2:53`, `192.0.2.2@KEY`; repeatable with commas | nobody |
 //! | `reload=N` | every N seconds look whether zone files have changed, and load those that have (where there is a file system); replace a file by renaming another | never |
 //! | `update=ZONE@KEY` | who signs with KEY may change ZONE (RFC 2136); repeatable with commas | nobody |
@@ -51,11 +52,11 @@ use airglow::{
 #[cfg(feature = "replication")]
 use airglow_dns::{
     secondary::Bounds,
-    shell::{Event, Replication},
+    shell::{Event, Replication, framed, serve_udp_forwarding},
 };
 use airglow_dns::{
-    server::{Config, CookieSecrets, Key, Prefix, RateLimit, Server, Zones},
-    shell::{Limits, serve_stream, serve_udp},
+    server::{Config, CookieSecrets, Key, Origin, Prefix, RateLimit, Server, Zones},
+    shell::{Limits, Reply, serve_stream_by, serve_udp},
     wire::{Name, NameBuf},
     zone,
 };
@@ -111,6 +112,8 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let kept = peers::kept(parameters.text("secondary"), parameters.text("catalog"), &keys)?;
     #[cfg(feature = "replication")]
     let targets = peers::targets(parameters.text("notify"), &keys)?;
+    #[cfg(feature = "replication")]
+    let forward = parameters.switch("forward").map_err(wrong)?.unwrap_or(false);
     #[cfg(not(feature = "replication"))]
     let kept: [(); 0] = [];
     #[cfg(unix)]
@@ -146,6 +149,10 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let updates = updates::open(platform, parameters, &keys, &mut zones, &changed).await?;
     #[cfg(all(unix, feature = "replication"))]
     let disk = copies::open(platform, parameters, !kept.is_empty()).await?;
+    #[cfg(all(unix, feature = "replication"))]
+    if forward && (updates.is_some() || worker_count > 0) {
+        return Err("boot parameter `forward`: not together with `update` or `workers`".into());
+    }
     if let Some(word) = parameters.unknown() {
         return Err(format!("boot parameter `{word}`: nobody knows this word"));
     }
@@ -234,6 +241,10 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         core::future::pending::<()>().await;
     };
     let _ = (reload, &files);
+    #[cfg(feature = "replication")]
+    let forwarding = forward.then_some(&replication);
+    #[cfg(not(feature = "replication"))]
+    let forwarding = None;
     let limits = Limits::default();
     let streams = async {
         #[cfg(unix)]
@@ -241,7 +252,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         #[cfg(not(unix))]
         let updates = None;
         let serve = async |stream: <<P::Tcp as Tcp>::Listener<'_> as Listener>::Stream<'_>| {
-            serve_one(platform, stream, &server, updates, limits).await;
+            serve_one(platform, stream, &server, updates, forwarding, limits).await;
         };
         match &listener {
             Some(listener) => for_each_connection::<CONNECTIONS, _>(listener, timer, serve).await,
@@ -255,7 +266,9 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         };
         tls::accept(platform, options, listener, async |acceptor| {
             let limits = Limits { encrypted: true, ..limits };
-            let serve = async |stream| serve_one(platform, stream, &server, updates.as_ref(), limits).await;
+            let serve = async |stream| {
+                serve_one(platform, stream, &server, updates.as_ref(), forwarding, limits).await;
+            };
             for_each_connection::<CONNECTIONS, _>(acceptor, timer, serve).await
         })
         .await
@@ -310,6 +323,12 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
                 .await
                 .map_err(failed);
         }
+        #[cfg(feature = "replication")]
+        if let Some(replication) = forwarding {
+            let (server, tcp) = (&server, platform.tcp());
+            let forwarding = serve_udp_forwarding(udp, port, server, replication, tcp, timer, wall_clock);
+            return forwarding.await.map_err(failed);
+        }
         serve_udp(udp, port, &server, timer, wall_clock).await.map_err(failed)
     };
     match select(
@@ -330,28 +349,41 @@ type Updates<'u, P> = airglow_dns::shell::Updates<'u, airglow::platform::FileDis
 #[cfg(not(unix))]
 type Updates<'u, P> = core::marker::PhantomData<&'u P>;
 
+/// Who hands updates on.
+#[cfg(feature = "replication")]
+type Forwarding<'f> = Option<&'f Replication<'f>>;
+#[cfg(not(feature = "replication"))]
+type Forwarding<'f> = Option<core::marker::PhantomData<&'f ()>>;
+
 /// Answers what comes over one stream.
 async fn serve_one<P: Platform>(
     platform: &P,
     stream: impl Stream,
     server: &RefCell<Server<'_>>,
     updates: Option<&Updates<'_, P>>,
+    forwarding: Forwarding<'_>,
     limits: Limits,
 ) {
     let (timer, wall_clock) = (platform.timer(), platform.wall_clock());
+    // An update may be as long as a message can be.
+    let long = updates.is_some() || forwarding.is_some();
+    let limits = Limits { query: if long { usize::from(u16::MAX) } else { limits.query }, ..limits };
+    let respond = async |origin: &Origin<'_>, query: &[u8]| {
+        #[cfg(feature = "replication")]
+        if let Some(replication) = forwarding
+            && replication.takes_update(query)
+        {
+            return framed(&replication.forward(platform.tcp(), query).await?).map(Reply::Framed);
+        }
+        Reply::of(server, origin, query)
+    };
     #[cfg(unix)]
     let served = match updates {
-        Some(updates) => {
-            // An update may be as long as a message can be.
-            let limits = Limits { query: 65_535, ..limits };
-            serve_stream_with_updates(stream, server, updates, timer, wall_clock, &limits).await
-        }
-        None => serve_stream(stream, server, timer, wall_clock, &limits).await,
+        Some(updates) => serve_stream_with_updates(stream, server, updates, timer, wall_clock, &limits).await,
+        None => serve_stream_by(stream, respond, timer, wall_clock, &limits).await,
     };
     #[cfg(not(unix))]
-    let served = serve_stream(stream, server, timer, wall_clock, &limits).await;
-    #[cfg(not(unix))]
-    let _ = updates;
+    let served = serve_stream_by(stream, respond, timer, wall_clock, &limits).await;
     if let Err(ended) = served {
         log::debug!("a connection ended: {ended:?}");
     }
@@ -398,7 +430,7 @@ fn list<T: FromStr<Err: Display>>(key: &str, list: Option<&str>) -> Result<Vec<T
 use airglow::device::Clock;
 #[cfg(unix)]
 use airglow_dns::{
-    server::{Notification, Notified, Now, Origin},
+    server::{Notification, Notified, Now},
     shell::{serve_stream_with_updates, serve_udp_with_updates},
     zone::Zone,
 };

@@ -8,7 +8,7 @@ use airglow::{
 };
 use airglow_dns::{
     server::{Config, Key, Mirror, Origin, Prefix, Server, Traffic, Zones},
-    shell::{Limits, Reply, serve_stream_by, serve_udp_by},
+    shell::{Limits, Reply, framed, serve_stream_by, serve_udp_by},
     wire::{Message, Name, Opcode, Rcode},
     zone::Zone,
 };
@@ -111,7 +111,8 @@ impl Workers {
         let allow: &[Prefix] = Vec::leak(config.allow.to_vec());
         let transfers: &[Prefix] = Vec::leak(config.transfers.to_vec());
         let keys: &[Key] = Vec::leak(config.keys.to_vec());
-        let (udp_payload, precomputed) = (config.udp_payload, config.precomputed);
+        let (udp_payload, stream_payload, precomputed) =
+            (config.udp_payload, config.stream_payload, config.precomputed);
         let (cookies, rate_limit, idle) = (config.cookies, config.rate_limit, config.idle);
         let own = move || Config {
             nsid,
@@ -121,6 +122,7 @@ impl Workers {
             notified: None,
             mirror: None,
             udp_payload,
+            stream_payload,
             precomputed,
             cookies,
             rate_limit,
@@ -248,8 +250,7 @@ fn work(
                 Some(reply) => {
                     let reply = reply?;
                     desk.obey(&server);
-                    let length = u16::try_from(reply.len()).ok()?;
-                    Some(Reply::Framed([&length.to_be_bytes()[..], &reply].concat()))
+                    framed(&reply).map(Reply::Framed)
                 }
                 None => Reply::of(&server, origin, query),
             }

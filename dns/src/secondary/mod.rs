@@ -140,6 +140,11 @@ impl Secondaries {
         self.zones.get(&key(apex)).map(|zone| zone.catalog)
     }
 
+    /// Whom a zone is kept from.
+    pub fn primaries(&self, apex: Name<'_>) -> Option<Arc<[Peer]>> {
+        self.zones.get(&key(apex)).map(|zone| zone.primaries.clone())
+    }
+
     /// Keeps `apex` from `primaries`, of which the first that answers is asked. With `catalog` the zone is a catalog
     /// zone, whose members [`Self::list`] takes. What was there under this name is replaced.
     pub fn add(&mut self, apex: Name<'_>, primaries: Arc<[Peer]>, catalog: bool, now: Instant) {

@@ -212,3 +212,19 @@ fn padding_is_for_encrypted_streams_and_keepalive_for_streams() {
         }
     }
 }
+
+#[test]
+fn a_stream_may_have_little_memory_too() {
+    let mut text = std::string::String::from(ZONE);
+    for number in 0..200 {
+        text += &std::format!("many.example.com. 60 A 198.51.100.{number}\n");
+    }
+    let mut server = Server::new(zones(&text), Config { stream_payload: 1000, ..Config::default() });
+    let now = || Now { monotonic: Instant::ZERO, unix: None };
+    let origin = Origin { peer: None, transport: Transport::Tcp, now: &now };
+    for (name, truncated) in [("many.example.com", true), ("web.example.com", false)] {
+        let framed = server.respond_framed(&origin, &with_options(name, b"")).unwrap();
+        assert!(framed.len() <= 1002, "{}", framed.len());
+        assert_eq!(Message::new(&framed[2..]).unwrap().flags().has(Flags::TC), truncated, "{name}");
+    }
+}

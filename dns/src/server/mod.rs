@@ -57,6 +57,8 @@ pub enum Transport {
 pub struct Config<'a> {
     /// Longest UDP reply, and the size offered to clients. 1,232 by default, which no path has to fragment.
     pub udp_payload: u16,
+    /// Longest reply over a stream: 65,535 by default, and less where memory is little. What does not fit is truncated.
+    pub stream_payload: u16,
     /// Answer to the NSID option (RFC 5001); none is given when empty.
     pub nsid: &'a [u8],
     /// Bytes of memory for replies kept ready; 0 keeps none. Not all of it is taken at the start.
@@ -104,6 +106,7 @@ impl Default for Config<'_> {
     fn default() -> Self {
         Self {
             udp_payload: 1232,
+            stream_payload: u16::MAX,
             nsid: b"",
             precomputed: 16 << 20,
             allow: &[],
@@ -427,7 +430,7 @@ impl<'a> Server<'a> {
     /// The reply to a query that came over a stream, behind its two bytes of length (RFC 1035 section 4.2.2).
     pub fn respond_framed(&mut self, origin: &Origin<'_>, query: &[u8]) -> Option<Vec<u8>> {
         let mut scratch = core::mem::take(&mut self.scratch);
-        scratch.resize(2 + usize::from(u16::MAX), 0);
+        scratch.resize(2 + usize::from(self.config.stream_payload), 0);
         let framed = self.respond_to(origin, query, &mut scratch[2..]).map(|length| {
             scratch[..2].copy_from_slice(&(length as u16).to_be_bytes());
             scratch[..2 + length].to_vec()
@@ -495,7 +498,7 @@ impl<'a> Server<'a> {
             _ => return header_only(reply, id, flags, Rcode::FORMERR),
         };
         let limit = match transport {
-            Transport::Tcp | Transport::Tls => usize::from(u16::MAX),
+            Transport::Tcp | Transport::Tls => usize::from(self.config.stream_payload.max(512)),
             // RFC 6891 section 6.2.3: values below 512 count as 512.
             Transport::Udp if asked.edns => {
                 usize::from(asked.payload.clamp(512, self.config.udp_payload.max(512)))

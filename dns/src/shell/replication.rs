@@ -179,6 +179,14 @@ impl<'r> Replication<'r> {
         self.wake();
     }
 
+    pub(super) fn primaries(&self, apex: Name<'_>) -> Option<Arc<[Peer]>> {
+        self.secondaries.borrow().primaries(apex)
+    }
+
+    pub(super) fn timer(&self) -> &'r dyn Timer {
+        self.timer
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();

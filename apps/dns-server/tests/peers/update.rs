@@ -101,3 +101,64 @@ fn change(name: &str, more: &[String]) {
     assert!(said.starts_with("done"), "{said}");
     wait_for_serial(second, ZONE, expected + 1, &mut [&mut airglow, &mut copy]);
 }
+
+#[test]
+fn a_secondary_hands_updates_on_to_ours_and_to_bind() {
+    let folder = Folder::new("forward");
+    let here = folder.path().display().to_string();
+    folder.write(ZONE, "$TTL 60\n@ SOA ns admin 1 86400 7200 2419200 300\n@ NS ns\nns A 192.0.2.1\n");
+    folder.write("bind.zone", &std::fs::read_to_string(folder.path().join(ZONE)).unwrap());
+    for bind in [false, true] {
+        let (first, second) = (free_port(), free_port());
+        let mut primary = if bind {
+            folder.write(
+                "named.conf",
+                &format!(
+                    "key \"{KEY}\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ directory \"{here}\"; \
+                     pid-file \"{here}/named.pid\"; session-keyfile \"{here}/named.key\"; listen-on port {first} {{ 127.0.0.1; }}; \
+                     listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; empty-zones-enable no; }};\ncontrols {{ }};\n\
+                     zone \"{ZONE}\" {{ type primary; file \"bind.zone\"; allow-transfer {{ key {KEY}; }}; allow-update {{ key {KEY}; }}; \
+                     notify explicit; notify-delay 0; also-notify {{ 127.0.0.1 port {second} key {KEY}; }}; }};\n"
+                ),
+            );
+            Process::start(Command::new("named").args(["-g", "-n", "1", "-c", &format!("{here}/named.conf")]))
+        } else {
+            let words = [
+                format!("zone={here}/{ZONE}"),
+                format!("update={ZONE}@{KEY}"),
+                format!("notify=127.0.0.1:{second}@{KEY}"),
+            ];
+            appliance(first, &words)
+        };
+        wait_for_serial(first, ZONE, 1, &mut [&mut primary]);
+        let words = [format!("secondary={ZONE}@127.0.0.1:{first}@{KEY}"), "forward=on".into()];
+        let mut copy = appliance(second, &words);
+        wait_for_serial(second, ZONE, 1, &mut [&mut primary, &mut copy]);
+        let send = |tool: &str, words: &[&str], script: &str| {
+            folder.write("script", &format!("server 127.0.0.1 {second}\nzone {ZONE}.\n{script}\nsend\n"));
+            let mut command = Command::new(tool);
+            command.args(words).arg(folder.path().join("script"));
+            let said = Process::start(&mut command).wait(Duration::from_secs(20));
+            format!("{} {said}", if said.success() { "done" } else { "failed" })
+        };
+        // The client checks the primary's signature, which comes through as it is.
+        let good = format!("hmac-sha256:{KEY}:{SECRET}");
+        let mut expected = 1;
+        for (tool, flags) in
+            [("nsupdate", &[][..]), ("nsupdate", &["-v"]), ("knsupdate", &[]), ("knsupdate", &["-v"])]
+        {
+            expected += 1;
+            let change = format!("update add new{expected}.{ZONE}. 60 A 192.0.2.{expected}");
+            let said = send(tool, &[&["-y", good.as_str()], flags].concat(), &change);
+            assert!(said.starts_with("done"), "{bind} {tool} {flags:?}: {said}\n{}", copy.so_far());
+            assert_eq!(serial(first, ZONE), Some(expected));
+            wait_for_serial(second, ZONE, expected, &mut [&mut primary, &mut copy]);
+        }
+        assert_eq!(transferred(first, ZONE), transferred(second, ZONE));
+        let said = send("nsupdate", &["-y", &format!("hmac-sha256:{KEY}:/wECAwQ=")], "update delete ns");
+        assert!(said.starts_with("failed"), "{said}");
+        let said = send("nsupdate", &[], &format!("update delete ns.{ZONE}."));
+        assert!(said.starts_with("failed") && said.contains("NOTIMP"), "unsigned ones go nowhere: {said}");
+        assert_eq!(serial(first, ZONE), Some(expected));
+    }
+}
