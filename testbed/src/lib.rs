@@ -16,6 +16,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod authority;
 mod enter;
 pub mod name_servers;
 mod namespace;
@@ -24,6 +25,7 @@ mod os_ken;
 mod process;
 mod program;
 
+pub use authority::Authority;
 pub use namespace::{Namespace, veth};
 pub use open_vswitch::OpenVswitch;
 pub use os_ken::OsKen;

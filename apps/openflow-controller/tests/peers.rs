@@ -1,5 +1,5 @@
 //! The controller with bridges of Open vSwitch (its userspace datapath) and our own switch in one network, in namespaces.
-use airglow_testbed::{Namespace, OpenVswitch, Process, Said, program, veth};
+use airglow_testbed::{Authority, Namespace, OpenVswitch, Process, Said, program, veth};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -210,4 +210,43 @@ fn routing_round_links_that_go_down() {
         network.middle.ip("link set l31 down");
         network.reaches_everywhere();
     }
+}
+
+/// Open vSwitch's bridge and our own switch join over TLS, with certificates of the site's authority; without one nobody does.
+#[test]
+fn switches_join_over_tls() {
+    let middle = Namespace::new("secure");
+    let site = Authority::new(&middle, &["controller", "switch"]);
+    let (mine, own) = (site.ours("controller"), site.ours("switch"));
+    let mut words = vec!["listen=127.0.0.1:6653", "tls=on"];
+    words.extend(mine.iter().map(String::as_str));
+    let mut controller = middle.start(program("airglow-openflow-controller", "dev"), &words);
+    controller.wait_for("listening", LIMIT);
+    for port in ["p1", "p2"] {
+        middle.ip(&format!("link add {port} type veth peer name {port}x"));
+        middle.silence(port);
+    }
+    let open = OpenVswitch::new(&middle);
+    let [key, certificate, authority] = ["switch.key", "switch.pem", "ca.pem"].map(|name| site.at(name));
+    let said = open.vsctl(&["set-ssl", &key, &certificate, &authority]);
+    assert!(said.success(), "{said}");
+    let more = ["--", "set-controller", "br1", "ssl:127.0.0.1:6653"];
+    open.bridge("br1", &[String::from("p1")], "OpenFlow15", &more);
+    let mut words = vec!["ports=p2", "controller=ssl:127.0.0.1:6653", "datapath=2"];
+    words.extend(own.iter().map(String::as_str));
+    let ours = middle.start(program("airglow-openflow-switch", "dev"), &words);
+    let deadline = Instant::now() + LIMIT;
+    while controller.so_far().matches("joined").count() < 2 {
+        assert!(Instant::now() < deadline, "{}\n{}", controller.so_far(), ours.so_far());
+        thread::sleep(Duration::from_millis(100));
+    }
+    middle.enter(|| {
+        let mut plain = TcpStream::connect("127.0.0.1:6653").unwrap();
+        plain.set_read_timeout(Some(LIMIT)).unwrap();
+        plain.write_all(&[6, 0, 0, 8, 0, 0, 0, 1]).unwrap();
+        let mut said = Vec::new();
+        let _ = plain.read_to_end(&mut said);
+        assert!(said.first() != Some(&6), "no OpenFlow without TLS");
+    });
+    assert!(controller.runs());
 }

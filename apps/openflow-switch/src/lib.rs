@@ -3,8 +3,9 @@
 //! | boot parameter | meaning | default |
 //! |---|---|---|
 //! | `ports=A,B` | the devices that are its ports 1, 2, ... | required |
-//! | `listen=ADDR:PORT` | waits for controllers (and `ovs-ofctl`) there | off |
-//! | `controller=tcp:ADDR:PORT` | connects to a controller, again and again with growing pauses | off |
+//! | `listen=ADDR:PORT` | waits for controllers (and `ovs-ofctl`) there; over TLS with `ssl:` before the address | off |
+//! | `controller=tcp:ADDR:PORT` | connects to a controller, again and again with growing pauses; over TLS with `ssl:` instead | off |
+//! | `cert=FILE key=FILE ca=FILE` | with `ssl:`, on Unix: [who one is and whom one trusts](airglow_openflow_tls) | |
 //! | `datapath=HEX` | the datapath id, 16 hexadecimal digits | the first port's address |
 //! | `fail=standalone` | while no controller is there, packets that no flow matches are bridged | `secure` |
 #![cfg_attr(not(unix), no_std)]
@@ -13,16 +14,37 @@
 extern crate alloc;
 
 use airglow::{
-    device::{Entropy, NetDevice, ParameterError, Platform, Tcp},
+    device::{Entropy, NetDevice, Platform, Tcp},
     runtime::{Either, for_each_connection, select, sleep},
 };
 use airglow_openflow::{shell::Datapath, switch::Config};
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 use core::{future::pending, net::SocketAddr, time::Duration};
+
+#[cfg(unix)]
+use airglow_openflow_tls::Identity;
+
+/// Reads `tcp:ADDR:PORT`, `ssl:ADDR:PORT`, and where `bare` ones are allowed `ADDR:PORT`: whether over TLS, and where.
+fn place(text: &str, bare: bool) -> Option<(bool, SocketAddr)> {
+    let (secure, address) = match text.split_at_checked(4) {
+        Some(("tcp:", address)) => (false, address),
+        Some(("ssl:", address)) => (true, address),
+        _ if bare => (false, text),
+        _ => return None,
+    };
+    address.parse().ok().map(|address| (secure, address))
+}
+
+/// Speaks with controllers, over TLS too.
+#[cfg(unix)]
+struct Controllers<'d, D: NetDevice, T>(&'d Datapath<D, T>);
+
+#[cfg(unix)]
+impl<D: NetDevice, T: airglow::device::Timer> airglow_openflow_tls::Speak for Controllers<'_, D, T> {
+    async fn speak(&self, stream: impl airglow::device::Stream) {
+        self.0.control(stream).await
+    }
+}
 
 /// Controllers at once, on the listening port.
 const CONTROLLERS: usize = 16;
@@ -39,19 +61,30 @@ pub async fn run<P: Platform, D: NetDevice>(
     open: impl Fn(&str) -> Result<D, String>,
 ) -> Result<(), String> {
     let parameters = platform.parameters();
-    let wrong = |error: ParameterError<'_>| error.to_string();
     let names = parameters
         .text("ports")
         .ok_or("boot parameter `ports=` is missing: name the devices to join, as in ports=veth0,veth1")?;
-    let listen =
-        parameters.get::<SocketAddr>("listen", "an address and port, as in 127.0.0.1:6653").map_err(wrong)?;
+    let listen = match parameters.text("listen") {
+        None => None,
+        Some(text) => Some(place(text, true).ok_or_else(|| {
+            format!("boot parameter `listen={text}`: expected an address and port, as in 127.0.0.1:6653")
+        })?),
+    };
     let controller = match parameters.text("controller") {
         None => None,
-        Some(text) => {
-            let addr = text.strip_prefix("tcp:").and_then(|addr| addr.parse::<SocketAddr>().ok());
-            Some(addr.ok_or_else(|| format!("boot parameter `controller={text}`: expected tcp:ADDR:PORT"))?)
-        }
+        Some(text) => Some(place(text, false).ok_or_else(|| {
+            format!("boot parameter `controller={text}`: expected tcp:ADDR:PORT or ssl:ADDR:PORT")
+        })?),
     };
+    let secure = [listen, controller].into_iter().flatten().any(|(secure, _)| secure);
+    #[cfg(unix)]
+    let identity = if secure { Some(Identity::read(parameters)?) } else { None };
+    #[cfg(not(unix))]
+    if secure {
+        return Err(String::from(
+            "boot parameters with `ssl:`: there are no files for the certificates here",
+        ));
+    }
     let fail_standalone = match parameters.text("fail") {
         None | Some("secure") => false,
         Some("standalone") => true,
@@ -78,9 +111,15 @@ pub async fn run<P: Platform, D: NetDevice>(
     log::info!("datapath {:016x} with ports {names}", config.datapath_id);
     let datapath = Datapath::new(config, platform.entropy().u64(), devices, platform.timer());
     let listening = async {
-        let Some(on) = listen else { return pending().await };
+        let Some((secure, on)) = listen else { return pending().await };
         let listener = platform.tcp().listen(on).await.map_err(|error| format!("listen={on}: {error}"))?;
-        log::info!("listening for controllers on {on}");
+        log::info!("listening for controllers on {on}{}", if secure { " over TLS" } else { "" });
+        #[cfg(unix)]
+        if let Some(identity) = identity.as_ref().filter(|_| secure) {
+            let speaker = Controllers(&datapath);
+            let never = identity.listen::<CONTROLLERS, _>(platform, listener, &speaker).await?;
+            match never {}
+        }
         for_each_connection::<CONTROLLERS, _>(&listener, platform.timer(), async |stream| {
             datapath.control(stream).await
         })
@@ -88,14 +127,29 @@ pub async fn run<P: Platform, D: NetDevice>(
         Ok(())
     };
     let connecting = async {
-        let Some(to) = controller else { return pending::<()>().await };
+        let Some((_secure, to)) = controller else { return pending::<()>().await };
         let mut pause = FIRST_PAUSE;
         loop {
             match platform.tcp().connect(to).await {
                 Ok(stream) => {
                     log::info!("connected to the controller at {to}");
                     pause = FIRST_PAUSE;
-                    datapath.control(stream).await;
+                    #[cfg(unix)]
+                    let stream = match identity.as_ref().filter(|_| _secure) {
+                        None => Some(stream),
+                        Some(identity) => {
+                            let speaker = Controllers(&datapath);
+                            if let Err(error) = identity.connect(platform, stream, &speaker).await {
+                                log::warn!("TLS with the controller at {to}: {error}");
+                            }
+                            None
+                        }
+                    };
+                    #[cfg(not(unix))]
+                    let stream = Some(stream);
+                    if let Some(stream) = stream {
+                        datapath.control(stream).await;
+                    }
                     log::warn!("the controller at {to} is gone");
                 }
                 Err(error) => log::warn!("the controller at {to} does not answer: {error}"),

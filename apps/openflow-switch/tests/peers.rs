@@ -1,7 +1,9 @@
 //! The switch as Open vSwitch's own tools see it, with two hosts behind it, in network namespaces.
-use airglow_testbed::{Namespace, Process, Said, program, veth};
+use airglow_testbed::{Authority, Namespace, Process, Said, program, veth};
 use std::{fs, process::id, thread, time::Duration};
 
+/// `ovs-testcontroller` 3.1 writes packet-outs of 1.5 that Open vSwitch cannot read either (`OFPBMC_BAD_MASK`).
+const OF13: &str = "--protocols=OpenFlow13";
 const SWITCH: &str = "tcp:127.0.0.1:6653";
 
 /// Two hosts, 10.9.0.1 and 10.9.0.2, at ports 1 and 2 of a switch.
@@ -150,7 +152,37 @@ fn a_learning_controller_teaches_the_switch() {
     let network = Network::new(&["controller=tcp:127.0.0.1:6653"]);
     // The controller comes later than the switch, which goes on trying.
     let mut controller =
-        network.switch.start("ovs-testcontroller", &["--unixctl=none", "ptcp:6653:127.0.0.1"]);
+        network.switch.start("ovs-testcontroller", &[OF13, "--unixctl=none", "ptcp:6653:127.0.0.1"]);
+    assert!(network.reaches() && controller.runs(), "{}", controller.so_far());
+}
+
+#[test]
+fn over_tls_with_open_vswitch_s_programs() {
+    let space = Namespace::new("certificates");
+    let site = Authority::new(&space, &["switch", "other"]);
+    let ours = site.ours("switch");
+    let words: Vec<&str> = ours.iter().map(String::as_str).collect();
+    let network = Network::new(&[&["listen=ssl:127.0.0.1:6653"][..], &words].concat());
+    thread::sleep(Duration::from_millis(300));
+    let theirs = site.theirs("other");
+    let ofctl = |options: &[String]| {
+        let mut all: Vec<&str> = options.iter().map(String::as_str).collect();
+        all.extend(["--protocols=OpenFlow15", "--timeout=10", "show", "ssl:127.0.0.1:6653"]);
+        network.switch.run("ovs-ofctl", &all)
+    };
+    let said = ofctl(&theirs);
+    assert!(said.success() && said.stdout.contains(" 1(p1): addr:"), "{said}");
+    // One whom another authority has signed is not let in.
+    let stranger = Authority::new(&network.switch, &["other"]);
+    let mut options = stranger.theirs("other");
+    options[2].clone_from(&theirs[2]);
+    assert!(!ofctl(&options).success());
+    // The other way round: the switch connects, and the controller is Open vSwitch's.
+    drop(network);
+    let network = Network::new(&[&["controller=ssl:127.0.0.1:6653"][..], &words].concat());
+    let mut all: Vec<&str> = theirs.iter().map(String::as_str).collect();
+    all.extend([OF13, "--unixctl=none", "pssl:6653:127.0.0.1"]);
+    let mut controller = network.switch.start("ovs-testcontroller", &all);
     assert!(network.reaches() && controller.runs(), "{}", controller.so_far());
 }
 
