@@ -1,4 +1,4 @@
-//! Actions: OpenFlow 1.0 section 5.2.4, 1.3 section 7.2.5, 1.5 section 7.2.6; those of experimenters are in [`nicira`](super::nicira).
+//! Actions: OpenFlow 1.0 section 5.2.4, 1.3 section 7.2.5, 1.5 section 7.2.6; those of experimenters are in [`nicira`].
 use super::{
     Fault, Reader, Version,
     field::{Field, fits},
