@@ -12,6 +12,7 @@ mod groups;
 mod ipv4;
 mod ipv6;
 mod loopback;
+mod ndp_rules;
 mod raw;
 mod slaac;
 mod vlan;
