@@ -1,8 +1,8 @@
 //! The cable between a card and a switch, and what it does to frames.
 use crate::VirtualClock;
 use airglow_device::{
-    Clock, EthernetSegment, Impairments, Instant, LinkModel, LinkState, LinkStats, MacAddr, NetDevice, NetRx,
-    NetTx, SegmentPort, SegmentRx, SegmentTx, Timer, TxFrame,
+    Caps, Clock, EthernetSegment, Impairments, Instant, LinkModel, LinkState, LinkStats, MacAddr, NetDevice,
+    NetRx, NetTx, SegmentPort, SegmentRx, SegmentTx, Timer, TxFrame,
 };
 use std::{cell::RefCell, fmt, future::poll_fn, rc::Rc, task::Poll};
 
@@ -25,17 +25,24 @@ struct Inner {
 struct State {
     /// From the card, and to it.
     ways: [LinkModel; 2],
+    plug: LinkState,
 }
 
 impl Cable {
     pub(crate) fn new(name: String, mac: MacAddr, impairments: Impairments) -> Self {
         let ways = [LinkModel::new(impairments), LinkModel::new(impairments.reverse())];
-        let state = RefCell::new(State { ways });
+        let state = RefCell::new(State { ways, plug: LinkState::Up });
         Self(Rc::new(Inner { name, near: EthernetSegment::new(), mac, state }))
     }
 
     pub(crate) fn near(&self) -> &EthernetSegment {
         &self.0.near
+    }
+    /// A new card at the near end.
+    pub(crate) fn card(&self, caps: Caps) -> SegmentPort {
+        let card = self.0.near.join(self.0.mac, caps);
+        self.0.near.set_link(self.0.mac, self.0.state.borrow().plug);
+        card
     }
     pub(crate) fn mac(&self) -> MacAddr {
         self.0.mac
@@ -58,11 +65,15 @@ impl Cable {
     }
     /// Pulls the plug: the card sees its link go down.
     pub fn unplug(&self) {
-        self.0.near.set_link(self.0.mac, LinkState::Down);
+        self.set_plug(LinkState::Down);
     }
     /// Puts it back.
     pub fn plug(&self) {
-        self.0.near.set_link(self.0.mac, LinkState::Up);
+        self.set_plug(LinkState::Up);
+    }
+    fn set_plug(&self, plug: LinkState) {
+        self.0.state.borrow_mut().plug = plug;
+        self.0.near.set_link(self.0.mac, plug);
     }
     /// Changes what happens to the frames that are sent from now on, in both directions. The random numbers go on where they were.
     pub fn set_impairments(&self, impairments: Impairments) {

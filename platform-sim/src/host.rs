@@ -230,6 +230,7 @@ impl<'s, 'a> Host<'s, 'a> {
         }
         let (running, disks) = self.with(|host| (Rc::clone(&host.running), host.disks.clone()));
         drop(running.stack.take());
+        running.waiters.borrow_mut().drain(..).for_each(Waker::wake);
         for disk in disks {
             let seed = self.simulation.draw();
             disk.with(|disk| disk.crash(seed));
@@ -349,7 +350,7 @@ struct Boot {
 impl Boot {
     fn stack(&self) -> SimStack {
         let devices = std::array::from_fn(|slot| match self.cards.get(slot) {
-            Some(card) => card.cable.near().join(card.cable.mac(), card.caps),
+            Some(card) => card.cable.card(card.caps),
             None => {
                 // An empty slot.
                 let (nowhere, mac) = (EthernetSegment::new(), MacAddr([2, 0, 0, 0, 1, slot as u8]));

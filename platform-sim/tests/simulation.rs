@@ -4,7 +4,7 @@ use airglow_device::{
     Write,
 };
 use airglow_platform_sim::{Host, Machine, Outcome, Run, Simulation, seeds};
-use airglow_runtime::{for_each_connection, sleep};
+use airglow_runtime::{for_each_connection, join, sleep};
 use std::{cell::RefCell, fmt::Display, net::SocketAddr, time::Duration};
 
 fn told(error: impl Display) -> String {
@@ -214,13 +214,29 @@ fn what_somebody_waits_for_ends_with_the_power() {
     let host = simulation.host("host", "");
     host.plug(&simulation.segment("lan"), "ipv4=10.0.0.1/24");
     host.run(async |machine| echo(machine).await);
-    let outcome = simulation.block_on(async {
-        let ended = host.ended();
+    let (outcome, ()) = simulation.block_on(join(host.ended(), async {
         simulation.sleep(Duration::from_secs(1)).await;
         host.power_off();
-        ended.await
-    });
+    }));
     assert!(outcome.unwrap_err().contains("switched off"));
+}
+
+#[test]
+fn a_plug_that_is_out_stays_out_when_the_host_starts_again() {
+    let simulation = Simulation::new(1);
+    let lan = simulation.segment("lan");
+    let (server, client) = (simulation.host("server", ""), simulation.host("client", ""));
+    server.plug(&lan, "ipv4=10.0.0.1/24");
+    server.run(async |machine| echo(machine).await);
+    let cable = client.plug(&lan, "ipv4=10.0.0.2/24");
+    cable.unplug();
+    client.run(async |machine| ask(machine, at([10, 0, 0, 1]), 1000).await);
+    assert!(simulation.block_on(client.ended()).unwrap_err().contains("no route"));
+    client.reboot();
+    assert!(simulation.block_on(client.ended()).unwrap_err().contains("no route"));
+    cable.plug();
+    client.reboot();
+    assert_eq!(simulation.block_on(client.ended()), Ok(()));
 }
 
 #[test]
