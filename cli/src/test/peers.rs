@@ -30,6 +30,7 @@ const PACKAGES: &[&str] = &[
     "python3-os-ken",
     "python3-pip",
     "tshark",
+    "valgrind",
 ];
 
 /// A browser shows the site; other name servers answer as ours does.
@@ -44,5 +45,6 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("name servers", "test --package airglow-dns-server --test peers");
     tests.cargo("TLS", "test --package airglow-tls-peers --test peers");
     tests.cargo("Wireshark", "test --package airglow-platform-sim --test wireshark");
+    tests.cargo("TLS: constant time", "test --package airglow-tls-peers --test constant_time");
     Ok(())
 }
