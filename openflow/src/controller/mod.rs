@@ -39,7 +39,9 @@ pub use routing::{Host, Routing};
 pub use server::Server;
 pub use session::{Closed, Session};
 
-use crate::wire::{Action, FlowMod, FlowRemoved, Kind, Match, PacketIn, PortReason, flow_mod, port};
+use crate::wire::{
+    Action, FlowMod, FlowRemoved, Kind, Match, PacketIn, PortReason, Role, RoleState, Version, flow_mod, port,
+};
 use airglow_device::Instant;
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{fmt, time::Duration};
@@ -95,6 +97,8 @@ pub enum Event<'m> {
     PacketIn(PacketIn<'m>),
     /// A port came, went or changed; [`Session::ports`] has it already.
     PortStatus(PortReason, port::Description),
+    /// Another controller is master now, and this one slave (1.4; before, nobody says it); [`Session::role`] has it already.
+    RoleStatus(RoleState),
     /// A flow has gone that was to say so.
     FlowRemoved(Box<FlowRemoved>),
     /// The switch refused a message that was no request.
@@ -142,7 +146,7 @@ pub enum Failure {
     Timeout,
 }
 
-/// A message was not sent: the switch is gone, or too much waits for it already.
+/// A message was not sent: the switch is gone, too much waits for it already, or a slave may not say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -215,7 +219,9 @@ impl Switches {
         let session = self
             .sessions
             .get_mut(&id)
-            .filter(|session| session.phase == Phase::Ready && session.out.len() < self.config.backlog);
+            .filter(|session| session.phase == Phase::Ready && session.out.len() < self.config.backlog)
+            // A slave's changes would be refused.
+            .filter(|session| session.role() != Role::Slave || !kind.changes_something());
         match session {
             Some(session) => Ok(session.emit(kind, body)),
             None => {
@@ -245,6 +251,17 @@ impl Switches {
             session.expect(xid, now + self.config.answer);
         }
         Ok(xid)
+    }
+
+    /// Asks for a role; the answer comes as to any request, and [`Session::role`] has it. A switch refuses a generation that is older
+    /// than one it has seen; as a slave nothing that changes the switch is sent ([`Full`]).
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub fn role(&mut self, now: Instant, id: SwitchId, state: RoleState) -> Result<u32, Full> {
+        let version = self.get(id).ok_or(Full)?.version();
+        let kind = if version == Version::V10 { Kind::Experimenter } else { Kind::RoleRequest };
+        self.request(now, id, kind, |out| state.emit(version, out))
     }
 
     /// Asks to be told when everything sent so far is done.

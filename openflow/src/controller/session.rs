@@ -1,7 +1,7 @@
 //! One switch's connection: the handshake, what the switch has, and the requests that wait for an answer.
 use super::{Answer, Config, Event, Failure};
 use crate::wire::{self, Fault, Features, FlowRemoved, HEADER, Header, Kind, PacketIn, PortReason, Reader};
-use crate::wire::{Version, port::Description};
+use crate::wire::{Role, RoleState, Version, port::Description};
 use airglow_device::Instant;
 use alloc::{
     boxed::Box,
@@ -36,6 +36,7 @@ pub struct Session {
     pub(super) datapath_id: u64,
     pub(super) ports: BTreeMap<u32, Description>,
     requests: VecDeque<Request>,
+    role: Role,
     pub(super) out: Vec<u8>,
     last_xid: u32,
     /// When the handshake must be over; then, when silence is too long.
@@ -51,6 +52,7 @@ impl Session {
             datapath_id: 0,
             ports: BTreeMap::new(),
             requests: VecDeque::new(),
+            role: Role::Equal,
             out: Vec::new(),
             last_xid: 0,
             deadline: now + config.handshake,
@@ -71,6 +73,10 @@ impl Session {
     /// The switch's number.
     pub const fn datapath_id(&self) -> u64 {
         self.datapath_id
+    }
+    /// One's own role there, as the switch said it last.
+    pub const fn role(&self) -> Role {
+        self.role
     }
     /// Its ports, by number.
     pub fn ports(&self) -> impl Iterator<Item = &Description> {
@@ -269,7 +275,16 @@ impl Session {
     }
 
     fn event<'m>(&mut self, kind: Kind, xid: u32, body: &'m [u8]) -> Result<Option<Event<'m>>, Fault> {
+        let extension = self.version == Version::V10 && kind == Kind::Experimenter;
+        if matches!(kind, Kind::RoleReply | Kind::RoleStatus) || extension {
+            match RoleState::parse(self.version, body) {
+                Ok(state) => self.role = state.role,
+                Err(Fault::BadExperimenter) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
         Ok(Some(match kind {
+            Kind::RoleStatus => Event::RoleStatus(RoleState::parse(self.version, body)?),
             Kind::PacketIn => Event::PacketIn(PacketIn::parse(self.version, body)?),
             Kind::FlowRemoved => Event::FlowRemoved(Box::new(FlowRemoved::parse(self.version, body)?)),
             Kind::Error => {

@@ -485,6 +485,46 @@ fn versions_without_one_in_common_end_with_an_error() {
     assert_eq!(core::mem::size_of::<Failure>(), 6);
 }
 
+#[test]
+fn roles_are_asked_for_and_taken_away() {
+    for version in Version::ALL {
+        let mut network = Network::new(version, 1, &[], Learning::new(10));
+        let (id, now) = (network.switches[0].id, network.now);
+        let ask = |network: &mut Network<Learning>, role, generation| {
+            network.controller.parts().0.role(now, id, wire::RoleState { role, generation }).unwrap();
+            network.settle();
+            network.controller.switches().get(id).unwrap().role()
+        };
+        assert_eq!(ask(&mut network, wire::Role::Slave, 5), wire::Role::Slave);
+        let (switches, _) = network.controller.parts();
+        assert_eq!(switches.flow_mod(id, &FlowMod::add(Match::ANY)), Err(Full), "a slave changes nothing");
+        assert!(switches.barrier(now, id).is_ok());
+        assert_eq!(ask(&mut network, wire::Role::Master, 6), wire::Role::Master);
+        assert!(network.controller.parts().0.flow_mod(id, &FlowMod::add(Match::ANY)).is_ok());
+        network.settle();
+        if version != Version::V10 {
+            // An old election's role is refused.
+            assert_eq!(ask(&mut network, wire::Role::Slave, 4), wire::Role::Master);
+            let stats = network.controller.switches().stats();
+            assert_eq!(stats.errors, 1);
+        }
+        // Another controller becomes master.
+        let switch = &mut network.switches[0].switch;
+        let other = switch.connected();
+        let mut sent = Sent::default();
+        switch.message(now, other, &[version as u8, 0, 0, 8, 0, 0, 0, 1], &mut sent).unwrap();
+        let mut request = Vec::new();
+        let kind = if version == Version::V10 { Kind::Experimenter } else { Kind::RoleRequest };
+        let state = wire::RoleState { role: wire::Role::Master, generation: 7 };
+        wire::emit(version, kind, 9, &mut request, |out| state.emit(version, out));
+        switch.message(now, other, &request, &mut sent).unwrap();
+        network.settle();
+        let role = network.controller.switches().get(id).unwrap().role();
+        let told = version >= Version::V14;
+        assert_eq!(role, if told { wire::Role::Slave } else { wire::Role::Master }, "{version:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_after_the_handshake(

@@ -1,10 +1,7 @@
 //! Roles of controllers, what each of them is told, and what is told of the others: OpenFlow 1.3 section 7.3.9, 1.5 sections 7.3.8,
 //! 7.3.10 and 7.4.
-use super::{
-    ConnectionId, Switch,
-    protocol::{Role, event},
-};
-use crate::wire::{self, Fault, Kind, Reader, Version, nicira, properties};
+use super::{ConnectionId, Switch, protocol::event};
+use crate::wire::{self, Fault, Kind, Reader, Role, Version, nicira, properties};
 use alloc::vec::Vec;
 
 /// Why a controller's status is told (1.5 section 7.4.7).

@@ -1,6 +1,8 @@
 //! Controllers: the handshake, requests and their replies, what the switch tells of its own accord.
 use super::{Output, Switch, asynchronous::ControllerReason, bundle::Bundle, monitor::Monitors};
-use crate::wire::{self, Fault, FlowMod, GroupMod, HEADER, Header, Kind, MeterMod, Reader, Version, port};
+use crate::wire::{
+    self, Fault, FlowMod, GroupMod, HEADER, Header, Kind, MeterMod, Reader, Role, Version, port,
+};
 use airglow_device::Instant;
 use alloc::{collections::BTreeMap, vec::Vec};
 
@@ -11,15 +13,6 @@ pub struct ConnectionId(pub(super) usize);
 /// The connection must end; what is left in its output says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
-
-/// What a controller may do (OpenFlow 1.3 section 6.3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(super) enum Role {
-    Equal = 1,
-    Master = 2,
-    Slave = 3,
-}
 
 /// A controller's connection.
 pub(super) struct Connection {
@@ -344,23 +337,6 @@ impl Switch {
                 }
             }
         });
-    }
-}
-
-impl Kind {
-    /// A slave may not ask for it.
-    pub(super) const fn changes_something(self) -> bool {
-        matches!(
-            self,
-            Self::PacketOut
-                | Self::FlowMod
-                | Self::GroupMod
-                | Self::PortMod
-                | Self::TableMod
-                | Self::MeterMod
-                | Self::BundleControl
-                | Self::BundleAddMessage
-        )
     }
 }
 

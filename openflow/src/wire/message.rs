@@ -105,6 +105,20 @@ impl Kind {
         let gone = matches!(kind, QueueGetConfigRequest | QueueGetConfigReply) && version >= Version::V14;
         (!gone).then_some(kind)
     }
+    /// A slave may not ask for it (section 6.3.5).
+    pub const fn changes_something(self) -> bool {
+        matches!(
+            self,
+            Self::PacketOut
+                | Self::FlowMod
+                | Self::GroupMod
+                | Self::PortMod
+                | Self::TableMod
+                | Self::MeterMod
+                | Self::BundleControl
+                | Self::BundleAddMessage
+        )
+    }
     /// Its number; a kind that the version does not have gets that of an error, and is never sent.
     pub fn number(self, version: Version) -> u8 {
         kinds(version).iter().position(|kind| *kind == self).unwrap_or(1) as u8

@@ -14,6 +14,7 @@ pub mod oxm;
 mod oxs;
 pub mod port;
 pub mod properties;
+mod role;
 
 pub use action::{Action, CopyField, FieldValue};
 pub use asynchronous::{Features, FlowRemoved, PacketIn, PacketOut, PortReason, emit_packet_out};
@@ -24,6 +25,7 @@ pub use group::{Band, Bucket, GroupCommand, GroupMod, GroupType, MeterMod};
 pub use instruction::Instructions;
 pub use message::{HEADER, Header, Kind, Reader, Version, common_version};
 pub use oxs::Statistics;
+pub use role::{Role, RoleState};
 
 use alloc::vec::Vec;
 
