@@ -195,31 +195,34 @@ fn without_offload_too() {
     network.end();
 }
 
+/// A server on `h0` that gives addresses and does nothing else; it has said `ready`.
+fn dnsmasq(host: &Namespace, words: &[&str], ready: &str) -> Process {
+    let always = [
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+        "--port=0",
+        "--leasefile-ro",
+        "--pid-file=",
+        "--user=root",
+        "--log-facility=-",
+        "--log-dhcp",
+        "--bind-interfaces",
+        "--interface=h0",
+    ];
+    let mut server = host.start("dnsmasq", &[&always, words].concat());
+    server.wait_for(ready, LIMIT);
+    server
+}
+
 #[test]
 fn an_address_from_dhcp() {
     let (host, other) = (Namespace::new("dhcp"), Namespace::new("other"));
     veth(&host, "h0", &other, "v0");
     host.address("h0", "10.0.0.1/24");
-    let mut server = host.start(
-        "dnsmasq",
-        &[
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--no-resolv",
-            "--no-hosts",
-            "--port=0",
-            "--leasefile-ro",
-            "--pid-file=",
-            "--user=root",
-            "--log-facility=-",
-            "--log-dhcp",
-            "--bind-interfaces",
-            "--interface=h0",
-            "--dhcp-authoritative",
-            "--dhcp-range=10.0.0.77,10.0.0.77,2m",
-        ],
-    );
-    server.wait_for("DHCP, IP range", LIMIT);
+    let words = ["--dhcp-authoritative", "--dhcp-range=10.0.0.77,10.0.0.77,2m"];
+    let _server = dnsmasq(&host, &words, "DHCP, IP range");
     let program = other.start(echo(), &["net=packet", "device=v0", "dhcp", "port=7"]);
     let network = Network { host, _other: Some(other), program }.started();
     network.host.enter(|| there_and_back("10.0.0.77:7", 100_000));
@@ -234,27 +237,8 @@ fn an_address_from_dhcpv6() {
     let (host, other) = (Namespace::new("dhcp6"), Namespace::new("other6"));
     veth(&host, "h0", &other, "v0");
     host.address("h0", "2001:db8:7::1/64");
-    let mut server = host.start(
-        "dnsmasq",
-        &[
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--no-resolv",
-            "--no-hosts",
-            "--port=0",
-            "--leasefile-ro",
-            "--pid-file=",
-            "--user=root",
-            "--log-facility=-",
-            "--log-dhcp",
-            "--bind-interfaces",
-            "--interface=h0",
-            "--enable-ra",
-            "--dhcp-range=2001:db8:7::77,2001:db8:7::77,64,2m",
-            "--dhcp-option=option6:dns-server,[2001:db8:7::53]",
-        ],
-    );
-    server.wait_for("DHCPv6, IP range", LIMIT);
+    let words = ["--enable-ra", "--dhcp-range=2001:db8:7::77,2001:db8:7::77,64,2m"];
+    let mut server = dnsmasq(&host, &words, "DHCPv6, IP range");
     let program = other.start(echo(), &["net=packet", "device=v0", "port=7"]);
     let network = Network { host, _other: Some(other), program }.started();
     server.wait_for("DHCPREPLY(h0) 2001:db8:7::77", LIMIT);
