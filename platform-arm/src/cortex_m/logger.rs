@@ -1,4 +1,8 @@
-//! `defmt` frames on the board's serial port.
+//! `defmt` frames on the board's serial port, and where the features `rtt` and `semihosting` say so, there too.
+#[cfg(feature = "rtt")]
+use super::rtt;
+#[cfg(feature = "semihosting")]
+use super::semihosting;
 use crate::{
     board::{Board, Selected},
     driver::Serial,
@@ -15,6 +19,8 @@ static BUSY: Local<Cell<bool>> = Local::new(Cell::new(false));
 
 pub(super) fn start() {
     *PORT.borrow_mut() = Some(Selected::serial());
+    #[cfg(feature = "rtt")]
+    rtt::start();
     static LOGGER: FromLog = FromLog;
     // SAFETY: one core, no interrupts: nobody else is at it.
     if unsafe { log::set_logger_racy(&LOGGER) }.is_ok() {
@@ -47,6 +53,10 @@ fn put(bytes: &[u8]) {
     {
         port.write(bytes);
     }
+    #[cfg(feature = "rtt")]
+    rtt::write(bytes);
+    #[cfg(feature = "semihosting")]
+    semihosting::write(bytes);
 }
 
 // SAFETY: nothing interrupts a frame but a fault, and then `BUSY` makes the fault's own frame start anew.
@@ -57,6 +67,8 @@ unsafe impl defmt::Logger for Logger {
         {
             encoder.end_frame(put);
         }
+        #[cfg(feature = "rtt")]
+        rtt::begin();
         if let Ok(mut encoder) = ENCODER.try_borrow_mut() {
             encoder.start_frame(put);
         }
@@ -66,6 +78,10 @@ unsafe impl defmt::Logger for Logger {
         if let Ok(mut encoder) = ENCODER.try_borrow_mut() {
             encoder.end_frame(put);
         }
+        #[cfg(feature = "rtt")]
+        rtt::end();
+        #[cfg(feature = "semihosting")]
+        semihosting::flush();
         BUSY.set(false);
     }
     unsafe fn write(bytes: &[u8]) {

@@ -3,6 +3,10 @@
 mod embassy_time;
 mod kernel;
 mod logger;
+#[cfg(feature = "rtt")]
+mod rtt;
+#[cfg(feature = "semihosting")]
+mod semihosting;
 mod stack_use;
 
 #[doc(hidden)]
