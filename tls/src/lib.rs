@@ -88,7 +88,7 @@ pub use sessions::SessionCache;
 pub use sessions::{MAX_TICKET, Session, Sessions};
 #[cfg(feature = "alloc")]
 pub use shell::Acceptor;
-pub use shell::{Limits, StreamError, TlsStream};
+pub use shell::{FixedAcceptor, Limits, StreamError, TlsStream};
 pub use tickets::{MAX_SERVER_TICKET, Resumption, TicketKeys, Tickets};
 pub use verifier::{ClientVerifier, PinnedKeys, Verifier};
 

@@ -2,14 +2,12 @@
 use crate::{
     Error,
     buffer::Buffer,
+    config::ServerConfig,
     connection::{Connection, Event, Role},
     crypto::Provider,
+    server::Server,
 };
-#[cfg(feature = "alloc")]
-use crate::{config::ServerConfig, server::Server};
-#[cfg(feature = "alloc")]
-use airglow_device::{Entropy, Listener};
-use airglow_device::{Instant, Stream, Timer};
+use airglow_device::{Entropy, Instant, Listener, Stream, Timer};
 use airglow_runtime::timeout_at;
 #[cfg(feature = "alloc")]
 use alloc::{vec, vec::Vec};
@@ -371,6 +369,42 @@ impl<'c, L: Listener, P: Provider, T: Timer, E: Entropy> Listener for Acceptor<'
         let (incoming, outgoing) = (vec![0; self.limits.incoming], vec![0; self.limits.outgoing]);
         let tls = Connection::server(self.config, self.entropy, incoming, outgoing);
         Ok(TlsStream::new(transport, tls, self.timer, self.limits.handshake))
+    }
+    fn local(&self) -> Option<SocketAddr> {
+        self.listener.local()
+    }
+}
+
+/// An `Acceptor` without an allocator: each connection has two arrays of `N` bytes for its buffers.
+///
+/// `N` must hold the certificate chain and two KiB more; the records of a client that does not know RFC 8449 must fit too,
+/// or the connection ends with record_overflow.
+pub struct FixedAcceptor<'c, L, P, T, E, const N: usize> {
+    /// Where connections come from.
+    pub listener: L,
+    /// Certificates and protocols.
+    pub config: &'c ServerConfig<'c, P>,
+    /// The clock for the handshake's limit.
+    pub timer: &'c T,
+    /// The source of keys.
+    pub entropy: &'c E,
+    /// From a connection's opening to the end of its handshake.
+    pub limit: Duration,
+}
+
+impl<'c, L: Listener, P: Provider, T: Timer, E: Entropy, const N: usize> Listener
+    for FixedAcceptor<'c, L, P, T, E, N>
+{
+    type Error = StreamError<L::Error>;
+    type Stream<'a>
+        = TlsStream<'c, L::Stream<'a>, Server<'c, P>, P, [u8; N], T>
+    where
+        Self: 'a;
+
+    async fn accept(&self) -> Result<Self::Stream<'_>, Self::Error> {
+        let transport = self.listener.accept().await.map_err(StreamError::Transport)?;
+        let tls = Connection::server(self.config, self.entropy, [0; N], [0; N]);
+        Ok(TlsStream::new(transport, tls, self.timer, self.limit))
     }
     fn local(&self) -> Option<SocketAddr> {
         self.listener.local()

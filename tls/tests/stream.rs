@@ -2,8 +2,8 @@
 use airglow_device::{Error as _, ErrorKind, ErrorType, Listener, Read, SeededEntropy, Stream, Write};
 use airglow_runtime::{ThreadPark, block_on, join};
 use airglow_tls::{
-    Acceptor, Alert, BUFFER, Buffer, Certificate, Client, ClientConfig, Connection, Error, Limits,
-    PinnedKeys, ServerConfig, StreamError, TlsStream,
+    Acceptor, Alert, BUFFER, Buffer, Certificate, Client, ClientConfig, Connection, Error, FixedAcceptor,
+    Limits, PinnedKeys, ServerConfig, StreamError, TlsStream,
     crypto::{PrivateKey, RustCrypto, subject_public_key_info},
 };
 use core::{
@@ -274,6 +274,45 @@ fn a_client_that_speaks_no_tls_gets_an_alert_and_an_end() {
         assert_eq!(ours.read(&mut alert).await, Ok(7));
         assert_eq!(alert[..7], [21, 3, 3, 0, 2, 2, 10]);
         assert_eq!(ours.read(&mut alert).await, Ok(0));
+    });
+}
+
+#[test]
+fn arrays_of_two_and_a_half_kilobytes_serve_who_heeds_the_record_size_limit() {
+    let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
+    let certificates = [Certificate::new(&[P256], &key, &["localhost"])];
+    let config = ServerConfig::new(RustCrypto, &certificates);
+    let pins = [pin()];
+    let pinned = ClientConfig::new(RustCrypto, PinnedKeys(&pins));
+    let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
+    let (ours, theirs) = duplex();
+    let limit = Duration::from_secs(5);
+    let listener = One(Cell::new(Some(theirs)));
+    let acceptor = FixedAcceptor::<_, _, _, _, 2_560> {
+        listener,
+        config: &config,
+        timer: &park,
+        entropy: &entropy,
+        limit,
+    };
+    let tls = Connection::client(&pinned, "localhost", &entropy, vec![0; BUFFER], vec![0; 4096]).unwrap();
+    let mut client = TlsStream::new(ours, tls, &park, limit);
+    block_on(&park, async {
+        let mut server = acceptor.accept().await.unwrap();
+        let asks = async {
+            client.write_all(&[7; 10_000]).await.unwrap();
+            client.flush().await.unwrap();
+            let mut back = [0; 10_000];
+            client.read_exact(&mut back).await.unwrap();
+            assert_eq!(back, [7; 10_000]);
+        };
+        let answers = async {
+            let mut all = [0; 10_000];
+            server.read_exact(&mut all).await.unwrap();
+            server.write_all(&all).await.unwrap();
+            server.flush().await.unwrap();
+        };
+        join(asks, answers).await;
     });
 }
 
