@@ -32,6 +32,8 @@ pub mod cortex_m;
 pub mod driver;
 pub mod embassy;
 pub mod entropy;
+#[cfg(all(target_os = "none", feature = "heap"))]
+pub mod heap;
 pub mod interrupt;
 #[cfg(target_os = "none")]
 mod local;

@@ -24,8 +24,16 @@ use core::{cell::RefCell, fmt};
 /// What `build.rs` made of the zone file.
 static RECORDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/zone"));
 
+/// Whether this is the image of a board with little memory.
+const BOARD: bool = cfg!(all(target_os = "none", target_arch = "arm"));
 /// TCP connections at once; more wait in the listener's backlog.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = if BOARD { 2 } else { 64 };
+/// Bytes of memory for replies kept ready.
+const PRECOMPUTED: usize = if BOARD { 0 } else { 16 << 20 };
+/// Longest reply over TCP, ...
+const STREAM: u16 = if BOARD { 2048 } else { u16::MAX };
+/// ... and longest query.
+const QUERY: usize = if BOARD { 512 } else { 4096 };
 
 /// Why the server stopped.
 #[derive(Debug)]
@@ -58,15 +66,19 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), Failed<'_>> {
     let default = if cfg!(unix) { 5353 } else { 53 };
     let port = platform.parameters().get("port", "a port number (1 to 65535)").map_err(Failed::Parameter)?;
     let port = port.unwrap_or(default);
-    let mut secret = [0; 16];
-    platform.entropy().fill(&mut secret);
+    // A board may have no randomness that is fit for secrets.
+    let cookies = (!BOARD).then(|| {
+        let mut secret = [0; 16];
+        platform.entropy().fill(&mut secret);
+        CookieSecrets::new(secret)
+    });
     let mut zones = Zones::new();
     zones.insert(zone(RECORDS).ok_or(Failed::Zone)?);
-    let config = Config { cookies: Some(CookieSecrets::new(secret)), ..Config::default() };
+    let config = Config { cookies, precomputed: PRECOMPUTED, stream_payload: STREAM, ..Config::default() };
     let server = RefCell::new(Server::new(zones, config));
     let listener = platform.tcp().listen(port).await.map_err(|_| Failed::Port(port))?;
     log::info!("serving on port {port}");
-    let limits = Limits::default();
+    let limits = Limits { query: QUERY, ..Limits::default() };
     let streams = for_each_connection::<CONNECTIONS, _>(&listener, platform.timer(), async |stream| {
         let _ = serve_stream(stream, &server, platform.timer(), platform.wall_clock(), &limits).await;
     });

@@ -31,6 +31,9 @@ const BOUNDS: &[(&str, u64, u64)] = &[
 /// The most bytes of stack the website may have used on the 64 KiB board when all is done.
 const STACK: u64 = 23_000;
 
+/// What the name server may take on the board of the tests, IPv6 included: flash, and variables. Measured, and a little air.
+const NAMES: (u64, u64) = (160 * 1024, 44 * 1024);
+
 /// A site's file, and whether a board with a small flash leaves it out.
 const FILES: &[(&str, bool)] = &[("index.html", false), ("style.css", false), ("sky.png", true)];
 
@@ -80,6 +83,13 @@ pub fn test(tests: &mut Tests) -> Result {
                 cable::endures(workspace, board, &image, &decoder)
             },
         );
+    }
+    if let Some(board) = boards::find("mps2-an385") {
+        tests.need(&["bind9-dnsutils"])?;
+        tests.check(&format!("{}: a name server for dig", board.name), |workspace| {
+            let image = image::build(workspace, &workspace.app(Some("dns-zone"))?, board)?;
+            names(board, &image, &decoder)
+        });
     }
     // One board for each network controller.
     for board in ["lm3s6965evb", "mps2-an385", "virt-aarch64"].into_iter().filter_map(boards::find) {
@@ -153,6 +163,52 @@ fn serves(workspace: &Workspace, board: &Board, image: &Path, decoder: &Path) ->
     }
     if board.ram == 64 {
         stack_bounded(&running)?;
+    }
+    Ok(())
+}
+
+/// Boots a name server and asks it over UDP and TCP; flash and variables stay within their bounds.
+fn names(board: &Board, image: &Path, decoder: &Path) -> Result {
+    let (size, _) = size::measure(image)?;
+    println!("   {}: flash {} bytes; variables {} bytes", board.name, size.flash, size.ram);
+    let image = image::with_parameters(image, &[])?;
+    let port = emulator::free_port()?.to_string();
+    let forward = |kind: &str| format!("hostfwd={kind}:127.0.0.1:{port}-:53");
+    let netdev = format!("user,{},{}", forward("udp"), forward("tcp"));
+    let running = Running::start(board, &image, &netdev, decoder, &log_file(board, "names"))?;
+    let dig = |words: &[&str]| -> Result<String> {
+        let mut command = Command::new("dig");
+        command.args(["@127.0.0.1", "-p", &port, "+tries=1", "+timeout=2", "+norecurse"]).args(words);
+        Ok(String::from_utf8_lossy(&command.output().context("dig")?.stdout).into_owned())
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !dig(&["example.com", "SOA"])?.contains("status: NOERROR") {
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("no answer within 60 s; the board's log:\n{}", running.log())));
+        }
+    }
+    // Each connection has its turn: more than there are at once.
+    for round in 0..20 {
+        for (words, expected) in [
+            (&["www.example.com", "A"][..], "status: NOERROR"),
+            (&["www.example.com", "A", "+tcp"], "status: NOERROR"),
+            (&["example.com", "NS"], "status: NOERROR"),
+            (&["nowhere.example.com", "A", "+tcp"], "status: NXDOMAIN"),
+            (&["example.org", "A"], "status: REFUSED"),
+        ] {
+            let said = dig(words)?;
+            if !said.contains(expected) {
+                let log = running.log();
+                return Err(Failure::new(format!(
+                    "round {round}, {words:?}: {said}; the board's log:\n{log}"
+                )));
+            }
+        }
+    }
+    let (flash, ram) = NAMES;
+    if size.flash > flash || size.ram > ram {
+        let (has, may) = ((size.flash, size.ram), NAMES);
+        return Err(Failure::new(format!("flash and variables are {has:?} bytes; the bounds are {may:?}")));
     }
     Ok(())
 }
