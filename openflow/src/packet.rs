@@ -37,9 +37,11 @@ impl Packet {
     pub fn read(&mut self, port: u32, frame: &[u8]) {
         self.bytes.clear();
         self.bytes.extend_from_slice(frame);
+        // A fresh key: nothing of an old one is to be kept, as `parse` would.
         self.key = Key::ZERO;
         self.key.set(Field::InPort, u64::from(port));
-        self.parse();
+        self.layers = Layers::default();
+        let _ = self.parse_layers();
     }
 
     /// The frame.
