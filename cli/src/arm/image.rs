@@ -32,9 +32,10 @@ pub fn build_with(workspace: &Workspace, app: &App, board: &Board, features: &[&
     compile(workspace, board, &choice, &app.binary)
 }
 
-/// Compiles the example `name` of the boards' platform for `board`.
-pub fn example(workspace: &Workspace, name: &str, board: &Board) -> Result<PathBuf> {
-    compile(workspace, board, &["--package", "airglow-platform-arm", "--example", name], name)
+/// Compiles the example `name` of the boards' platform for `board`, with these features.
+pub fn example(workspace: &Workspace, name: &str, board: &Board, features: &str) -> Result<PathBuf> {
+    let choice = ["--package", "airglow-platform-arm", "--example", name, "--features", features];
+    compile(workspace, board, &choice, name)
 }
 
 /// Compiles what `choice` tells cargo, which will be called `name`.

@@ -7,6 +7,7 @@ mod emulator;
 mod flash;
 mod frames;
 mod image;
+mod logs;
 pub mod size;
 mod test;
 pub mod toolchain;

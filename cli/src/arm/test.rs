@@ -5,7 +5,7 @@ use super::{
     emulator::{self, Running},
     flash,
     frames::Wire,
-    image, size,
+    image, logs, size,
 };
 use crate::{
     failure::{Context, Failure, Result},
@@ -64,16 +64,23 @@ pub fn test(tests: &mut Tests) -> Result {
     }
     tests.check("virt-aarch64: a disk counts the starts; a panic resets or halts", |workspace| {
         let board = boards::find("virt-aarch64").context("no such board")?;
-        let image = image::example(workspace, "disk", board)?;
+        let image = image::example(workspace, "disk", board, "")?;
         counts_starts(&image, board, &decoder, 3_000, &VIRTIO_DISK)?;
         panics(&image, board, &decoder)
     });
     tests.check("lm3s6965evb: an SD card counts the starts", |workspace| {
         let board = boards::find("lm3s6965evb").context("no such board")?;
-        let image = image::example(workspace, "disk", board)?;
+        let image = image::example(workspace, "disk", board, "")?;
         // The emulator wants a power of two.
         counts_starts(&image, board, &decoder, 4_096, &["-drive", "file={},format=raw,if=sd"])
     });
+    tests.check(
+        "lm3s6965evb: the same log on the serial port, by semihosting and in RTT's ring",
+        |workspace| {
+            let board = boards::find("lm3s6965evb").context("no such board")?;
+            logs::agree(board, &image::example(workspace, "disk", board, "rtt,semihosting")?, &decoder)
+        },
+    );
     if let Some(board) = boards::find("lm3s6965evb") {
         tests.need(cable::NEEDS)?;
         tests.check(
