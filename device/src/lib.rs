@@ -57,6 +57,7 @@ mod ram_disk;
 mod seeded_entropy;
 #[cfg(feature = "alloc")]
 mod segment;
+pub mod siphash;
 mod socket;
 mod time;
 

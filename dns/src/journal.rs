@@ -5,11 +5,11 @@
 //! entry that is not whole is the end. When the half is full, the zones are written whole to the other, and then the other
 //! superblock, with the next epoch: whichever of the two superblocks is whole and newer says which half counts.
 use crate::{
-    server::{Zones, siphash24},
+    server::Zones,
     wire::{Name, NameBuf, RecordType},
     zone::{Change, Records, Zone, ZoneBuilder, is_newer},
 };
-use airglow_device::{BlockDevice, Entropy};
+use airglow_device::{BlockDevice, Entropy, siphash};
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use core::fmt;
 
@@ -205,7 +205,7 @@ impl<B: BlockDevice> Journal<B> {
         entry[16..20].copy_from_slice(&at.number.to_be_bytes());
         entry[20..24].copy_from_slice(&length.to_be_bytes());
         entry[HEAD..HEAD + payload.len()].copy_from_slice(payload);
-        let hash = siphash24(&at.key, &[&entry[8..HEAD + payload.len()]]);
+        let hash = siphash::of_bytes(&at.key, &[&entry[8..HEAD + payload.len()]]);
         entry[..8].copy_from_slice(&hash.to_be_bytes());
         self.device.write(at.sector, &entry).await.map_err(JournalError::Device)?;
         at.sector += sectors;
@@ -276,7 +276,7 @@ impl<B: BlockDevice> Journal<B> {
         sector[..8].copy_from_slice(&self.magic);
         sector[8..16].copy_from_slice(&epoch.to_be_bytes());
         sector[16..32].copy_from_slice(&at.key);
-        let hash = siphash24(&at.key, &[&sector[..32]]);
+        let hash = siphash::of_bytes(&at.key, &[&sector[..32]]);
         sector[32..40].copy_from_slice(&hash.to_be_bytes());
         self.unsure = true;
         self.device.write(epoch % 2, &sector).await.map_err(JournalError::Device)?;
@@ -303,14 +303,14 @@ impl Position {
     }
 
     fn is_whole(&self, entry: &[u8]) -> bool {
-        self.hash_of(entry) == entry.get(8..).map(|rest| siphash24(&self.key, &[rest]))
+        self.hash_of(entry) == entry.get(8..).map(|rest| siphash::of_bytes(&self.key, &[rest]))
     }
 }
 
 fn superblock(magic: &[u8; 8], sector: &[u8]) -> Option<(u64, [u8; 16])> {
     let (head, hash) = sector.get(..40)?.split_at_checked(32)?;
     let key: [u8; 16] = head.get(16..)?.try_into().ok()?;
-    let good = head.starts_with(magic) && siphash24(&key, &[head]).to_be_bytes() == hash;
+    let good = head.starts_with(magic) && siphash::of_bytes(&key, &[head]).to_be_bytes() == hash;
     let epoch = head.get(8..16)?.try_into().ok()?;
     good.then_some((u64::from_be_bytes(epoch), key))
 }

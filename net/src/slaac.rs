@@ -9,11 +9,10 @@ use crate::{
     link::Link,
     ndp::{ALL_ROUTERS, source_link_layer},
     neighbor::{Evidence, reachable_time},
-    random::siphash,
     route::RouteEntry,
     wire::ndp::{self, NdpOption, Preference, lifetime},
 };
-use airglow_device::{Instant, MacAddr};
+use airglow_device::{Instant, MacAddr, siphash};
 use core::{
     net::{IpAddr, Ipv6Addr},
     time::Duration,
@@ -64,7 +63,7 @@ fn stable(prefix: Ipv6Addr, mac: MacAddr, secret: [u8; 16], duplicates: u8) -> I
     let mut counter = u64::from(duplicates);
     loop {
         let words = [(prefix.to_bits() >> 64) as u64, card, counter];
-        let identifier = siphash([secret as u64, (secret >> 64) as u64], &words);
+        let identifier = siphash::of_words([secret as u64, (secret >> 64) as u64], &words);
         if !is_reserved(identifier) {
             return Ipv6Addr::from_bits(prefix.to_bits() >> 64 << 64 | u128::from(identifier));
         }

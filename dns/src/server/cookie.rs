@@ -1,6 +1,6 @@
 //! DNS cookies (RFC 7873) in the interoperable form of RFC 9018: a client that shows the server cookie it was given has
 //! not forged its address.
-use super::siphash::siphash24;
+use airglow_device::siphash;
 use core::net::IpAddr;
 
 /// Bytes of the COOKIE option's value that this server sends: client cookie and server cookie.
@@ -50,8 +50,8 @@ impl CookieSecrets {
             cookie[8..12].copy_from_slice(&head);
             cookie[12..16].copy_from_slice(&time.to_be_bytes());
             let hash = match peer {
-                IpAddr::V4(peer) => siphash24(secret, &[&cookie[..16], &peer.octets()]),
-                IpAddr::V6(peer) => siphash24(secret, &[&cookie[..16], &peer.octets()]),
+                IpAddr::V4(peer) => siphash::of_bytes(secret, &[&cookie[..16], &peer.octets()]),
+                IpAddr::V6(peer) => siphash::of_bytes(secret, &[&cookie[..16], &peer.octets()]),
             };
             cookie[16..].copy_from_slice(&hash.to_le_bytes());
             cookie

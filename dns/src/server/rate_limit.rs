@@ -4,9 +4,8 @@
 //! Accounts are kept by the client's network (24 bits of IPv4, 56 of IPv6) and the kind of reply. Names are no part of
 //! it: under a wildcard there are as many names as an attacker likes. Of the replies over the limit some "slip": they go
 //! out empty and truncated, so that a real client comes back over TCP, where its address cannot be forged.
-use super::siphash::siphash24;
 use crate::wire::Rcode;
-use airglow_device::Instant;
+use airglow_device::{Instant, siphash};
 use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
@@ -77,8 +76,8 @@ impl RateLimiter {
             _ => 2,
         };
         let key = match peer.to_canonical() {
-            IpAddr::V4(peer) => siphash24(&self.seed, &[&[kind, 4], &peer.octets()[..3]]),
-            IpAddr::V6(peer) => siphash24(&self.seed, &[&[kind, 6], &peer.octets()[..7]]),
+            IpAddr::V4(peer) => siphash::of_bytes(&self.seed, &[&[kind, 4], &peer.octets()[..3]]),
+            IpAddr::V6(peer) => siphash::of_bytes(&self.seed, &[&[kind, 6], &peer.octets()[..7]]),
         };
         let start = key as usize & (self.accounts.len() - 1) & !(WAYS - 1);
         let Some(ways) = self.accounts.get_mut(start..start + WAYS) else { return Verdict::Send };
