@@ -81,6 +81,7 @@
 //! | `forwarding` | yes | [`Stack::set_forwarding`], off until it is called, and [`Filter`] |
 //! | `vlan` | yes | [`Stack::add_vlan`] |
 //! | `loopback` | yes | packets to one's own addresses |
+//! | `cubic`, `rack`, `syn-cookies`, `westwood` | yes | parts of TCP |
 //! | `ipv6` | yes | IPv6; without it `InterfaceConfig::default` has it off, and a configuration with it is refused |
 //!
 //! Protocols that can be left out are constants inside the crate, not `cfg`s: all code is compiled and checked always, and what the

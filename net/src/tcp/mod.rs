@@ -26,8 +26,7 @@
 //! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT; SYN cookies (RFC 4987) that keep window scale and SACK where there are timestamps; bounds on a peer's connections and receive buffers; receive windows that follow the reader and send buffers that follow the congestion window, within the budget | a bound on a peer's send buffers |
 //! | observation | counters of the whole and of each connection ([`Info`]); a trace (feature `trace`) | - |
 //!
-//! CUBIC, RACK-TLP, SYN cookies and traces are features of this crate; `alloc` turns the first three on, and a board leaves out what it
-//! has no room for.
+//! CUBIC, Westwood+, RACK-TLP, SYN cookies and traces are features of this crate; an image leaves out what it has no room for.
 //!
 //! User calls ([`Tcp::write`], [`Tcp::close`], ...) only change state; what they cause to be sent goes out with the next
 //! [`Tcp::poll_transmit`], so a batch of writes costs one flush.

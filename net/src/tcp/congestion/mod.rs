@@ -3,10 +3,12 @@
 mod cubic;
 mod hystart;
 mod newreno;
+#[cfg(feature = "westwood")]
 mod westwood;
 #[cfg(feature = "cubic")]
 pub use cubic::Cubic;
 pub use newreno::NewReno;
+#[cfg(feature = "westwood")]
 pub use westwood::Westwood;
 
 use super::Seq;
@@ -104,6 +106,7 @@ pub enum Congestion {
     NewReno,
     /// NewReno, but a loss does not bring the window below what the path was measured to carry: for paths that lose packets
     /// without being full. Where the queue is short and shared it takes the place of those who do give way.
+    #[cfg(feature = "westwood")]
     Westwood,
 }
 
@@ -115,6 +118,7 @@ impl FromStr for Congestion {
             #[cfg(feature = "cubic")]
             "cubic" => Ok(Self::Cubic),
             "newreno" => Ok(Self::NewReno),
+            #[cfg(feature = "westwood")]
             "westwood" => Ok(Self::Westwood),
             _ => Err(()),
         }
@@ -127,6 +131,7 @@ pub(crate) enum Algorithm {
     #[cfg(feature = "cubic")]
     Cubic(Cubic),
     NewReno(NewReno),
+    #[cfg(feature = "westwood")]
     Westwood(Westwood),
 }
 
@@ -136,6 +141,7 @@ impl Algorithm {
             #[cfg(feature = "cubic")]
             Congestion::Cubic => Self::Cubic(Cubic::new(mss)),
             Congestion::NewReno => Self::NewReno(NewReno::new(mss)),
+            #[cfg(feature = "westwood")]
             Congestion::Westwood => Self::Westwood(Westwood::new(mss)),
         }
     }
@@ -147,6 +153,7 @@ macro_rules! either {
             #[cfg(feature = "cubic")]
             Self::Cubic($algorithm) => $call,
             Self::NewReno($algorithm) => $call,
+            #[cfg(feature = "westwood")]
             Self::Westwood($algorithm) => $call,
         }
     };
