@@ -38,6 +38,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+/// Signed zones are served: their signatures, and proofs of what is not there. Without it all code is checked and what the constant
+/// makes unreachable is not linked.
+#[cfg(feature = "alloc")]
+const SIGNED: bool = cfg!(feature = "signed");
+/// Zones are given to secondaries, and changed ones heard of.
+#[cfg(feature = "alloc")]
+const TRANSFERS: bool = cfg!(feature = "transfers");
+
 mod error;
 #[cfg(feature = "alloc")]
 pub mod journal;

@@ -199,11 +199,15 @@ pub async fn serve_stream_by(
         }
         match respond(&origin, &query).await.ok_or(Ended::NoQuery)? {
             Reply::Framed(reply) => write(&mut stream, &reply, timer, limits).await?,
+            #[cfg(not(feature = "transfers"))]
+            Reply::Zone(_) => return Err(Ended::NoQuery),
+            #[cfg(feature = "transfers")]
             Reply::Zone(transfer) => send_zone(&mut stream, transfer, timer, limits).await?,
         }
     }
 }
 
+#[cfg(feature = "transfers")]
 async fn send_zone(
     stream: &mut impl Stream,
     mut transfer: Transfer,

@@ -221,7 +221,7 @@ impl Answer<'_, '_, '_> {
         }
         let Some(servers) = cut.set(RecordType::NS) else { return Ok(Rcode::SERVFAIL) };
         self.set(Section::Authority, &servers, cut.name())?;
-        if self.dnssec && self.zone.is_signed() {
+        if crate::SIGNED && self.dnssec && self.zone.is_signed() {
             match cut.set(RecordType::DS) {
                 Some(keys) => self.signed_set(Section::Authority, cut, &keys, cut.name())?,
                 None => self.deny_keys(cut)?,
@@ -289,7 +289,7 @@ impl Answer<'_, '_, '_> {
             //# and the TTL of the SOA itself
             let soa = soa.with_ttl(self.zone.negative_ttl());
             self.set(Section::Authority, &soa, apex.name())?;
-            if self.dnssec {
+            if crate::SIGNED && self.dnssec {
                 for signature in apex.signatures(RecordType::SOA) {
                     self.record(Section::Authority, apex.name(), RecordType::RRSIG, soa.ttl, signature)?;
                 }
@@ -307,7 +307,7 @@ impl Answer<'_, '_, '_> {
         owner: Name<'_>,
     ) -> Result<(), Error> {
         self.set(section, set, owner)?;
-        if self.dnssec && set.rtype != RecordType::RRSIG {
+        if crate::SIGNED && self.dnssec && set.rtype != RecordType::RRSIG {
             for signature in node.signatures(set.rtype) {
                 self.record(section, owner, RecordType::RRSIG, set.ttl, signature)?;
             }

@@ -277,6 +277,9 @@ impl<'a> Server<'a> {
     /// The transfer that `query` asks for, if it asks for one that its sender may have. Otherwise [`Self::respond_to`] has
     /// the reply.
     pub fn transfer(&self, origin: &Origin<'_>, query: &[u8]) -> Option<Transfer> {
+        if !crate::TRANSFERS {
+            return None;
+        }
         let transfer = Transfer::start(&self.zones, query)?;
         match tsig::check(query, self.config.keys, origin.now).0 {
             Checked::Unsigned => self.may_transfer(origin.peer).then_some(transfer),
@@ -334,7 +337,7 @@ impl<'a> Server<'a> {
         let mut signer = None;
         let mut whole = Vec::new();
         let mut query = query;
-        if plain.is_none() {
+        if cfg!(feature = "tsig") && plain.is_none() {
             let (checked, signed) = tsig::check(query, self.config.keys, origin.now);
             match checked {
                 Checked::Unsigned => {}
@@ -470,7 +473,9 @@ impl<'a> Server<'a> {
         let flags = Flags(message.flags().0 & (0x7800 | Flags::RD) | Flags::QR);
         let id = message.id();
         let reserved = signer.map_or(0, Signer::size);
-        if let (Opcode::NOTIFY, Some(notified)) = (message.flags().opcode(), self.config.notified) {
+        if crate::TRANSFERS
+            && let (Opcode::NOTIFY, Some(notified)) = (message.flags().opcode(), self.config.notified)
+        {
             return notification::answer(message, origin, signer, notified, reply);
         }
         if message.flags().opcode() != Opcode::QUERY {

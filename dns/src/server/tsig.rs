@@ -164,8 +164,13 @@ pub(super) struct Signer {
 }
 
 /// Looks at the signature of `query` and returns it with how many bytes of the message stand in front of it.
+///
+/// Without the feature `tsig` all requests are unsigned: the record is one of those at the end that a server does not know.
 pub(super) fn check(query: &[u8], keys: &[Key], now: impl Fn() -> Now) -> (Checked, usize) {
     let whole = query.len();
+    if !cfg!(feature = "tsig") {
+        return (Checked::Unsigned, whole);
+    }
     let broken = (Checked::Broken(Rcode::FORMERR), whole);
     let Ok(message) = Message::new(query) else { return (Checked::Unsigned, whole) };
     if message.flags().has(Flags::QR) {

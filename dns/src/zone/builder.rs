@@ -22,6 +22,8 @@ pub enum ZoneError {
     ManyDnames(Box<NameBuf>),
     /// The zone passes 4 GiB of names or data.
     TooLarge,
+    /// The zone is signed, and the feature `signed` is off.
+    Signed,
     /// A change that is not one of this version of the zone.
     Mismatch,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for ZoneError {
             Self::CnameAndOther(name) => write!(f, "{name} has a CNAME beside other records"),
             Self::ManyDnames(name) => write!(f, "{name} has more than one DNAME"),
             Self::TooLarge => f.write_str("the zone is larger than 4 GiB"),
+            Self::Signed => f.write_str("the zone is signed, and this program serves unsigned ones"),
             Self::Mismatch => f.write_str("the change is not one of this version of the zone"),
         }
     }
@@ -99,12 +102,27 @@ impl ZoneBuilder {
         ttl: u32,
         data: &[u8],
     ) -> Result<(), ZoneError> {
+        if owner.is_within(self.apex()) && (rtype.is_meta() || rdata::check(rtype, data).is_err()) {
+            return Err(ZoneError::BadRecord(boxed(owner), rtype));
+        }
+        self.add_valid(owner, rtype, ttl, data)
+    }
+
+    /// The same for data that were found valid before, as those of a zone that is compiled in.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_valid(
+        &mut self,
+        owner: Name<'_>,
+        rtype: RecordType,
+        ttl: u32,
+        data: &[u8],
+    ) -> Result<(), ZoneError> {
         if !owner.is_within(self.apex()) {
             return Err(ZoneError::OutOfZone(boxed(owner)));
         }
-        let length =
-            u16::try_from(data.len()).ok().filter(|_| !rtype.is_meta() && rdata::check(rtype, data).is_ok());
-        let length = length.ok_or_else(|| ZoneError::BadRecord(boxed(owner), rtype))?;
+        let length = u16::try_from(data.len()).map_err(|_| ZoneError::BadRecord(boxed(owner), rtype))?;
         let node = self.node(owner)?;
         let at = u32::try_from(self.data.len()).map_err(|_| ZoneError::TooLarge)?;
         self.data.extend_from_slice(data);
@@ -240,6 +258,10 @@ fn check(zone: &mut Zone) -> Result<(), ZoneError> {
     let (serial, minimum) = soa.data().next().and_then(soa_numbers).ok_or(ZoneError::Soa)?;
     if apex.set(RecordType::NS).is_none() {
         return Err(ZoneError::NoNs);
+    }
+    let chains = [RecordType::NSEC, RecordType::NSEC3PARAM];
+    if !crate::SIGNED && chains.iter().any(|chain| apex.set(*chain).is_some()) {
+        return Err(ZoneError::Signed);
     }
     for node in zone.nodes() {
         let mut others = 0;

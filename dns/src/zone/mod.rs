@@ -12,7 +12,7 @@ pub use change::{Change, Entry, Records, is_newer};
 pub use edit::{Edit, Held};
 pub use file::{FileError, Included, Place, load};
 
-use crate::wire::{Name, RecordType, rdata};
+use crate::wire::{Name, RecordType};
 use alloc::{sync::Arc, vec::Vec};
 
 /// A name of the zone: one that owns records, or an empty non-terminal above one.
@@ -217,8 +217,15 @@ impl Zone {
 
 /// The SOA's serial and MINIMUM.
 pub(crate) fn soa_numbers(data: &[u8]) -> Option<(u32, u32)> {
-    rdata::check(RecordType::SOA, data).ok()?;
-    let (_, numbers) = data.split_last_chunk::<20>()?;
+    let mut rest = data;
+    for _ in 0..2 {
+        // Past a name.
+        while let Some((length @ 1..=63, after)) = rest.split_first() {
+            rest = after.get(usize::from(*length)..)?;
+        }
+        rest = rest.strip_prefix(&[0])?;
+    }
+    let numbers: &[u8; 20] = rest.try_into().ok()?;
     let word =
         |at: usize| u32::from_be_bytes([numbers[at], numbers[at + 1], numbers[at + 2], numbers[at + 3]]);
     Some((word(0), word(16)))
