@@ -1,4 +1,4 @@
-//! The first instructions, the page of hypercall stubs, the stack, and the notes by which Xen knows a guest.
+//! The first instructions, the stack, and the notes by which Xen knows a guest.
 //!
 //! There is no linker script: the image is linked as any static executable with its base at [`VIRT_BASE`], and the
 //! notes say that physical addresses in it are offset by the same amount. Segments are found at run time through
@@ -25,18 +25,16 @@ _start:                                     # rsi: start_info; rsp: the top of t
     call {start}
     ud2
 
-    .section .text.airglow_hypercall_page,"ax",@progbits
-    .balign 4096
-    .globl airglow_hypercall_page
-airglow_hypercall_page:                     # 128 stubs of 32 bytes, written by Xen
-    .fill 4096, 1, 0xcc
-
     .section .bss.airglow_stack,"aw",@nobits
     .balign 4096
     .globl airglow_stack_guard
+    .type airglow_stack_guard, @object
+    .size airglow_stack_guard, 4096
 airglow_stack_guard:                        # unmapped at boot
     .skip 4096
     .globl airglow_stack_bottom
+    .type airglow_stack_bottom, @object
+    .size airglow_stack_bottom, {stack}
 airglow_stack_bottom:
     .skip {stack}
     .globl airglow_stack_top
@@ -66,7 +64,6 @@ airglow_stack_top:
     XEN_NOTE_TEXT 5, "xen-3.0"              # XEN_VERSION
     XEN_NOTE_TEXT 8, "generic"              # LOADER
     XEN_NOTE 1, .quad, _start               # ENTRY
-    XEN_NOTE 2, .quad, airglow_hypercall_page
     XEN_NOTE 3, .quad, {virt_base}          # VIRT_BASE
     XEN_NOTE 4, .quad, {virt_base}          # PADDR_OFFSET
     XEN_NOTE_TEXT 10, "!writable_page_tables|pae_pgdir_above_4gb"

@@ -1,4 +1,4 @@
-//! Calls into Xen, through the page of stubs that the domain builder had Xen fill in.
+//! Calls into Xen: `syscall`, as the stubs of Xen's hypercall page do it, which then needs no place in the image.
 use crate::interface::{ShutdownReason, event_channel, grant_table, hypercall as number, paging, sched};
 use core::arch::asm;
 
@@ -8,9 +8,8 @@ macro_rules! call {
         // SAFETY: a hypercall clobbers rax, rcx and r11 and the memory its arguments point to; the caller vouches
         // for those. Argument registers are given as clobbered too, as the interface allows Xen to change them.
         unsafe {
-            asm!("call airglow_hypercall_page + {offset}",
-                offset = const $number * 32,
-                lateout("rax") result,
+            asm!("syscall",
+                inlateout("rax") $number as i64 => result,
                 $(inlateout($register) $argument => _,)*
                 lateout("rcx") _, lateout("r11") _,
             );

@@ -12,7 +12,6 @@ pub mod report;
 mod shared;
 pub mod single;
 pub mod suspend;
-mod symbols;
 pub mod time;
 mod trap;
 

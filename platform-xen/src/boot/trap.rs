@@ -146,12 +146,23 @@ extern "C" fn exception(frame: &Frame) -> ! {
         if address < 4096 {
             let _ = write!(out, ", a null pointer");
         }
+    } else if vector == 6 && reached_end(frame.rip) {
+        let _ =
+            out.write_str(": the program found itself wrong, and images built for size do not say in what");
     } else if frame.error != 0 {
         let _ = write!(out, ", error code {:#x}", frame.error);
     }
     let _ = writeln!(out, "\n{frame}");
     backtrace(&mut out, frame.rip, frame.rbp);
     report::end()
+}
+
+/// At `instruction` is the `ud2` with which a panic ends where it has no words.
+fn reached_end(instruction: u64) -> bool {
+    let mut text = entry::segments().filter(|segment| segment.executable);
+    // SAFETY: it lies in the image's text, which is mapped.
+    text.any(|s| (s.start..s.end - 1).contains(&instruction))
+        && unsafe { (instruction as *const [u8; 2]).read() } == [0x0f, 0x0b]
 }
 
 impl fmt::Display for Frame {
@@ -179,7 +190,7 @@ impl fmt::Display for Frame {
 /// Prints the return addresses on the stack, by the chain of frame pointers from `frame_pointer` on.
 pub fn backtrace(out: &mut impl Write, instruction: u64, frame_pointer: u64) {
     let _ = writeln!(out, "  backtrace (newest first):");
-    let _ = writeln!(out, "    {instruction:#x}{}", super::symbols::name(instruction));
+    let _ = writeln!(out, "    {instruction:#x}");
     let stack = entry::stack();
     let mut frame = frame_pointer;
     for _ in 0..40 {
@@ -191,7 +202,7 @@ pub fn backtrace(out: &mut impl Write, instruction: u64, frame_pointer: u64) {
         if from == 0 {
             break;
         }
-        let _ = writeln!(out, "    {from:#x}{}", super::symbols::name(from.wrapping_sub(1)));
+        let _ = writeln!(out, "    {from:#x}");
         // Frames of callers lie higher; anything else is a loop or damage.
         if next <= frame {
             break;

@@ -1,6 +1,5 @@
 //! The client of xenstore (`io/xs_wire.h`), the small tree of names by which domains meet: message codec and sans-IO core.
 use alloc::{
-    collections::{BTreeMap, VecDeque},
     string::{String, ToString},
     vec::Vec,
 };
@@ -145,13 +144,14 @@ enum Pending {
 /// The sans-IO core: requests in, answers and events out, over the shared page.
 pub struct Client<'p> {
     page: &'p Interface,
-    out: VecDeque<u8>,
+    out: Vec<u8>,
     header: [u8; HEADER],
     have: usize,
     body: Vec<u8>,
     next_id: u32,
-    requests: BTreeMap<u32, Pending>,
-    events: VecDeque<Event>,
+    // A few at a time, so that looking through them is quick.
+    requests: Vec<(u32, Pending)>,
+    events: Vec<Event>,
     lost_events: u64,
     broken: bool,
 }
@@ -177,13 +177,13 @@ impl<'p> Client<'p> {
     pub fn new(page: &'p Interface) -> Self {
         Self {
             page,
-            out: VecDeque::new(),
+            out: Vec::new(),
             header: [0; HEADER],
             have: 0,
             body: Vec::new(),
             next_id: 1,
-            requests: BTreeMap::new(),
-            events: VecDeque::new(),
+            requests: Vec::new(),
+            events: Vec::new(),
             lost_events: 0,
             broken: false,
         }
@@ -211,12 +211,12 @@ impl<'p> Client<'p> {
         // Zero is what watch events carry.
         self.next_id = self.next_id.wrapping_add(1).max(1);
         for word in [operation as u32, id, transaction, len as u32] {
-            self.out.extend(word.to_le_bytes());
+            self.out.extend_from_slice(&word.to_le_bytes());
         }
         for part in parts {
-            self.out.extend(part.iter());
+            self.out.extend_from_slice(part);
         }
-        self.requests.insert(id, Pending::Waiting);
+        self.requests.push((id, Pending::Waiting));
         Ok(RequestId(id))
     }
 
@@ -292,30 +292,35 @@ impl<'p> Client<'p> {
             let mut parts = body.split(|&b| b == 0).map(|part| core::str::from_utf8(part));
             if let (Some(Ok(path)), Some(Ok(token))) = (parts.next(), parts.next()) {
                 if self.events.len() == EVENTS {
-                    self.events.pop_front();
+                    self.events.remove(0);
                     self.lost_events += 1;
                 }
-                self.events.push_back(Event { path: path.to_string(), token: token.to_string() });
+                self.events.push(Event { path: path.to_string(), token: token.to_string() });
             }
             return;
         }
-        match self.requests.get_mut(&id) {
-            Some(pending @ Pending::Waiting) => {
+        let at = self.place(id);
+        match at.and_then(|at| self.requests.get_mut(at)) {
+            Some((_, pending @ Pending::Waiting)) => {
                 let answer = if kind == ERROR { Err(Error::of(&body)) } else { Ok(body) };
                 *pending = Pending::Answered(answer);
             }
-            Some(Pending::Abandoned) => {
-                self.requests.remove(&id);
+            Some((_, Pending::Abandoned)) => {
+                at.map(|at| self.requests.swap_remove(at));
             }
             // An answer to nothing, or a second one.
-            Some(Pending::Answered(_)) | None => self.fail(),
+            Some((_, Pending::Answered(_))) | None => self.fail(),
         }
+    }
+
+    fn place(&self, id: u32) -> Option<usize> {
+        self.requests.iter().position(|(other, _)| *other == id)
     }
 
     fn fail(&mut self) {
         self.broken = true;
         self.out.clear();
-        for pending in self.requests.values_mut() {
+        for (_, pending) in &mut self.requests {
             if !matches!(pending, Pending::Answered(_)) {
                 *pending = Pending::Answered(Err(Error::Protocol));
             }
@@ -324,29 +329,27 @@ impl<'p> Client<'p> {
 
     /// The answer to `request`, once.
     pub fn answer(&mut self, request: RequestId) -> Option<Result<Vec<u8>, Error>> {
-        match self.requests.get(&request.0) {
-            Some(Pending::Answered(_)) => match self.requests.remove(&request.0) {
-                Some(Pending::Answered(answer)) => Some(answer),
-                _ => None,
-            },
+        let at = self.place(request.0)?;
+        self.requests.get(at).filter(|(_, pending)| matches!(pending, Pending::Answered(_)))?;
+        match self.requests.swap_remove(at) {
+            (_, Pending::Answered(answer)) => Some(answer),
             _ => None,
         }
     }
 
     /// Nobody will take the answer to `request`.
     pub fn abandon(&mut self, request: RequestId) {
-        match self.requests.get_mut(&request.0) {
-            Some(pending @ Pending::Waiting) => *pending = Pending::Abandoned,
-            _ => {
-                self.requests.remove(&request.0);
-            }
+        let Some(at) = self.place(request.0) else { return };
+        match self.requests.get_mut(at) {
+            Some((_, pending @ Pending::Waiting)) => *pending = Pending::Abandoned,
+            _ => drop(self.requests.swap_remove(at)),
         }
     }
 
     /// Takes the oldest event whose token is `token`.
     pub fn event(&mut self, token: &str) -> Option<Event> {
         let at = self.events.iter().position(|event| event.token == token)?;
-        self.events.remove(at)
+        Some(self.events.remove(at))
     }
 
     /// Events dropped because nobody took them.

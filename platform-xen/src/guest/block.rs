@@ -28,6 +28,7 @@ use core::{
     convert::Infallible,
     fmt,
     future::poll_fn,
+    pin::Pin,
     task::{Poll, Waker},
     time::Duration,
 };
@@ -89,18 +90,38 @@ struct Link {
 }
 
 /// The disks that are open, to be looked after.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Disks {
     new: RefCell<Vec<Link>>,
     waker: RefCell<Option<Waker>>,
+    // Made with the first disk: a kernel whose application opens none has no code of disks in it.
+    keeper: RefCell<Option<Pin<Box<dyn Future<Output = Infallible>>>>>,
 }
 
 impl Disks {
     /// Looks after them.
-    pub async fn keep(&self, store: &Xenstore, timer: &EventLoop) -> Infallible {
-        let tasks = TaskSet::new(DISKS);
+    pub async fn keep(&self) -> Infallible {
         poll_fn(|cx| {
             *self.waker.borrow_mut() = Some(cx.waker().clone());
+            if let Some(keeper) = &mut *self.keeper.borrow_mut() {
+                let _ = keeper.as_mut().poll(cx);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn add(&'static self, link: Link, store: &'static Xenstore, timer: &'static EventLoop) {
+        self.new.borrow_mut().push(link);
+        self.keeper.borrow_mut().get_or_insert_with(|| Box::pin(self.keep_open(store, timer)));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    async fn keep_open(&self, store: &Xenstore, timer: &EventLoop) -> Infallible {
+        let tasks = TaskSet::new(DISKS);
+        poll_fn(|cx| {
             for link in self.new.take() {
                 let kept = async move {
                     let Err(why) = keeper::keep(&link, store, timer).await;
@@ -112,6 +133,12 @@ impl Disks {
             Poll::Pending
         })
         .await
+    }
+}
+
+impl fmt::Debug for Disks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disks").field("new", &self.new).finish_non_exhaustive()
     }
 }
 
@@ -128,20 +155,21 @@ async fn announce(
     grant: GrantRef,
     port: u32,
 ) -> Result<(BlockInfo, Features), OpenError> {
-    device.say("ring-ref", grant.0).await?;
-    device.say("event-channel", port).await?;
-    device.say("protocol", "x86_64-abi").await?;
-    device.say("feature-persistent", 1).await?;
+    let nodes: [(&str, &dyn fmt::Display); 4] = [
+        ("ring-ref", &grant.0),
+        ("event-channel", &port),
+        ("protocol", &"x86_64-abi"),
+        ("feature-persistent", &1),
+    ];
+    device.say(&nodes).await?;
     device.set_state(State::Initialised).await?;
     match device.wait_for(&[State::Connected, State::Closing, State::Closed, State::Unknown]).await? {
         State::Connected => {}
         _ => return Err(OpenError::Backend),
     }
-    let features = Features {
-        flush: device.offers("feature-flush-cache", false).await?,
-        barrier: device.offers("feature-barrier", false).await?,
-        discard: device.offers("feature-discard", false).await?,
-    };
+    let offered = ["feature-flush-cache", "feature-barrier", "feature-discard"];
+    let [flush, barrier, discard] = device.offers(offered).await?;
+    let features = Features { flush, barrier, discard };
     Ok((info(device).await?, features))
 }
 
@@ -149,13 +177,13 @@ async fn announce(
 async fn info(device: &Device<'_>) -> Result<BlockInfo, OpenError> {
     let store = device.store;
     // `sectors` counts 512 bytes always.
-    let units: u64 = store.get(&format!("{}/sectors", device.back)).await?;
-    let sector_size: usize = store.get(&format!("{}/sector-size", device.back)).await.unwrap_or(512);
+    let units = store.number(&format!("{}/sectors", device.back)).await?;
+    let sector_size = store.number(&format!("{}/sector-size", device.back)).await.unwrap_or(512) as usize;
     if !sector_size.is_power_of_two() || !(512..=4096).contains(&sector_size) || units > u64::MAX / 4096 {
         return Err(OpenError::Backend);
     }
-    const READ_ONLY: u32 = 4;
-    let flags: u32 = store.get(&format!("{}/info", device.back)).await.unwrap_or(0);
+    const READ_ONLY: u64 = 4;
+    let flags = store.number(&format!("{}/info", device.back)).await.unwrap_or(0);
     let mode = store.read(&format!("{}/mode", device.back)).await.unwrap_or_default();
     let info = BlockInfo::new(sector_size, units / (sector_size / 512) as u64);
     Ok(if flags & READ_ONLY != 0 || mode.starts_with('r') { info.read_only() } else { info })
@@ -218,7 +246,12 @@ impl Kept for Link {
 ///
 /// # Errors
 /// What is missing.
-pub async fn open(store: &Xenstore, disks: &Disks, name: &str) -> Result<Disk, OpenError> {
+pub async fn open(
+    store: &'static Xenstore,
+    timer: &'static EventLoop,
+    disks: &'static Disks,
+    name: &str,
+) -> Result<Disk, OpenError> {
     let handle = number(name).ok_or(OpenError::None)?;
     let index = handle.to_string();
     let device = match Device::find(store, "vbd", &index).await {
@@ -240,9 +273,6 @@ pub async fn open(store: &Xenstore, disks: &Disks, name: &str) -> Result<Disk, O
     let ring = Rc::new(RefCell::new(ring.ok_or(OpenError::Resources)?));
     device.set_state(State::Connected).await?;
     let link = Link { index, page, grant: [grant], connected: Cell::new(true), ring: ring.clone() };
-    disks.new.borrow_mut().push(link);
-    if let Some(waker) = disks.waker.take() {
-        waker.wake();
-    }
+    disks.add(link, store, timer);
     Ok(Disk::new(ring))
 }

@@ -21,7 +21,7 @@ const SYSRQ: &str = "control/sysrq";
 pub async fn requests(store: &Xenstore, mut sysrq: impl FnMut(char)) -> Result<Request, Error> {
     // The toolstack makes these nodes writable, each since some version of it; where it has not, it does not ask either.
     for feature in ["feature-poweroff", "feature-reboot", "feature-suspend", "feature-sysrq"] {
-        match store.write(&alloc::format!("control/{feature}"), 1).await {
+        match store.write(&alloc::format!("control/{feature}"), &1).await {
             Ok(()) | Err(Error::PermissionDenied) => {}
             Err(error) => return Err(error),
         }
@@ -60,7 +60,7 @@ async fn take(store: &Xenstore, node: &str) -> Result<Option<alloc::string::Stri
             let _ = store.end_transaction(transaction, false).await;
             return Ok(None);
         }
-        store.write_in(transaction, node, "").await?;
+        store.write_in(transaction, node, &"").await?;
         match store.end_transaction(transaction, true).await {
             Ok(()) => return Ok(Some(value)),
             Err(Error::Again) => {}

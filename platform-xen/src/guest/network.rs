@@ -170,19 +170,18 @@ async fn meet<'s>(store: &'s Xenstore, index: &str) -> Result<Device<'s>, OpenEr
 /// Tells the backend where the rings are, and waits until it uses them.
 async fn announce(device: &Device<'_>, rings: [GrantRef; 2], port: u32) -> Result<(), OpenError> {
     let [rx, tx] = rings;
-    device.say("rx-ring-ref", rx.0).await?;
-    device.say("tx-ring-ref", tx.0).await?;
-    device.say("event-channel", port).await?;
-    for feature in [
-        "request-rx-copy",
-        "feature-rx-notify",
-        "feature-sg",
-        "feature-gso-tcpv4",
-        "feature-gso-tcpv6",
-        "feature-ipv6-csum-offload",
-    ] {
-        device.say(feature, 1).await?;
-    }
+    let nodes: [(&str, &dyn fmt::Display); 9] = [
+        ("rx-ring-ref", &rx.0),
+        ("tx-ring-ref", &tx.0),
+        ("event-channel", &port),
+        ("request-rx-copy", &1),
+        ("feature-rx-notify", &1),
+        ("feature-sg", &1),
+        ("feature-gso-tcpv4", &1),
+        ("feature-gso-tcpv6", &1),
+        ("feature-ipv6-csum-offload", &1),
+    ];
+    device.say(&nodes).await?;
     device.set_state(State::Connected).await?;
     match device.wait_for(&[State::Connected, State::Closing, State::Closed, State::Unknown]).await? {
         State::Connected => Ok(()),
@@ -289,17 +288,21 @@ async fn front(
     mac: MacAddr,
     channel: EventChannel,
 ) -> Result<Front, OpenError> {
-    if !device.offers("feature-rx-copy", false).await? {
+    let offered = [
+        "feature-rx-copy",
+        "feature-no-csum-offload",
+        "feature-ipv6-csum-offload",
+        "feature-sg",
+        "feature-gso-tcpv4",
+        "feature-gso-tcpv6",
+    ];
+    let [copies, no_checksum_v4, checksum_v6, scatter_gather, gso_v4, gso_v6] =
+        device.offers(offered).await?;
+    if !copies {
         return Err(OpenError::NoCopy);
     }
-    let features = Features {
-        checksum_v4: !device.offers("feature-no-csum-offload", false).await?,
-        checksum_v6: device.offers("feature-ipv6-csum-offload", false).await?,
-        scatter_gather: device.offers("feature-sg", false).await?,
-        gso_v4: device.offers("feature-gso-tcpv4", false).await?,
-        gso_v6: device.offers("feature-gso-tcpv6", false).await?,
-    };
-    let mtu = device.store.get(&format!("{}/mtu", device.front)).await.unwrap_or(1500usize);
+    let features = Features { checksum_v4: !no_checksum_v4, checksum_v6, scatter_gather, gso_v4, gso_v6 };
+    let mtu = device.store.number(&format!("{}/mtu", device.front)).await.map_or(1500, |mtu| mtu as usize);
     let mtu = mtu.clamp(576, 65_521);
     Netfront::new((rx, tx), mac, mtu, features, sizes(), device.backend, GrantTable, channel)
         .ok_or(OpenError::Resources)

@@ -19,15 +19,15 @@ pub type NetStack<'a> = Stack<'a, Card, &'a EventLoop, Heap>;
 /// Everything this platform gives.
 pub struct Xen<'a> {
     pub(super) stack: &'a NetStack<'a>,
-    pub(super) event_loop: &'a EventLoop,
-    pub(super) store: &'a Xenstore,
-    pub(super) disks: &'a block::Disks,
+    pub(super) event_loop: &'static EventLoop,
+    pub(super) store: &'static Xenstore,
+    pub(super) disks: &'static block::Disks,
     pub(super) parameters: &'a Parameters<'a>,
 }
 
 impl<'a> Xen<'a> {
     /// The connection to xenstore.
-    pub fn store(&self) -> &'a Xenstore {
+    pub fn store(&self) -> &'static Xenstore {
         self.store
     }
 
@@ -36,7 +36,7 @@ impl<'a> Xen<'a> {
     /// # Errors
     /// What is missing.
     pub async fn disk(&self, name: &str) -> Result<block::Disk, block::OpenError> {
-        block::open(self.store, self.disks, name).await
+        block::open(self.store, self.event_loop, self.disks, name).await
     }
 
     /// Offers channels to the domain `peer` under `path` in xenstore, one behind the other, at most `most` at once, with rings of at

@@ -23,6 +23,7 @@ use core::{
     convert::Infallible,
     fmt::{Display, Write},
     future::{pending, poll_fn},
+    net::IpAddr,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     task::Poll,
@@ -53,9 +54,9 @@ macro_rules! main {
 /// are refused.
 #[doc(hidden)]
 pub fn start(app: impl AsyncFnOnce(&Xen<'_>) -> Result<(), String>) -> ! {
-    let event_loop = EventLoop::new();
+    let event_loop: &EventLoop = Box::leak(Box::new(EventLoop::new()));
     let parameters = Parameters::new(boot::info().command_line());
-    match block_on(&event_loop, run(&event_loop, &parameters, app)) {
+    match block_on(event_loop, kept(run(event_loop, &parameters, app))) {
         Ok(reason) => boot::end(reason),
         Err(error) => {
             let _ = writeln!(Out, "airglow: {error}");
@@ -64,8 +65,14 @@ pub fn start(app: impl AsyncFnOnce(&Xen<'_>) -> Result<(), String>) -> ! {
     }
 }
 
+/// A future that lives as long as the kernel: no code is linked that would take it apart.
+fn kept<'a, F: Future + 'a>(future: F) -> Pin<&'a mut F> {
+    // SAFETY: it stays where it is, and its memory is given to nobody else.
+    unsafe { Pin::new_unchecked(Box::leak(Box::new(future))) }
+}
+
 async fn run(
-    event_loop: &EventLoop,
+    event_loop: &'static EventLoop,
     parameters: &Parameters<'_>,
     app: impl AsyncFnOnce(&Xen<'_>) -> Result<(), String>,
 ) -> Result<ShutdownReason, String> {
@@ -78,23 +85,28 @@ async fn run(
         );
     }
     let store = boot::xenstore().ok_or("this is dom0 or there is no xenstore, so there are no devices")?;
-    let card = network::open(&store, "0", &entropy::XenEntropy).await.map_err(|e| words(&e))?;
+    let store: &Xenstore = Box::leak(Box::new(store));
+    let card = network::open(store, "0", &entropy::XenEntropy).await.map_err(|e| words(&e))?;
     let link = card.link_handle();
-    let stack: NetStack<'_> =
+    let stack =
         NetStack::new([card], event_loop, &entropy::XenEntropy, Limits::default(), tcp::Heap::default());
+    let stack: &NetStack<'_> = Box::leak(Box::new(stack));
     stack.configure(0, &config).map_err(|e| words(&e))?;
-    stack.with_addresses(|address| log::info!("address {}", address.cidr));
+    stack.with_addresses(|address| match address.cidr.addr {
+        IpAddr::V4(ipv4) => log::info!("address {ipv4}/{}", address.cidr.prefix_len),
+        IpAddr::V6(_) if !cfg!(feature = "ipv6") => {}
+        IpAddr::V6(ipv6) => log::info!("address {ipv6}/{}", address.cidr.prefix_len),
+    });
 
-    let disks = Disks::default();
-    let platform = Xen { stack: &stack, event_loop, store: &store, disks: &disks, parameters };
-    // On the heap: an application's future may be large, and each future around it would have room for it.
-    let app = refuse_unknown(Box::pin(app(&platform)), parameters);
-    let control = async {
+    let disks: &Disks = Box::leak(Box::default());
+    let platform = Xen { stack, event_loop, store, disks, parameters };
+    let app = kept(refuse_unknown(kept(app(&platform)), parameters));
+    let control = kept(async {
         loop {
-            match control::requests(&store, |key| statistics(key, &store, &stack)).await {
+            match control::requests(store, |key| statistics(key, stack)).await {
                 Ok(Request::End(reason)) => break Ok(reason),
                 Ok(Request::Suspend) => {
-                    if let Err(why) = suspended(&store).await {
+                    if let Err(why) = suspended(store).await {
                         break Err(why);
                     }
                 }
@@ -104,20 +116,22 @@ async fn run(
                 }
             }
         }
-    };
-    let network = async {
-        let Err(why) = keeper::keep(&*link, &store, event_loop).await;
+    });
+    let network = kept(async {
+        let Err(why) = keeper::keep(&*link, store, event_loop).await;
         log::warn!("the network is not looked after any more: {why}");
         pending::<Infallible>().await
-    };
-    let devices = async {
-        match select(select(stack.run(), network), disks.keep(&store, event_loop)).await {
+    });
+    let devices = kept(async {
+        match select(select(stack.run(), network), disks.keep()).await {
             Either::Left(Either::Left(never) | Either::Right(never)) | Either::Right(never) => match never {},
         }
-    };
+    });
     match select(select(app, control), devices).await {
         Either::Left(Either::Left(result)) => result.map(|()| ShutdownReason::PowerOff),
         Either::Left(Either::Right(request)) => {
+            // The application is not asked: its peers are told.
+            vchan::leave();
             if let Ok(reason) = request {
                 log::info!("the toolstack ends this domain: {reason:?}");
             }
@@ -149,8 +163,11 @@ async fn suspended(store: &Xenstore) -> Result<(), String> {
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// `xl sysrq`: prints counters.
-fn statistics(key: char, _store: &Xenstore, stack: &NetStack<'_>) {
+fn statistics(key: char, stack: &NetStack<'_>) {
     log::info!("sysrq `{key}`");
+    if !cfg!(feature = "statistics") {
+        return;
+    }
     log::info!("ticks from entry to the application's first wait: {}", STARTED.load(Ordering::Relaxed));
     log::info!("network card: {:?}", stack.device_stats(0).unwrap_or_default());
     log::info!("IP: {:?}", stack.ip_stats());
@@ -159,7 +176,7 @@ fn statistics(key: char, _store: &Xenstore, stack: &NetStack<'_>) {
 
 /// `app`; after its first poll, by which it has read its parameters, it fails if a word is left over.
 async fn refuse_unknown(
-    mut app: Pin<Box<impl Future<Output = Result<(), String>>>>,
+    mut app: Pin<&mut impl Future<Output = Result<(), String>>>,
     parameters: &Parameters<'_>,
 ) -> Result<(), String> {
     let mut checked = false;

@@ -2,6 +2,7 @@
 use super::xenstore::Xenstore;
 use crate::drivers::{grant::DomainId, xenstore::Error};
 use alloc::{format, string::String};
+use core::fmt::Display;
 
 /// What each half says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,24 +59,32 @@ impl<'s> Device<'s> {
     pub async fn find(store: &'s Xenstore, kind: &str, index: &str) -> Result<Self, Error> {
         let front = format!("device/{kind}/{index}");
         let back = store.read(&format!("{front}/backend")).await?;
-        let backend = store.get(&format!("{front}/backend-id")).await?;
+        let backend = store.number(&format!("{front}/backend-id")).await?;
+        let backend = backend.try_into().map_err(|_| Error::Invalid)?;
         Ok(Self { store, front, back, backend })
     }
 
-    /// Reads one of the backend's nodes.
+    /// Whether each of the backend's nodes `features` is 1.
     ///
     /// # Errors
-    /// As [`Xenstore::read`].
-    pub async fn offers(&self, feature: &str, default: bool) -> Result<bool, Error> {
-        self.store.switch(&format!("{}/{feature}", self.back), default).await
+    /// As [`Xenstore::read`]; what is not there is not offered.
+    pub async fn offers<const N: usize>(&self, features: [&str; N]) -> Result<[bool; N], Error> {
+        let mut offered = [false; N];
+        for (feature, offered) in features.iter().zip(&mut offered) {
+            *offered = self.store.switch(&format!("{}/{feature}", self.back), false).await?;
+        }
+        Ok(offered)
     }
 
-    /// Writes one of this half's nodes.
+    /// Writes some of this half's nodes.
     ///
     /// # Errors
     /// As [`Xenstore::write`].
-    pub async fn say(&self, node: &str, value: impl core::fmt::Display) -> Result<(), Error> {
-        self.store.write(&format!("{}/{node}", self.front), value).await
+    pub async fn say(&self, nodes: &[(&str, &dyn Display)]) -> Result<(), Error> {
+        for (node, value) in nodes {
+            self.store.write(&format!("{}/{node}", self.front), *value).await?;
+        }
+        Ok(())
     }
 
     /// Says what this half is at.
@@ -83,7 +92,7 @@ impl<'s> Device<'s> {
     /// # Errors
     /// As [`Xenstore::write`].
     pub async fn set_state(&self, state: State) -> Result<(), Error> {
-        self.say("state", state as u32).await
+        self.say(&[("state", &(state as u32))]).await
     }
 
     /// Waits until the backend is in one of `states` and returns which.

@@ -12,7 +12,7 @@ use alloc::{
 };
 use core::{
     cell::{Cell, RefCell},
-    fmt::Write,
+    fmt::{Display, Write},
     future::poll_fn,
     str::FromStr,
     task::{Context, Poll, Waker},
@@ -122,12 +122,20 @@ impl Xenstore {
         self.read(path).await?.trim().parse().map_err(|_| Error::Invalid)
     }
 
+    /// The value of `path` as a number; [`Error::Invalid`] when it is none.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn number(&self, path: &str) -> Result<u64, Error> {
+        self.get(path).await
+    }
+
     /// Whether the switch `path` is `1`.
     ///
     /// # Errors
     /// As [`read`](Self::read), but a node that is not there is off.
     pub async fn switch(&self, path: &str, default: bool) -> Result<bool, Error> {
-        match self.get::<u32>(path).await {
+        match self.number(path).await {
             Ok(value) => Ok(value != 0),
             Err(Error::NotFound | Error::Invalid) => Ok(default),
             Err(error) => Err(error),
@@ -138,7 +146,7 @@ impl Xenstore {
     ///
     /// # Errors
     /// What the daemon says.
-    pub async fn write(&self, path: &str, value: impl core::fmt::Display) -> Result<(), Error> {
+    pub async fn write(&self, path: &str, value: &dyn Display) -> Result<(), Error> {
         self.write_in(0, path, value).await
     }
 
@@ -150,7 +158,7 @@ impl Xenstore {
         &self,
         transaction: TransactionId,
         path: &str,
-        value: impl core::fmt::Display,
+        value: &dyn Display,
     ) -> Result<(), Error> {
         let mut text = String::new();
         write!(text, "{value}").map_err(|_| Error::Invalid)?;
@@ -275,6 +283,16 @@ impl Xenstore {
         path: &str,
         mut accept: impl FnMut(&str) -> Option<R>,
     ) -> Result<R, Error> {
+        let mut result = None;
+        let mut accepted = |value: &str| {
+            result = accept(value);
+            result.is_some()
+        };
+        self.wait_until(path, &mut accepted).await?;
+        result.ok_or(Error::Invalid)
+    }
+
+    async fn wait_until(&self, path: &str, accept: &mut dyn FnMut(&str) -> bool) -> Result<(), Error> {
         let watch = self.watch(path).await?;
         loop {
             watch.changed().await;
@@ -283,8 +301,8 @@ impl Xenstore {
                 Err(Error::NotFound | Error::PermissionDenied) => String::new(),
                 Err(error) => return Err(error),
             };
-            if let Some(result) = accept(&value) {
-                return Ok(result);
+            if accept(&value) {
+                return Ok(());
             }
         }
     }

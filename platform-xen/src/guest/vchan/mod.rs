@@ -189,7 +189,7 @@ impl<'s> Vchan<'s> {
             let transaction = store.transaction().await?;
             for (node, value) in [("ring-ref", first), ("event-channel", port)] {
                 let node = format!("{path}/{node}");
-                store.write_in(transaction, &node, value).await?;
+                store.write_in(transaction, &node, &value).await?;
                 let permissions = [&*format!("n{own}"), &*format!("r{peer}")];
                 store.set_permissions_in(transaction, &node, &permissions).await?;
             }
