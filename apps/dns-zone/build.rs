@@ -1,6 +1,9 @@
 //! Reads the zone file that `AIRGLOW_ZONE` names, else the example of `apps/dns-server`, and writes its records in wire form, so that the
 //! image needs no parser.
-use airglow_dns::{wire::NameBuf, zone};
+use airglow_dns::{
+    wire::{NameBuf, RecordType},
+    zone,
+};
 use std::{env, error::Error, fs, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -14,6 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let include = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
     let zone = zone::load(&file, &fs::read(path)?, &origin, include).map_err(|error| error.to_string())?;
+
+    let serves_signed =
+        env::var_os("CARGO_FEATURE_SIGNED").or_else(|| env::var_os("CARGO_CFG_UNIX")).is_some();
+    let chains = [RecordType::NSEC, RecordType::NSEC3PARAM];
+    if !serves_signed && chains.iter().any(|chain| zone.apex().set(*chain).is_some()) {
+        return Err(format!("{file} is signed: build with the feature `signed`").into());
+    }
 
     // The apex, then records: owner, type, time to live, length and data.
     let mut out = zone.apex().name().as_bytes().to_vec();

@@ -99,7 +99,7 @@ fn zone(mut records: &[u8]) -> Option<Zone> {
         let (data, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*n0, *n1])))?;
         records = rest;
         let rtype = RecordType(u16::from_be_bytes([*t0, *t1]));
-        builder.add(owner, rtype, u32::from_be_bytes([*l0, *l1, *l2, *l3]), data).ok()?;
+        builder.add_valid(owner, rtype, u32::from_be_bytes([*l0, *l1, *l2, *l3]), data).ok()?;
     }
     builder.finish().ok()
 }

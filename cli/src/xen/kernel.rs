@@ -1,4 +1,5 @@
 //! Kernels: an application compiled for a processor without an operating system, linked where Xen puts it.
+use super::strip::stripped;
 use crate::{
     arm::{elf::Elf, toolchain::Toolchain},
     failure::{Context, Failure, Result},
@@ -49,7 +50,7 @@ fn source() -> Option<Source> {
     })
 }
 
-/// Compiles `app` and returns the kernel; beside it lies a configuration for `xl create`.
+/// Compiles `app` and returns the kernel; beside it lie its [`symbols`] and a configuration for `xl create`.
 pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
     let built = compile(workspace, &app.package.name, "--bin", &app.binary, app.package.small)?;
     let name = app
@@ -59,7 +60,10 @@ pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
         .map_or_else(|| app.binary.clone(), |n| n.to_string_lossy().into_owned());
     let folder = workspace.target.join("xen");
     let kernel = folder.join(format!("{name}.elf"));
-    fs::copy(&built, &kernel).context(kernel.display())?;
+    let whole = fs::read(&built).context(built.display())?;
+    let symbols = kernel.with_extension(SYMBOLS);
+    fs::write(&symbols, &whole).context(symbols.display())?;
+    fs::write(&kernel, stripped(&whole)?).context(kernel.display())?;
     let configuration = folder.join(format!("{name}.cfg"));
     fs::write(&configuration, xl(&name, &kernel.display().to_string(), 32, "", "", "destroy"))
         .context(configuration.display())?;
@@ -71,19 +75,38 @@ pub fn example(workspace: &Workspace, package: &str, name: &str) -> Result<PathB
     compile(workspace, package, "--example", name, false)
 }
 
+/// How the name of the file with a kernel's symbols ends.
+const SYMBOLS: &str = "symbols.elf";
+
+/// The file that has `kernel`'s symbols: the one beside it, or itself.
+pub fn symbols(kernel: &Path) -> PathBuf {
+    let beside = kernel.with_extension(SYMBOLS);
+    if beside.exists() { beside } else { kernel.to_owned() }
+}
+
 /// Bytes of a kernel that are loaded into memory from the file.
 pub fn loaded(kernel: &Path) -> Result<u64> {
-    let elf = Elf::read(&fs::read(kernel).context(kernel.display())?)?;
+    let symbols = symbols(kernel);
+    let elf = Elf::read(&fs::read(&symbols).context(symbols.display())?)?;
     Ok(elf.sections.iter().filter(|s| s.loaded && !s.empty).map(|s| s.size).sum())
+}
+
+/// The sizes of a kernel in words.
+pub fn sizes(kernel: &Path) -> Result<String> {
+    let whole = fs::read(symbols(kernel)).context(kernel.display())?;
+    let (bytes, loaded) = (stripped(&whole)?.len(), loaded(kernel)?);
+    Ok(format!("{bytes} bytes, {loaded} of them loaded; {} with symbols", whole.len()))
 }
 
 /// `small`: fewer bytes are worth more than speed, and than the line numbers in a panic's message (its backtrace stays).
 fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str, small: bool) -> Result<PathBuf> {
     let folder = workspace.target.join("xen");
     fs::create_dir_all(&folder).context(folder.display())?;
+    let mut last: &[&str] = &[];
     let mut cargo = match source() {
         Some(source) => {
             eprintln!("target: hard float (AES, SHA and vector instructions), core from {}", source.name);
+            last = if small { SHARED } else { &[] };
             hard_float(&source, &folder, small)?
         }
         None => {
@@ -98,6 +121,7 @@ fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str, small: 
     let output = cargo
         .args(["--profile", "image", "--package", package, kind, name])
         .arg("--message-format=json-render-diagnostics")
+        .args(last)
         .env("CARGO_TARGET_DIR", &folder)
         .current_dir(&workspace.root)
         .stderr(Stdio::inherit())
@@ -131,26 +155,48 @@ fn hard_float(source: &Source, folder: &Path, small: bool) -> Result<Command> {
     }
     // Older versions of cargo need no permission to take a target from a file.
     let help = Command::new(&source.cargo).args(["-Z", "help"]).output().context("cargo")?;
-    cargo.arg("build");
+    cargo.arg(if small { "rustc" } else { "build" });
     if String::from_utf8_lossy(&help.stdout).contains("json-target-spec") {
         cargo.arg("-Zjson-target-spec");
     }
-    let features = if small { "compiler-builtins-mem,optimize_for_size" } else { "compiler-builtins-mem" };
+    let mut features = String::from("compiler-builtins-mem");
+    let mut flags = String::new();
+    if small {
+        features += ",optimize_for_size";
+        flags += "-Zlocation-detail=none --cfg sha2_backend_soft=\"compact\"";
+        // A panic ends where it stands, as an exception with its backtrace: the words of all panics are a tenth of an image.
+        if takes(source, IMMEDIATE_ABORT) {
+            flags += &format!(" {}", IMMEDIATE_ABORT.join(" "));
+        } else {
+            features += ",panic_immediate_abort";
+        }
+    }
     cargo
         .arg("-Zbuild-std=core,alloc")
         .arg(format!("-Zbuild-std-features={features}"))
         .arg("--target")
         .arg(&specification)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env_remove("RUSTFLAGS")
+        .env("RUSTFLAGS", flags)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    if small {
-        cargo.env("RUSTFLAGS", "-Zlocation-detail=none --cfg sha2_backend_soft=\"compact\"");
-    }
     if packages::in_path("ld.lld") {
         cargo.args(["--config", "target.x86_64-airglow-xen.linker=\"ld.lld\""]);
     }
     Ok(cargo)
+}
+
+/// For the image itself: sequences of instructions and functions that are alike stand once.
+const SHARED: &[&str] = &["--", "-Cllvm-args=-enable-machine-outliner=always", "-Clink-arg=--icf=all"];
+
+/// Since a version of 2025; before it was a feature of `core`.
+const IMMEDIATE_ABORT: &[&str] = &["-Cpanic=immediate-abort", "-Zunstable-options"];
+
+/// The compiler of `source` knows these flags.
+fn takes(source: &Source, flags: &[&str]) -> bool {
+    let rustc = source.rustc.clone().or_else(|| env::var_os("RUSTC").map(PathBuf::from));
+    let mut command = Command::new(rustc.unwrap_or_else(|| "rustc".into()));
+    command.args(flags).args(["--print", "cfg"]).env("RUSTC_BOOTSTRAP", "1");
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 /// The line of a configuration that gives the guest its network card.

@@ -6,6 +6,7 @@ mod kernel;
 mod linux;
 mod machine;
 mod run;
+mod strip;
 mod symbols;
 mod test;
 
@@ -44,9 +45,8 @@ pub fn run(workspace: &Workspace, app: &App, parameters: &[String]) -> Result {
 /// Prints where the image's bytes are, by crate.
 pub fn size(workspace: &Workspace, app: &App) -> Result {
     let kernel = kernel::build(workspace, app)?;
-    let bytes = fs::metadata(&kernel).context(kernel.display())?.len();
-    println!("{} {bytes} bytes, {} of them loaded", kernel.display(), kernel::loaded(&kernel)?);
-    let (_, mut crates) = measure(&kernel)?;
+    println!("{} {}", kernel.display(), kernel::sizes(&kernel)?);
+    let (_, mut crates) = measure(&kernel::symbols(&kernel))?;
     crates.sort_by_key(|(_, code, _)| std::cmp::Reverse(*code));
     for (name, code, _) in crates.iter().filter(|(_, code, _)| *code > 0) {
         println!("{code:>9} {name}");

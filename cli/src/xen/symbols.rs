@@ -9,9 +9,10 @@ use std::{fs, path::Path};
 pub struct Symbols(Vec<(u64, u64, String)>);
 
 impl Symbols {
-    /// Those of the file `kernel`.
+    /// Those of `kernel`.
     pub fn read(kernel: &Path) -> Result<Self> {
-        let elf = Elf::read(&fs::read(kernel).context(kernel.display())?)?;
+        let file = super::kernel::symbols(kernel);
+        let elf = Elf::read(&fs::read(&file).context(file.display())?)?;
         let mut symbols: Vec<_> = elf.symbols.into_iter().map(|s| (s.address, s.size, s.name)).collect();
         symbols.sort();
         Ok(Self(symbols))

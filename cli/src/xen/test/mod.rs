@@ -106,8 +106,7 @@ impl Kernels {
                 _ => None,
             };
             if let Some(what) = sized {
-                let bytes = fs::metadata(&path).context(path.display())?.len();
-                println!("   {kernel} ({what}): {bytes} bytes, {} of them loaded", kernel::loaded(&path)?);
+                println!("   {kernel} ({what}): {}", kernel::sizes(&path)?);
             }
             kernels.insert(*kernel, path);
         }
@@ -434,7 +433,11 @@ fn faults_end(_: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
         }
     }
     let log = guest.machine.xen_log();
-    that(log.contains("domain_crash_sync"), || format!("Xen did not see the stack run over:\n{log}"))
+    that(log.contains("domain_crash_sync"), || format!("Xen did not see the stack run over:\n{log}"))?;
+    // What `cargo airglow run` says of it.
+    that(symbols.stack_overflow(&log).is_some_and(|line| line.starts_with("the stack overflowed")), || {
+        format!("no stack pointer below the stack in Xen's report:\n{log}")
+    })
 }
 
 /// Linux's blkback under our blkfront: every byte is read, what is written is there in dom0 and at the next start.
