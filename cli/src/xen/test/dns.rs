@@ -5,15 +5,14 @@ use crate::{
     workspace::Workspace,
     xen::{
         dom0::Dom0,
-        kernel,
         machine::{self, Forward, Machine},
         run,
     },
 };
 use std::{fs, path::Path, process::Command};
 
-/// Bytes that the image may have at most, which are also those it is loaded from.
-const MOST: usize = 200_000;
+/// Bytes that the image may have at most: some more than those of the last count, which were fewer than 200,000.
+const MOST: usize = 210_000;
 
 /// Questions, and what `dig +short` prints.
 const QUESTIONS: &[(&[&str], &str)] = &[
