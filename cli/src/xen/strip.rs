@@ -25,9 +25,9 @@ mod tests {
     #[test]
     fn what_is_loaded_stays() {
         let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let small = stripped(&whole).unwrap();
+        let small = stripped(&whole).ok().unwrap();
         assert!(small.len() < whole.len());
-        for segment in Elf::read(&whole).unwrap().segments {
+        for segment in Elf::read(&whole).ok().unwrap().segments {
             let place = segment.offset.max(0x40)..segment.offset + segment.size;
             assert_eq!(small[place.clone()], whole[place]);
         }
