@@ -9,8 +9,11 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Mutex,
-    time::Duration,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 /// Makes sure that every one of `packages` is installed. As root on a Debian system it installs the missing
@@ -84,13 +87,28 @@ fn install(package: &str) -> Result {
         Ok(status.success())
     };
     let _quiet = NoDaemons::new();
-    // Package lists may be missing or old: fetch them once when an installation fails.
-    if apt(&["install", "--no-install-recommends", package])?
-        || (apt(&["update"])? && apt(&["install", "--no-install-recommends", package])?)
-    {
+    let mut updated = false;
+    if !LISTS_LOOKED_AT.swap(true, Ordering::Relaxed) && lists_are_old() {
+        // Without a network the packages may be in a cache all the same.
+        updated = apt(&["update"])?;
+    }
+    let install = || apt(&["install", "--no-install-recommends", package]);
+    if install()? || (!updated && apt(&["update"])? && install()?) {
         return Ok(());
     }
     Err(Failure::new(format!("apt-get could not install {package}")))
+}
+
+/// This process has seen to it.
+static LISTS_LOOKED_AT: AtomicBool = AtomicBool::new(false);
+
+/// Whether the lists of packages are missing or more than a day old: a machine's first lists may name versions that were
+/// replaced long since, such as a compiler that knows no target of ours.
+fn lists_are_old() -> bool {
+    let changed = |folder: &&str| fs::metadata(folder).and_then(|metadata| metadata.modified()).ok();
+    let latest = ["/var/lib/apt/lists", "/var/lib/apt/lists/partial"].iter().filter_map(changed).max();
+    let age = latest.and_then(|at| SystemTime::now().duration_since(at).ok());
+    age.is_none_or(|age| age > Duration::from_secs(24 * 60 * 60))
 }
 
 /// While it lives, packages that are installed do not start their daemons: tests start name servers and web servers
