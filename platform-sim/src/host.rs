@@ -7,7 +7,7 @@ use airglow_net::{
     InterfaceConfig, IpCidr, Limits, RouteEntry, Stack,
     tcp::{Config, Heap, HeapLimits},
 };
-use airglow_runtime::TaskSet;
+use airglow_runtime::{TaskSet, refuse_unknown};
 use std::{
     cell::{Cell, RefCell},
     fmt::{self, Write as _},
@@ -419,23 +419,6 @@ async fn drive(stack: &SimStack, trace: &RefCell<String>) {
             let _ = writeln!(trace.borrow_mut(), "{sample}");
         }
         Poll::Pending
-    })
-    .await
-}
-
-/// `application`; after its first poll, by which it has read its parameters, it fails if a word is left over.
-async fn refuse_unknown(application: impl Future<Output = Outcome>, parameters: &Parameters<'_>) -> Outcome {
-    let mut application = pin!(application);
-    let mut checked = false;
-    poll_fn(|cx| {
-        let polled = application.as_mut().poll(cx);
-        if !std::mem::replace(&mut checked, true)
-            && !matches!(polled, Poll::Ready(Err(_)))
-            && let Some(word) = parameters.unknown()
-        {
-            return Poll::Ready(Err(format!("boot parameter `{word}`: nobody asks for a word of this name")));
-        }
-        polled
     })
     .await
 }

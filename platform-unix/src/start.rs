@@ -1,8 +1,8 @@
 //! From `main` to the application and back.
 use crate::{HostPlatform, HostTcp, HostUdp, Reactor, logger, network::Network, signals::Termination};
 use airglow_device::Parameters;
-use airglow_runtime::{Either, block_on, select};
-use std::{fmt::Display, future::poll_fn, io, pin::pin, process::ExitCode, task::Poll};
+use airglow_runtime::{Either, block_on, refuse_unknown, select};
+use std::{fmt::Display, io, process::ExitCode};
 #[cfg(target_os = "linux")]
 use {
     crate::{CardPlatform, Packet, SystemEntropy, Tap, Xdp, network::Own, turns::in_turns},
@@ -178,21 +178,4 @@ impl Boot {
 
 fn system(error: io::Error) -> String {
     format!("the system refuses what airglow needs to start: {error}")
-}
-
-/// `app`; after its first poll, by which it has read its parameters, it fails if a word is left over.
-async fn refuse_unknown(app: impl Future<Output = Outcome>, parameters: &Parameters<'_>) -> Outcome {
-    let mut app = pin!(app);
-    let mut checked = false;
-    poll_fn(|cx| {
-        let polled = app.as_mut().poll(cx);
-        if !std::mem::replace(&mut checked, true)
-            && !matches!(polled, Poll::Ready(Err(_)))
-            && let Some(word) = parameters.unknown()
-        {
-            return Poll::Ready(Err(format!("boot parameter `{word}`: nobody asks for a word of this name")));
-        }
-        polled
-    })
-    .await
 }

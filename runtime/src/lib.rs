@@ -27,6 +27,7 @@
 //! | [`sleep`], [`sleep_until`], [`timeout`] | no | over any [`Timer`](airglow_device::Timer) |
 //! | [`select`], [`join`], [`yield_now`] | no | two futures in one task |
 //! | [`FixedTimers`], [`TimerQueue`] | no, `alloc` | what a platform implements its `Timer` with |
+//! | [`refuse_unknown`] | feature `alloc` | boot parameters that nobody asks for end a platform's application |
 //! | [`ThreadPark`] | feature `std` | the platform that is a thread: for tests and examples |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
@@ -39,6 +40,8 @@ mod block_on;
 mod combine;
 mod connections;
 mod pool;
+#[cfg(feature = "alloc")]
+mod refuse_unknown;
 mod sync;
 #[cfg(feature = "alloc")]
 mod task_set;
@@ -53,6 +56,8 @@ pub use block_on::{Park, block_on};
 pub use combine::{Either, YieldNow, join, select, yield_now};
 pub use connections::for_each_connection;
 pub use pool::pool;
+#[cfg(feature = "alloc")]
+pub use refuse_unknown::refuse_unknown;
 #[cfg(feature = "alloc")]
 pub use task_set::TaskSet;
 #[cfg(feature = "std")]
