@@ -33,7 +33,7 @@ mod copies;
 #[cfg(unix)]
 mod files;
 #[cfg(unix)]
-mod office;
+mod main_thread;
 #[cfg(feature = "replication")]
 mod peers;
 #[cfg(unix)]
@@ -169,7 +169,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         ..Config::default()
     };
     #[cfg(unix)]
-    let (workers, office) = {
+    let (workers, main_thread) = {
         let on_host = parameters.text("net").is_none_or(|net| net == "host");
         if worker_count > 0 && !on_host {
             return Err("boot parameter `workers`: only with host sockets".into());
@@ -178,9 +178,9 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         let primaries = kept.iter().flat_map(|zone| &zone.primaries);
         #[cfg(not(feature = "replication"))]
         let primaries = [].iter();
-        let office = office::Office::new(primaries, updates.is_some());
-        let office = Arc::new(office.map_err(|error| format!("a UDP port on loopback: {error}"))?);
-        (workers::Workers::start(worker_count, port, &zones, &config, &office)?, office)
+        let main_thread = main_thread::MainThread::new(primaries, updates.is_some());
+        let main_thread = Arc::new(main_thread.map_err(|error| format!("a UDP port on loopback: {error}"))?);
+        (workers::Workers::start(worker_count, port, &zones, &config, &main_thread)?, main_thread)
     };
     #[cfg(unix)]
     let config = Config { mirror: (!workers.is_empty()).then_some(&workers as _), ..config };
@@ -313,7 +313,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
                     }
                 }
             };
-            let working = office
+            let working = main_thread
                 .work(udp, async |job| do_job(job, notified, &server, updates.as_ref(), platform).await);
             return select(watching, working).await.into_inner();
         }
@@ -439,7 +439,7 @@ use alloc::sync::Arc;
 #[cfg(unix)]
 use files::read;
 #[cfg(unix)]
-use office::Job;
+use main_thread::Job;
 
 #[cfg(not(unix))]
 fn read(file: &str, _: Option<NameBuf>) -> Result<zone::Zone, String> {

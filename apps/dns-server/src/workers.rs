@@ -1,6 +1,6 @@
 //! The boot parameter `workers=`: threads that share the port (`SO_REUSEPORT`) and the zones. The main thread changes
 //! zones, and each worker takes a change before its next reply: who has heard of one finds it with all of them.
-use super::office::Office;
+use super::main_thread::MainThread;
 use airglow::{
     device::Tcp,
     platform::{HostTcp, HostUdp, Reactor, SystemClock},
@@ -48,7 +48,7 @@ struct Orders {
 }
 
 #[derive(Default)]
-struct Desk {
+struct Mailbox {
     orders: Mutex<Orders>,
     /// Whether there are any.
     waiting: AtomicBool,
@@ -56,13 +56,13 @@ struct Desk {
     failed: Mutex<Option<String>>,
 }
 
-impl core::fmt::Debug for Desk {
+impl core::fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Desk").field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("waiting", &self.waiting).finish_non_exhaustive()
     }
 }
 
-impl Desk {
+impl Mailbox {
     fn order(&self, change: impl FnOnce(&mut Orders)) {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut orders);
@@ -95,7 +95,7 @@ impl Desk {
 
 /// The threads that answer.
 #[derive(Debug, Default)]
-pub(crate) struct Workers(Vec<Arc<Desk>>);
+pub(crate) struct Workers(Vec<Arc<Mailbox>>);
 
 impl Workers {
     /// Starts `count` threads; when this returns, all of them listen.
@@ -104,7 +104,7 @@ impl Workers {
         port: u16,
         zones: &Zones,
         config: &Config<'_>,
-        office: &Arc<Office>,
+        main_thread: &Arc<MainThread>,
     ) -> Result<Self, String> {
         // The threads live as long as the process.
         let nsid: &[u8] = Vec::leak(config.nsid.to_vec());
@@ -130,23 +130,23 @@ impl Workers {
         };
         let notified = config.notified.is_some();
         let (ready, wait) = channel();
-        let mut desks = Vec::new();
+        let mut mailboxes = Vec::new();
         for _ in 0..count {
-            let desk = Arc::new(Desk::default());
-            desks.push(desk.clone());
-            let (zones, ready, office) = (zones.clone(), ready.clone(), office.clone());
+            let mailbox = Arc::new(Mailbox::default());
+            mailboxes.push(mailbox.clone());
+            let (zones, ready, main_thread) = (zones.clone(), ready.clone(), main_thread.clone());
             let notified = notified.then_some(());
             thread::spawn(move || {
-                let config = Config { notified: notified.map(|()| &*office as _), ..own() };
-                let failed = work(port, zones, config, &desk, &office, &ready);
+                let config = Config { notified: notified.map(|()| &*main_thread as _), ..own() };
+                let failed = work(port, zones, config, &mailbox, &main_thread, &ready);
                 let _ = ready.send(Err(failed.clone()));
-                *desk.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+                *mailbox.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
             });
         }
         for _ in 0..count {
             wait.recv().map_err(|_| "a worker ended".to_string())??;
         }
-        Ok(Self(desks))
+        Ok(Self(mailboxes))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -154,23 +154,23 @@ impl Workers {
     }
 
     pub(crate) fn rotate_cookie_secret(&self, secret: [u8; 16]) {
-        for desk in &self.0 {
-            desk.order(|orders| orders.cookie_secret = Some(secret));
+        for mailbox in &self.0 {
+            mailbox.order(|orders| orders.cookie_secret = Some(secret));
         }
     }
 
     fn order(&self, apex: Name<'_>, order: &Order) {
-        for desk in &self.0 {
+        for mailbox in &self.0 {
             let key = apex.as_bytes().to_ascii_lowercase();
-            desk.order(|orders| drop(orders.zones.insert(key, order.clone())));
+            mailbox.order(|orders| drop(orders.zones.insert(key, order.clone())));
         }
     }
 
     /// What all of them have done.
     pub(crate) fn traffic(&self) -> Option<Traffic> {
         let mut all: Option<Traffic> = None;
-        for desk in &self.0 {
-            let own = desk.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for mailbox in &self.0 {
+            let own = mailbox.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone();
             match (&mut all, own) {
                 (Some(all), Some(own)) => all.add(&own),
                 (None, own) => all = own,
@@ -182,7 +182,9 @@ impl Workers {
 
     /// Why one of them has ended, if one has.
     pub(crate) fn failed(&self) -> Option<String> {
-        self.0.iter().find_map(|desk| desk.failed.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        self.0
+            .iter()
+            .find_map(|mailbox| mailbox.failed.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
@@ -201,17 +203,17 @@ impl Mirror for Workers {
 /// The reply to `query` if that is an update: the main thread's, if it is signed as it must be.
 fn update(
     server: &RefCell<Server<'_>>,
-    office: &Office,
+    main_thread: &MainThread,
     origin: &Origin<'_>,
     query: &[u8],
 ) -> Option<Option<Vec<u8>>> {
     let is_update = |message: Message<'_>| message.flags().opcode() == Opcode::UPDATE;
-    if !office.updates || !Message::new(query).is_ok_and(is_update) {
+    if !main_thread.updates || !Message::new(query).is_ok_and(is_update) {
         return None;
     }
     let request = server.borrow_mut().update_request(origin, query)?;
     if request.signed_by().is_some() {
-        return Some(office.update(origin, query));
+        return Some(main_thread.update(origin, query));
     }
     let mut reply = vec![0; REPLY];
     let length = server.borrow_mut().reply_to_update(request, Rcode::REFUSED, &mut reply);
@@ -226,8 +228,8 @@ fn work(
     port: u16,
     zones: Zones,
     config: Config<'_>,
-    desk: &Desk,
-    office: &Office,
+    mailbox: &Mailbox,
+    main_thread: &MainThread,
     ready: &Sender<Result<(), String>>,
 ) -> String {
     let reactor = match Reactor::new() {
@@ -242,14 +244,14 @@ fn work(
             Ok(listener) => listener,
             Err(error) => return format!("TCP port {port}: {error}"),
         };
-        let query = if office.updates { usize::from(u16::MAX) } else { Limits::default().query };
+        let query = if main_thread.updates { usize::from(u16::MAX) } else { Limits::default().query };
         let limits = Limits { query, ..Limits::default() };
         let respond = async |origin: &Origin<'_>, query: &[u8]| {
-            desk.obey(&server);
-            match update(&server, office, origin, query) {
+            mailbox.obey(&server);
+            match update(&server, main_thread, origin, query) {
                 Some(reply) => {
                     let reply = reply?;
-                    desk.obey(&server);
+                    mailbox.obey(&server);
                     framed(&reply).map(Reply::Framed)
                 }
                 None => Reply::of(&server, origin, query),
@@ -258,18 +260,18 @@ fn work(
         let streams = for_each_connection::<{ super::CONNECTIONS }, _>(&listener, &reactor, async |stream| {
             let _ = serve_stream_by(stream, &respond, &reactor, &SystemClock, &limits).await;
         });
-        let desk_work = async {
+        let hearing = async {
             let _ = ready.send(Ok(()));
             loop {
                 sleep(&reactor, TURN).await;
-                desk.obey(&server);
+                mailbox.obey(&server);
                 let traffic = server.borrow().traffic().clone();
-                *desk.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Some(traffic);
+                *mailbox.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Some(traffic);
             }
         };
         let respond = |origin: &Origin<'_>, query: &[u8], reply: &mut [u8]| {
-            desk.obey(&server);
-            match update(&server, office, origin, query) {
+            mailbox.obey(&server);
+            match update(&server, main_thread, origin, query) {
                 Some(answer) => {
                     let answer = answer?;
                     reply.get_mut(..answer.len())?.copy_from_slice(&answer);
@@ -279,7 +281,7 @@ fn work(
             }
         };
         let datagrams = serve_udp_by(&udp, port, &server, respond, &reactor, &SystemClock);
-        match select(datagrams, join(streams, desk_work)).await {
+        match select(datagrams, join(streams, hearing)).await {
             Either::Left(Ok(never)) => match never {},
             Either::Left(Err(error)) => format!("UDP port {port}: {error}"),
             Either::Right((never, ())) => match never {},

@@ -35,11 +35,11 @@ pub(crate) enum Job {
 
 /// The jobs of the main thread.
 #[derive(Debug)]
-pub(crate) struct Office {
+pub(crate) struct MainThread {
     jobs: Mutex<VecDeque<Job>>,
     /// Where a datagram wakes the main thread, and what sends it.
-    door: OnceLock<SocketAddr>,
-    knocking: std::net::UdpSocket,
+    wake_at: OnceLock<SocketAddr>,
+    waking: std::net::UdpSocket,
     /// The addresses of primaries without a key, and the keys of the others.
     primaries: Vec<(IpAddr, Option<NameBuf>)>,
     /// Updates are taken.
@@ -55,15 +55,15 @@ impl core::fmt::Debug for Job {
     }
 }
 
-impl Office {
+impl MainThread {
     /// For zones from `primaries`.
     pub(crate) fn new<'p>(primaries: impl Iterator<Item = &'p Peer>, updates: bool) -> io::Result<Self> {
         let known =
             |peer: &Peer| (peer.address.ip().to_canonical(), peer.key.as_ref().map(|key| *key.name()));
         Ok(Self {
             jobs: Mutex::default(),
-            door: OnceLock::new(),
-            knocking: std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
+            wake_at: OnceLock::new(),
+            waking: std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
             primaries: primaries.map(known).collect(),
             updates,
         })
@@ -76,9 +76,9 @@ impl Office {
         }
         jobs.push_back(job);
         drop(jobs);
-        if let Some(door) = self.door.get() {
+        if let Some(wake_at) = self.wake_at.get() {
             // One that is lost on the way finds others waiting there.
-            let _ = self.knocking.send_to(&[0], door);
+            let _ = self.waking.send_to(&[0], wake_at);
         }
         true
     }
@@ -97,9 +97,9 @@ impl Office {
     /// Does the jobs, one after the other.
     pub(crate) async fn work(&self, udp: &impl Udp, job: impl AsyncFn(Job)) -> Result<Infallible, String> {
         let failed = |error| format!("a UDP port on loopback: {error}");
-        let home = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let socket = udp.bind(home).await.map_err(|error| failed(format!("{error}")))?;
-        let _ = self.door.set(socket.local());
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let socket = udp.bind(loopback).await.map_err(|error| failed(format!("{error}")))?;
+        let _ = self.wake_at.set(socket.local());
         loop {
             loop {
                 let next = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -112,7 +112,7 @@ impl Office {
 }
 
 /// Workers know who is a primary of some zone; of which, the main thread does.
-impl Notified for Office {
+impl Notified for MainThread {
     fn notified(&self, notification: &Notification<'_>) -> Rcode {
         let known = self.primaries.iter().any(|(address, key)| match key {
             Some(key) => notification.signed_by == Some(key.as_name()),
