@@ -112,8 +112,14 @@ fn wrong_words_are_named_in_one_line() {
         (&["port=http"][..], "echo: boot parameter `port=http`: expected a port number (0 to 65535)\n"),
         (&["port=0", "prot=80"], "`prot=80`"),
         (&["log=loud"], "`log=loud`: expected one of `off`, `error`, `warn`, `info`, `debug` and `trace`\n"),
-        (&["net=carrier-pigeon"], "boot parameter `net=carrier-pigeon`: expected `host`, `tap` or `packet`"),
-        (&["ipv4=10.0.0.2/24"], "`ipv4=10.0.0.2/24`: expected `net=tap` or `net=packet` beside it"),
+        (
+            &["net=carrier-pigeon"],
+            "boot parameter `net=carrier-pigeon`: expected `host`, `tap`, `packet` or `xdp`",
+        ),
+        (
+            &["ipv4=10.0.0.2/24"],
+            "`ipv4=10.0.0.2/24`: expected `net=tap`, `net=packet` or `net=xdp` beside it",
+        ),
     ] {
         let said = refused(words);
         let line = said.lines().last().unwrap_or_default().to_owned() + "\n";
