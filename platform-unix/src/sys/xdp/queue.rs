@@ -22,7 +22,8 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
-    slice,
+    slice, thread,
+    time::{Duration, Instant},
 };
 
 /// Frames that one queue can receive before we look, and as many that it can send. A power of two.
@@ -36,6 +37,9 @@ const METADATA_CHECKSUM: u64 = 1 << 1;
 const HAS_METADATA: u32 = 1 << 1;
 // Flags of the registration that rustix does not name.
 const TX_METADATA_LEN: u32 = 1 << 2;
+
+/// How long the queue may still be that of a socket which was closed just now: the kernel takes it apart in the background.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes of a place for a frame of `len` bytes, as the kernel allows; `None` when it is too long.
 pub(crate) fn chunk(len: usize) -> Option<usize> {
@@ -277,7 +281,13 @@ pub(crate) fn open(interface: u32, queue: u32, chunk: usize, checksums: bool) ->
 
     // Without XDP_ZEROCOPY and XDP_COPY the kernel tries the one and falls back to the other.
     let to = SocketAddrXdp::new(SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP, interface, queue);
-    rustix::net::bind(&socket, &to).map_err(at(BINDING))?;
+    let patience = Instant::now() + PATIENCE;
+    while let Err(error) = rustix::net::bind(&socket, &to) {
+        if error != Errno::BUSY || Instant::now() > patience {
+            return Err(at(BINDING)(error));
+        }
+        thread::sleep(PATIENCE / 100);
+    }
     let options = sockopt::xdp_options(&socket).map_err(at(BINDING))?;
     let zero_copy = options.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
     let transmit = Transmit {
