@@ -42,7 +42,7 @@ pub fn new(arguments: &Arguments) -> Result {
     let mut config = include_str!("../template/config.toml").to_owned();
     if let Some(clone) = &clone {
         let alias = include_str!("../template/alias.toml");
-        config.push_str(&alias.replace("{clone}", &clone.display().to_string()));
+        config.push_str(&alias.replace("{alias}", &self::alias(clone)));
     }
     write(&folder.join(".cargo/config.toml"), &config)?;
     println!("Made {0}. Next:\n  cd {0}\n  cargo airglow run", folder.display());
@@ -63,6 +63,19 @@ fn is_name(name: &str) -> bool {
 fn clone() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     root.join("airglow/Cargo.toml").is_file().then(|| root.to_owned())
+}
+
+/// What `cargo airglow` stands for, in TOML: words in one string, as in the clone's own file, which cargo reads too where the folder lies in
+/// the clone and which then must be of the same form; a list where the path has spaces.
+fn alias(clone: &Path) -> String {
+    let manifest = clone.join("cli/Cargo.toml").display().to_string();
+    let words = ["run", "--quiet", "--profile", "tool", "--manifest-path", &manifest, "--"];
+    if manifest.contains(char::is_whitespace) {
+        let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+        format!("[{}]", words.join(", "))
+    } else {
+        format!("'{}'", words.join(" "))
+    }
 }
 
 /// The crates an application depends on, with their folders in the clone.
@@ -98,6 +111,15 @@ mod tests {
     fn names_are_cargo_s() {
         assert!(is_name("hello") && is_name("a-b_2"));
         assert!(!is_name("") && !is_name("2a") && !is_name("A") && !is_name("a b") && !is_name("-a"));
+    }
+
+    #[test]
+    fn the_alias_is_words_or_a_list() {
+        assert_eq!(
+            alias(Path::new("/a")),
+            "'run --quiet --profile tool --manifest-path /a/cli/Cargo.toml --'"
+        );
+        assert!(alias(Path::new("/a b")).ends_with("'--manifest-path', '/a b/cli/Cargo.toml', '--']"));
     }
 
     #[test]
