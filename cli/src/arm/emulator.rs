@@ -129,6 +129,13 @@ impl Running {
         !matches!(self.qemu.try_wait(), Ok(None))
     }
 
+    /// The most bytes of its stack that the board has said to have used.
+    pub fn deepest_stack(&self) -> Option<u64> {
+        let log = self.log();
+        let depth = |line: &str| line.split_once("stack ")?.1.split_once(" of ")?.0.parse().ok();
+        log.lines().filter_map(depth).next_back()
+    }
+
     /// The console so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

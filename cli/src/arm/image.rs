@@ -32,6 +32,12 @@ pub fn build_with(workspace: &Workspace, app: &App, board: &Board, features: &[&
     compile(workspace, board, &choice, &app.binary)
 }
 
+/// The same without the features that `app` has by default.
+pub fn without_default_features(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf> {
+    let choice = ["--package", &app.package.name, "--bin", &app.binary, "--no-default-features"];
+    compile(workspace, board, &choice, &app.binary)
+}
+
 /// Compiles the example `name` of the boards' platform for `board`, with these features.
 pub fn example(workspace: &Workspace, name: &str, board: &Board, features: &str) -> Result<PathBuf> {
     let choice = ["--package", "airglow-platform-arm", "--example", name, "--features", features];

@@ -8,6 +8,7 @@ mod flash;
 mod frames;
 mod image;
 mod logs;
+mod secure;
 pub mod size;
 mod test;
 pub mod toolchain;

@@ -5,7 +5,7 @@ use super::{
     emulator::{self, Running},
     flash,
     frames::Wire,
-    image, logs, size,
+    image, logs, secure, size,
 };
 use crate::{
     failure::{Context, Failure, Result},
@@ -39,6 +39,17 @@ const FILES: &[(&str, bool)] = &[("index.html", false), ("style.css", false), ("
 
 /// The tests.
 pub fn test(tests: &mut Tests) -> Result {
+    // AIRGLOW_ARM=TLS runs those with `TLS` in their title, and says so.
+    tests.only = std::env::var("AIRGLOW_ARM").unwrap_or_default();
+    if !tests.only.is_empty() {
+        println!("   only the checks with `{}` in their title", tests.only);
+    }
+    let result = all(tests);
+    tests.only.clear();
+    result
+}
+
+fn all(tests: &mut Tests) -> Result {
     tests.need(&["curl", "qemu-system-arm"])?;
     let decoder = emulator::decoder()?;
     for board in BOARDS.iter().filter(|board| board.emulated()) {
@@ -98,6 +109,7 @@ pub fn test(tests: &mut Tests) -> Result {
             names(board, &image, &decoder)
         });
     }
+    secure::test(tests, &decoder)?;
     // One board for each network controller.
     for board in ["lm3s6965evb", "mps2-an385", "virt-aarch64"].into_iter().filter_map(boards::find) {
         tests.check(&format!("{}: ARP, ping, and both again after a flood", board.name), |workspace| {
@@ -223,12 +235,9 @@ fn names(board: &Board, image: &Path, decoder: &Path) -> Result {
 /// The board says how deep its stack has been when it has nothing else to do.
 fn stack_bounded(running: &Running) -> Result {
     std::thread::sleep(Duration::from_secs(3));
-    let log = running.log();
-    let depth = log
-        .lines()
-        .filter_map(|line| line.split_once("stack ")?.1.split_once(" of ")?.0.parse::<u64>().ok())
-        .next_back()
-        .context_with(|| format!("the board does not say how deep its stack has been:\n{log}"))?;
+    let depth = running
+        .deepest_stack()
+        .context_with(|| format!("the board does not say how deep its stack has been:\n{}", running.log()))?;
     println!("   stack {depth} bytes at most");
     if depth < STACK { Ok(()) } else { Err(Failure::new(format!("the stack was {depth} bytes deep"))) }
 }

@@ -52,7 +52,8 @@ fn source() -> Option<Source> {
 
 /// Compiles `app` and returns the kernel; beside it lie its [`symbols`] and a configuration for `xl create`.
 pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
-    let built = compile(workspace, &app.package.name, "--bin", &app.binary, app.package.small)?;
+    let built =
+        compile(workspace, &app.package.name, &["--bin", &app.binary], &app.binary, app.package.small)?;
     let name = app
         .package
         .folder
@@ -72,7 +73,13 @@ pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
 
 /// Compiles an example of `package`.
 pub fn example(workspace: &Workspace, package: &str, name: &str) -> Result<PathBuf> {
-    compile(workspace, package, "--example", name, false)
+    compile(workspace, package, &["--example", name], name, false)
+}
+
+/// Compiles `app` without the features that it has by default; the next kernel of the same application takes its place.
+pub fn without_default_features(workspace: &Workspace, app: &App) -> Result<PathBuf> {
+    let choice = ["--bin", &app.binary, "--no-default-features"];
+    compile(workspace, &app.package.name, &choice, &app.binary, app.package.small)
 }
 
 /// How the name of the file with a kernel's symbols ends.
@@ -99,7 +106,13 @@ pub fn sizes(kernel: &Path) -> Result<String> {
 }
 
 /// `small`: fewer bytes are worth more than speed, and than the line numbers in a panic's message (its backtrace stays).
-fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str, small: bool) -> Result<PathBuf> {
+fn compile(
+    workspace: &Workspace,
+    package: &str,
+    choice: &[&str],
+    name: &str,
+    small: bool,
+) -> Result<PathBuf> {
     let folder = workspace.target.join("xen");
     fs::create_dir_all(&folder).context(folder.display())?;
     let mut last: &[&str] = &[];
@@ -119,7 +132,8 @@ fn compile(workspace: &Workspace, package: &str, kind: &str, name: &str, small: 
         }
     };
     let output = cargo
-        .args(["--profile", "image", "--package", package, kind, name])
+        .args(["--profile", "image", "--package", package])
+        .args(choice)
         .arg("--message-format=json-render-diagnostics")
         .args(last)
         .env("CARGO_TARGET_DIR", &folder)

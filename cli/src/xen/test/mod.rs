@@ -2,6 +2,7 @@
 mod bridge;
 mod devices;
 mod dns;
+mod secure;
 mod vchan;
 
 use super::{
@@ -78,6 +79,7 @@ const CHECKS: &[Check] = &[
     check("a download across save and restore", "pump", devices::downloads),
     check("devices that go and come", "disk", devices::go_and_come),
     check("a name server", "dns-zone", dns::answers),
+    check("TLS", "https-page", secure::serves),
     check("a tap, a Linux guest and oxenstored", "pump", bridge::carries),
     check("vchan, libxenvchan is the client", "vchan_echo", vchan::serves_libxenvchan),
     check("vchan, libxenvchan is the server", "vchan_echo", vchan::is_served_by_libxenvchan),
@@ -103,6 +105,7 @@ impl Kernels {
                 "faults" => Some("the platform, no application"),
                 "website" => Some("with its content"),
                 "dns-zone" => Some("with its zone"),
+                "https-page" => Some("one page over TLS"),
                 _ => None,
             };
             if let Some(what) = sized {
