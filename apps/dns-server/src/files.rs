@@ -46,26 +46,28 @@ pub(crate) fn open_disk(parameter: &str, file: &str, sectors: u64) -> Result<Fil
 }
 
 /// When a file was last written, and how long it is.
-fn state(file: &str) -> Option<(SystemTime, u64)> {
+pub(crate) type State = (SystemTime, u64);
+
+/// That of `file`; `None` when it is not there.
+pub(crate) fn state(file: &str) -> Option<State> {
     let metadata = fs::metadata(file).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// Looks every `pause` whether a file has changed. A thread of its own reads and lays out the new zone; the server goes on
+/// Looks every `pause` whether one of `files` is no longer as it was. A thread of its own reads and lays out the new zone; the server goes on
 /// with the old one until that is whole, and with the old one for good if it is no zone.
 pub(crate) async fn watch(
     timer: &impl Timer,
     pause: Duration,
-    files: &[&str],
+    mut files: Vec<(&str, Option<State>)>,
     origin: Option<NameBuf>,
     server: &RefCell<Server<'_>>,
     loaded: impl Fn(&Arc<Zone>),
     changing: impl Fn(Name<'_>) -> bool,
 ) {
-    let mut seen: Vec<_> = files.iter().map(|file| state(file)).collect();
     loop {
         sleep(timer, pause).await;
-        for (file, seen) in files.iter().zip(&mut seen) {
+        for (file, seen) in &mut files {
             let now = state(file);
             if now == *seen || now.is_none() {
                 continue;

@@ -47,7 +47,7 @@ mod workers;
 
 use airglow::{
     device::{Entropy, Listener, Platform, Stream, Tcp, Udp, WallClock},
-    runtime::{Either, for_each_connection, join, select, sleep},
+    runtime::{Either, for_each_connection, join, select, sleep, yield_now},
 };
 #[cfg(feature = "replication")]
 use airglow_dns::{
@@ -126,6 +126,9 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     let reload: Option<u64> = parameters.get("reload", "a number of seconds").map_err(wrong)?;
     let files: Vec<&str> = parameters.text("zone").into_iter().flat_map(|files| files.split(',')).collect();
     let mut zones = Zones::new();
+    // Looked at before they are read: what changes meanwhile is loaded again.
+    #[cfg(unix)]
+    let watched: Vec<_> = files.iter().map(|file| (*file, files::state(file))).collect();
     for file in &files {
         zones.insert(read(file, origin)?);
     }
@@ -204,7 +207,6 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         }
         None => None,
     };
-    log::info!("serving {count} zones on port {port}");
     let names: Vec<NameBuf> =
         server.borrow().zones().iter().map(|zone| NameBuf::from_name(zone.apex().name())).collect();
     for name in names {
@@ -236,7 +238,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
             let changing = |apex: Name<'_>| updates.as_ref().is_some_and(|updates| updates.covers(apex));
             let pause = Duration::from_secs(seconds);
             let loaded = |zone: &Arc<Zone>| changed(zone.apex().name());
-            files::watch(timer, pause, &files, origin, &server, loaded, changing).await;
+            files::watch(timer, pause, watched, origin, &server, loaded, changing).await;
         }
         core::future::pending::<()>().await;
     };
@@ -301,6 +303,11 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         }
         core::future::pending::<()>().await;
     };
+    let announcement = async {
+        // Here the ports are open.
+        yield_now().await;
+        log::info!("serving {count} zones on port {port}");
+    };
     let failed = |error: <P::Udp as Udp>::Error| format!("UDP port {port}: {error}");
     let datagrams = async {
         #[cfg(unix)]
@@ -333,7 +340,10 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     };
     match select(
         datagrams,
-        join(streams, join(join(rotation, secure), join(replicating, join(reloading, page)))),
+        join(
+            streams,
+            join(join(rotation, secure), join(replicating, join(reloading, join(page, announcement)))),
+        ),
     )
     .await
     {
