@@ -3,9 +3,10 @@ use crate::Process;
 use std::{
     ffi::OsStr,
     fs,
-    net::UdpSocket,
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, id},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -64,12 +65,22 @@ pub struct NameServer {
     pub process: Process,
 }
 
-/// A UDP port that nobody has just now.
+/// A port of UDP and TCP that nobody has just now. It is none of those that the kernel gives to whoever asks for any, so
+/// that nobody else gets it meanwhile, and this process hands it out once.
 ///
 /// # Panics
 /// When there is none.
 pub fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports =
+        (0..COUNT).map(|_| FIRST + id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Relaxed)) % COUNT);
+    let free = |port: &u16| {
+        let everywhere = ("0.0.0.0", *port);
+        UdpSocket::bind(everywhere).is_ok() && TcpListener::bind(everywhere).is_ok()
+    };
+    ports.filter_map(|port| u16::try_from(port).ok()).find(free).expect("a free port")
 }
 
 fn wrapped(wrapper: &[&str], program: &OsStr) -> Command {

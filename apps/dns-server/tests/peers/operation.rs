@@ -7,11 +7,7 @@ use airglow_testbed::{
     Process,
     name_servers::{Folder, free_port},
 };
-use std::{net::TcpListener, process::Command, time::Duration};
-
-fn tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
-}
+use std::{process::Command, time::Duration};
 
 fn run(program: &str, words: &[&str]) -> String {
     let said = Process::start(Command::new(program).args(words)).wait(Duration::from_secs(60));
@@ -29,7 +25,7 @@ fn workers_share_port_and_zones_and_the_page_counts_for_all() {
         std::fs::rename(folder.path().join("next"), folder.path().join("work.example")).unwrap();
     };
     replace(1);
-    let (port, page) = (free_port(), tcp_port());
+    let (port, page) = (free_port(), free_port());
     let file = folder.path().join("work.example").display().to_string();
     let words = [format!("zone={file}"), "workers=2".into(), "reload=1".into(), format!("stats={page}")];
     let mut airglow = appliance(port, &words);

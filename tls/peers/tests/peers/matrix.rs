@@ -3,6 +3,7 @@ use crate::{
     ours::{PATIENCE, Running, Setup, only, pair, pin, serve_with},
     servers::{Asking, ask_with},
 };
+use airglow_testbed::name_servers::free_port;
 use airglow_tls::{
     SessionCache,
     crypto::{CipherSuite, NamedGroup, Provider, RustCrypto},
@@ -384,9 +385,9 @@ impl Drop for Program {
     }
 }
 
-/// Starts a server on a port that was free a moment ago.
+/// Starts a server on a free port.
 fn start(program: &str, arguments: impl FnOnce(u16) -> String) -> (Program, SocketAddr) {
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut command = Command::new(program);
     command.args(words(&arguments(addr.port())));
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -3,6 +3,7 @@ use crate::ours::{
     BOTH, ED25519_CERTIFICATE, ED25519_KEY, Only, P256_CERTIFICATE, P256_KEY, PATIENCE, Random, SUITES, only,
     pair, pin,
 };
+use airglow_testbed::name_servers::free_port;
 use airglow_tls::{
     Alert, BUFFER, Certificate, ClientConfig, Connection, Error, Event, PinnedKeys, Sessions,
     crypto::PrivateKey,
@@ -112,8 +113,7 @@ fn openssl(name: &str, certificate: &[u8], key: &[u8], arguments: &str) -> (Open
         path
     };
     let (certificate, key) = (file("certificate", certificate), file("key", key));
-    // A port that was free a moment ago.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut command = Command::new("openssl");
     command.args(["s_server", "-accept", &addr.to_string(), "-certform", "DER", "-keyform", "DER", "-cert"]);
     command.arg(&certificate).arg("-key").arg(&key).args(arguments.split(' '));
