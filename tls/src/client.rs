@@ -1,11 +1,12 @@
 //! The client's side of the handshake: RFC 8446 sections 2, 4 and appendix A.1.
+mod answer;
+mod hello;
+
 use crate::{
     Alert, ClientConfig,
     connection::{Connection, Exporter, Flight, Role, Step},
-    crypto::{CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Secret, SignatureScheme, Transcript},
-    exchange::{
-        emit_numbers, emit_protocols, emit_record_size_limit, from_seed, message_hash, record_size_limit,
-    },
+    crypto::{CipherSuite, Provider, Secret, SignatureScheme, Transcript},
+    exchange::record_size_limit,
     key_schedule::{KeySchedule, expand_label},
     outgoing::emit_message,
     protection::Protection,
@@ -18,11 +19,8 @@ use crate::{
     },
 };
 use airglow_device::Entropy;
-use core::{net::IpAddr, time::Duration};
+use core::time::Duration;
 use zeroize::Zeroizing;
-
-/// RFC 8446 section 4.1.3: a server that could have done better says so at the end of its random.
-const DOWNGRADE: [[u8; 8]; 2] = [*b"DOWNGRD\x01", *b"DOWNGRD\x00"];
 
 /// The client's side of a [`Connection`].
 pub struct Client<'c, P: Provider, V> {
@@ -209,309 +207,6 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
 }
 
 impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
-    fn start<B: AsRef<[u8]> + AsMut<[u8]>>(
-        &mut self,
-        room: usize,
-        out: &mut Flight<'_, P, B>,
-    ) -> Result<(), Alert> {
-        let provider = &self.config.provider;
-        let mut groups = provider.groups().iter().copied();
-        let exchange = |group: NamedGroup, seed: &[u8; 32]| {
-            from_seed(provider, seed, |seed| provider.key_exchange(group, seed))
-        };
-        let first = groups.next().ok_or(Alert::INTERNAL_ERROR)?;
-        let other = groups.next().filter(|_| first == NamedGroup::X25519MLKEM768);
-        let other = other.and_then(|group| {
-            let seed = provider.hmac(Hash::Sha256, &*self.seed, &[b"other share"]);
-            exchange(group, &Zeroizing::new(*seed.first_chunk()?))
-        });
-        let exchange = exchange(first, &self.seed).ok_or(Alert::INTERNAL_ERROR)?;
-        let known = |session: &Session| provider.cipher_suites().contains(&session.suite);
-        let session = self.config.sessions.and_then(|sessions| sessions.take(self.server_name)).filter(known);
-        let mut hellos = [provider.hash(Hash::Sha256), provider.hash(Hash::Sha384)];
-        out.0.handshake(|out| {
-            let start = out.len();
-            let shares = [Some(&exchange), other.as_ref()];
-            self.client_hello(out, shares, None, session.as_ref(), None, room)?;
-            hellos.iter_mut().for_each(|hello| hello.update(out.since(start)));
-            Ok(())
-        })?;
-        let retry = None;
-        self.state = State::AwaitServerHello(AwaitServerHello { exchange, other, session, hellos, retry });
-        Ok(())
-    }
-
-    fn client_hello(
-        &self,
-        out: &mut Writer<'_>,
-        shares: [Option<&P::KeyExchange>; 2],
-        cookie: Option<&[u8]>,
-        session: Option<&Session>,
-        before: Option<&P::Transcript>,
-        room: usize,
-    ) -> Result<(), Alert> {
-        let provider = &self.config.provider;
-        let start = out.len();
-        emit_message(out, HandshakeType::CLIENT_HELLO, |out| {
-            out.u16(0x0303)?;
-            out.bytes(&self.random)?;
-            out.u8(32)?;
-            out.bytes(&self.session_id)?;
-            let suites = out.block(2)?;
-            for suite in provider.cipher_suites() {
-                out.u16(suite.0)?;
-            }
-            out.end(suites)?;
-            out.bytes(&[1, 0])?;
-            let extensions = out.block(2)?;
-            if self.names_a_host() {
-                out.u16(ExtensionType::SERVER_NAME.0)?;
-                let (data, list) = (out.block(2)?, out.block(2)?);
-                out.u8(0)?;
-                let name = out.block(2)?;
-                out.bytes(self.server_name.trim_end_matches('.').as_bytes())?;
-                out.end(name)?;
-                out.end(list)?;
-                out.end(data)?;
-            }
-            out.u16(ExtensionType::SUPPORTED_VERSIONS.0)?;
-            out.bytes(&[0, 3, 2, 3, 4])?;
-            let groups = provider.groups().iter().map(|group| group.0);
-            emit_numbers(out, ExtensionType::SUPPORTED_GROUPS, groups)?;
-            let schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
-            emit_numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, schemes)?;
-            out.u16(ExtensionType::KEY_SHARE.0)?;
-            let (data, list) = (out.block(2)?, out.block(2)?);
-            for exchange in shares.into_iter().flatten() {
-                out.u16(exchange.group().0)?;
-                let share = out.block(2)?;
-                let len = exchange.public(out.spare()).ok_or(Alert::INTERNAL_ERROR)?;
-                out.room(len)?;
-                out.end(share)?;
-            }
-            out.end(list)?;
-            out.end(data)?;
-            if !self.config.protocols.is_empty() {
-                emit_protocols(out, self.config.protocols)?;
-            }
-            emit_record_size_limit(out, room)?;
-            if let Some(cookie) = cookie {
-                out.u16(ExtensionType::COOKIE.0)?;
-                let data = out.block(2)?;
-                out.bytes(cookie)?;
-                out.end(data)?;
-            }
-            if self.config.sessions.is_some() {
-                out.u16(ExtensionType::PSK_KEY_EXCHANGE_MODES.0)?;
-                // psk_dhe_ke
-                out.bytes(&[0, 2, 1, 1])?;
-            }
-            if let Some(session) = session {
-                out.u16(ExtensionType::PRE_SHARED_KEY.0)?;
-                let (data, identities) = (out.block(2)?, out.block(2)?);
-                let identity = out.block(2)?;
-                out.bytes(session.ticket())?;
-                out.end(identity)?;
-                let age = (session.age.as_millis() as u32).wrapping_add(session.age_add);
-                out.bytes(&age.to_be_bytes())?;
-                out.end(identities)?;
-                let (binders, binder) = (out.block(2)?, out.block(1)?);
-                out.room(session.suite.hash().len())?.fill(0);
-                out.end(binder)?;
-                out.end(binders)?;
-                out.end(data)?;
-            }
-            Ok(out.end(extensions)?)
-        })?;
-        let Some(session) = session else { return Ok(()) };
-        // The binder is over everything before the list of binders (RFC 8446 section 4.2.11.2).
-        let hash = session.suite.hash();
-        let mut transcript = before.cloned().unwrap_or_else(|| provider.hash(hash));
-        let whole = out.since(start);
-        transcript
-            .update(whole.split_at_checked(whole.len().saturating_sub(3 + hash.len())).unwrap_or_default().0);
-        let schedule = KeySchedule::early(provider, hash, Some(&session.psk));
-        let key = schedule.derive(b"res binder", &provider.hash(hash).current());
-        out.last(hash.len())?.copy_from_slice(&schedule.finished(&key, &transcript.current()));
-        Ok(())
-    }
-
-    /// Literal addresses are not allowed in `server_name` (RFC 6066 section 3).
-    fn names_a_host(&self) -> bool {
-        self.server_name.parse::<IpAddr>().is_err()
-    }
-
-    /// What a ServerHello and a HelloRetryRequest have in common.
-    fn check(&self, state: &AwaitServerHello<P>, hello: &ServerHello<'_>) -> Result<CipherSuite, Alert> {
-        match hello.extensions.find(ExtensionType::SUPPORTED_VERSIONS) {
-            Some([3, 4]) => {}
-            Some(_) => return Err(Alert::ILLEGAL_PARAMETER),
-            None => {
-                //= https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
-                //# TLS 1.3 clients receiving a ServerHello indicating TLS 1.2 or below
-                //# MUST check that the last 8 bytes are not equal to either of these
-                //# values.
-                let downgraded = DOWNGRADE.iter().any(|sentinel| hello.random.ends_with(sentinel));
-                return Err(if downgraded { Alert::ILLEGAL_PARAMETER } else { Alert::PROTOCOL_VERSION });
-            }
-        }
-        let suite = CipherSuite(hello.cipher_suite);
-        let offered = self.config.provider.cipher_suites().contains(&suite);
-        let kept = state.retry.as_ref().is_none_or(|(retried, _)| *retried == suite);
-        if !offered
-            || !kept
-            || hello.legacy_session_id_echo != self.session_id
-            || hello.legacy_compression_method != 0
-        {
-            return Err(Alert::ILLEGAL_PARAMETER);
-        }
-        Ok(suite)
-    }
-
-    fn retry<B: AsRef<[u8]> + AsMut<[u8]>>(
-        &mut self,
-        state: AwaitServerHello<P>,
-        hello: ServerHello<'_>,
-        message: Message<'_>,
-        room: usize,
-        out: &mut Flight<'_, P, B>,
-    ) -> Result<Step<P>, Alert> {
-        let suite = self.check(&state, &hello)?;
-        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.1.4
-        //# If a client receives a second
-        //# HelloRetryRequest in the same connection (i.e., where the ClientHello
-        //# was itself in response to a HelloRetryRequest), it MUST abort the
-        //# handshake with an "unexpected_message" alert.
-        if state.retry.is_some() {
-            return Err(Alert::UNEXPECTED_MESSAGE);
-        }
-        let (mut cookie, mut group) = (None, None);
-        for extension in hello.extensions.iter() {
-            match extension.kind {
-                ExtensionType::SUPPORTED_VERSIONS => {}
-                ExtensionType::COOKIE => {
-                    let mut reader = Reader::new(extension.data);
-                    if reader.vector16()?.is_empty() || !reader.is_empty() {
-                        return Err(Alert::DECODE_ERROR);
-                    }
-                    cookie = Some(extension.data);
-                }
-                ExtensionType::KEY_SHARE => {
-                    let mut reader = Reader::new(extension.data);
-                    group = Some(NamedGroup(reader.u16()?));
-                    reader.end()?;
-                }
-                _ => return Err(Alert::UNSUPPORTED_EXTENSION),
-            }
-        }
-        let provider = &self.config.provider;
-        let exchange = match group {
-            Some(group)
-                if group == state.exchange.group()
-                    || state.other.as_ref().is_some_and(|other| group == other.group())
-                    || !provider.groups().contains(&group) =>
-            {
-                return Err(Alert::ILLEGAL_PARAMETER);
-            }
-            Some(group) => {
-                let seed = provider.hmac(Hash::Sha256, &*self.seed, &[b"second share"]);
-                let seed = Zeroizing::new(*seed.first_chunk().ok_or(Alert::INTERNAL_ERROR)?);
-                let exchange = from_seed(provider, &seed, |seed| provider.key_exchange(group, seed));
-                exchange.ok_or(Alert::INTERNAL_ERROR)?
-            }
-            // A request that changes nothing is forbidden.
-            None if cookie.is_none() => return Err(Alert::ILLEGAL_PARAMETER),
-            None => state.exchange,
-        };
-        let mut transcript = message_hash(provider, suite, &first_hash::<P>(&state.hellos, suite).current());
-        transcript.update(message.whole);
-        out.0.change_cipher_spec()?;
-        // A key for another hash can no longer be used (section 4.1.4).
-        let session = state.session.filter(|session| session.suite.hash() == suite.hash());
-        out.0.handshake(|out| {
-            let start = out.len();
-            let shares = [Some(&exchange), None];
-            self.client_hello(out, shares, cookie, session.as_ref(), Some(&transcript), room)?;
-            transcript.update(out.since(start));
-            Ok(())
-        })?;
-        let retry = Some((suite, transcript));
-        let (other, hellos) = (None, state.hellos);
-        self.state = State::AwaitServerHello(AwaitServerHello { exchange, other, session, hellos, retry });
-        Ok(Step::Continue)
-    }
-
-    fn hello<B: AsRef<[u8]> + AsMut<[u8]>>(
-        &mut self,
-        state: AwaitServerHello<P>,
-        hello: ServerHello<'_>,
-        message: Message<'_>,
-        out: &mut Flight<'_, P, B>,
-    ) -> Result<Step<P>, Alert> {
-        let suite = self.check(&state, &hello)?;
-        let mut psk = None;
-        for extension in hello.extensions.iter() {
-            match (extension.kind, &state.session) {
-                (ExtensionType::SUPPORTED_VERSIONS | ExtensionType::KEY_SHARE, _) => {}
-                (ExtensionType::PRE_SHARED_KEY, Some(session)) => {
-                    //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
-                    //# Clients MUST verify that the server's selected_identity is within the
-                    //# range supplied by the client, that the server selected a cipher suite
-                    //# indicating a Hash associated with the PSK, and that a server
-                    //# "key_share" extension is present if required by the ClientHello
-                    //# "psk_key_exchange_modes" extension.
-                    let mut reader = Reader::new(extension.data);
-                    let index = reader.u16()?;
-                    reader.end()?;
-                    if index != 0 || session.suite.hash() != suite.hash() {
-                        return Err(Alert::ILLEGAL_PARAMETER);
-                    }
-                    psk = Some(&*session.psk);
-                }
-                _ => return Err(Alert::UNSUPPORTED_EXTENSION),
-            }
-        }
-        let share = hello.extensions.find(ExtensionType::KEY_SHARE).ok_or(Alert::MISSING_EXTENSION)?;
-        let mut reader = Reader::new(share);
-        let (group, share) = (reader.u16()?, reader.vector16()?);
-        reader.end()?;
-        let mut exchanges = [Some(&state.exchange), state.other.as_ref()].into_iter().flatten();
-        let exchange = exchanges.find(|exchange| group == exchange.group().0);
-        let shared = exchange.and_then(|exchange| exchange.agree(share)).ok_or(Alert::ILLEGAL_PARAMETER)?;
-
-        let provider = &self.config.provider;
-        if state.retry.is_none() {
-            out.0.change_cipher_spec()?;
-        }
-        let mut transcript = match state.retry {
-            Some((_, transcript)) => transcript,
-            None => first_hash::<P>(&state.hellos, suite).clone(),
-        };
-        transcript.update(message.whole);
-        let mut schedule = KeySchedule::early(provider, suite.hash(), psk);
-        schedule.handshake(&shared);
-        self.resumed = psk.is_some();
-        let hash = transcript.current();
-        let client_traffic = schedule.derive(b"c hs traffic", &hash);
-        let server_traffic = schedule.derive(b"s hs traffic", &hash);
-        self.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_traffic);
-        self.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server_traffic);
-        let keys =
-            |secret: &Secret| Protection::new(provider, suite, secret.clone()).ok_or(Alert::INTERNAL_ERROR);
-        out.0.protect(keys(&client_traffic)?);
-        let read = keys(&server_traffic)?;
-        self.state = State::Handshake(Handshake {
-            expects: Expects::EncryptedExtensions,
-            suite,
-            schedule,
-            transcript,
-            client_traffic,
-            server_traffic,
-            requested: Requested::No,
-        });
-        Ok(Step::Keys(read))
-    }
-
     fn protected<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
         mut state: Handshake<'c, P>,
@@ -679,14 +374,6 @@ impl<P: Provider, V> Client<'_, P, V> {
             State::Handshake(state) => state.server_traffic = Secret::new(b"?"),
             _ => {}
         }
-    }
-}
-
-fn first_hash<P: Provider>(hellos: &[P::Transcript; 2], suite: CipherSuite) -> &P::Transcript {
-    let [sha256, sha384] = hellos;
-    match suite.hash() {
-        Hash::Sha256 => sha256,
-        Hash::Sha384 => sha384,
     }
 }
 

@@ -1,20 +1,20 @@
 //! The server's side of the handshake: RFC 8446 sections 2, 4 and appendix A.2.
+mod resumption;
+mod retry;
+
+use self::resumption::offers_psk_dhe_ke;
 use crate::{
     Alert, Certificate, ServerConfig,
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, NamedGroup, Provider, Secret, SignatureScheme, Transcript},
-    exchange::{
-        TLS13, emit_numbers, emit_protocols, emit_record_size_limit, from_seed, message_hash,
-        record_size_limit,
-    },
-    key_schedule::{KeySchedule, expand_label},
+    exchange::{TLS13, emit_numbers, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
+    key_schedule::KeySchedule,
     outgoing::emit_message,
     protection::Protection,
     signature::{CLIENT_CONTEXT, PublicKey, SERVER_CONTEXT, emit_certificate_verify},
-    tickets::{MAX_SERVER_TICKET, Resumption},
     wire::{
-        CertificateList, ClientHello, ExtensionType, Extensions, HELLO_RETRY_REQUEST, HandshakeType,
-        KeyShares, Malformed, Message, OfferedPsks, ProtocolNames, Reader, ServerHello, U16List, Writer,
+        CertificateList, ClientHello, ExtensionType, Extensions, HandshakeType, KeyShares, Malformed,
+        Message, ProtocolNames, Reader, ServerHello, U16List, Writer,
     },
 };
 use airglow_device::Entropy;
@@ -22,10 +22,6 @@ use zeroize::Zeroizing;
 
 /// Early data that is passed over when a client sends it unasked: one record for each KiB of a first flight.
 const MAX_EARLY_DATA: usize = 64 * 1024;
-/// Tickets of a client that are looked at.
-const MAX_IDENTITIES: usize = 4;
-/// Tickets that a client gets: browsers open several connections at once.
-const TICKETS: u8 = 2;
 
 /// The server's side of a [`Connection`].
 pub struct Server<'c, P: Provider> {
@@ -65,13 +61,6 @@ enum Expects {
     Certificate { required: bool },
     CertificateVerify(PublicKey),
     Finished,
-}
-
-/// A pre-shared key that a client has shown to have.
-struct Chosen<'m> {
-    session: Resumption,
-    index: u16,
-    ticket: &'m [u8],
 }
 
 // One per connection, beside buffers many times as large; there may be no allocator to box with.
@@ -381,82 +370,6 @@ impl<'c, P: Provider> Server<'c, P> {
         }
     }
 
-    /// The pre-shared keys that are offered in a way we take.
-    fn psks<'m>(&self, hello: &ClientHello<'m>) -> Result<Option<OfferedPsks<'m>>, Alert> {
-        let extensions = hello.extensions;
-        let Some(data) = extensions.find(ExtensionType::PRE_SHARED_KEY) else { return Ok(None) };
-        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
-        //# Servers MUST check that it is the last extension and otherwise fail the
-        //# handshake with an "illegal_parameter" alert.
-        if extensions.last() != Some(ExtensionType::PRE_SHARED_KEY) {
-            return Err(Alert::ILLEGAL_PARAMETER);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.9
-        //# If clients offer
-        //# "pre_shared_key" without a "psk_key_exchange_modes" extension,
-        //# servers MUST abort the handshake.
-        required(extensions, ExtensionType::PSK_KEY_EXCHANGE_MODES)?;
-        let psks = OfferedPsks::parse(data)?;
-        Ok(Some(psks).filter(|_| self.config.tickets.is_some() && offers_psk_dhe_ke(extensions) == Ok(true)))
-    }
-
-    /// The suite: that of the session which is resumed if there is one, else the best.
-    fn suite(
-        &self,
-        hello: &ClientHello<'_>,
-        fixed: Option<CipherSuite>,
-        psks: Option<OfferedPsks<'_>>,
-    ) -> Result<CipherSuite, Alert> {
-        let ours = self.config.provider.cipher_suites();
-        let common = |suite: &CipherSuite| ours.contains(suite) && hello.cipher_suites.contains(suite.0);
-        if let Some(suite) = fixed {
-            return if common(&suite) { Ok(suite) } else { Err(Alert::ILLEGAL_PARAMETER) };
-        }
-        let tickets = psks.into_iter().flat_map(OfferedPsks::iter).take(MAX_IDENTITIES);
-        let mut sessions = tickets.filter_map(|(ticket, ..)| self.config.tickets?.open(ticket));
-        let resumed = sessions.next().map(|session| session.suite).filter(common);
-        resumed.or_else(|| ours.iter().copied().find(common)).ok_or(Alert::HANDSHAKE_FAILURE)
-    }
-
-    /// The first session that is known, fits the suite, and whose key the client shows to have.
-    fn resume<'m>(
-        &self,
-        psks: OfferedPsks<'m>,
-        suite: CipherSuite,
-        message: Message<'m>,
-        transcript: &P::Transcript,
-    ) -> Result<Option<Chosen<'m>>, Alert> {
-        let Some(tickets) = self.config.tickets else { return Ok(None) };
-        for (index, (ticket, _, binder)) in (0..).zip(psks.iter().take(MAX_IDENTITIES)) {
-            let Some(session) = tickets.open(ticket) else { continue };
-            if session.suite.hash() != suite.hash() {
-                continue;
-            }
-            let truncated = message.whole.len().checked_sub(psks.binders_len);
-            let truncated = truncated.and_then(|len| message.whole.get(..len)).ok_or(Alert::DECODE_ERROR)?;
-            let mut transcript = transcript.clone();
-            transcript.update(truncated);
-            let provider = &self.config.provider;
-            let schedule = KeySchedule::early(provider, suite.hash(), Some(&session.psk));
-            let key = schedule.derive(b"res binder", &provider.hash(suite.hash()).current());
-            //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
-            //# Prior to accepting PSK key establishment, the server MUST validate the
-            //# corresponding binder value (see Section 4.2.11.2 below).  If this
-            //# value is not present or does not validate, the server MUST abort the
-            //# handshake.
-            if !schedule.finished(&key, &transcript.current()).matches(binder) {
-                return Err(Alert::DECRYPT_ERROR);
-            }
-            return Ok(Some(Chosen { session, index, ticket }));
-        }
-        Ok(None)
-    }
-
-    /// Whether the session has what this configuration asks of its clients.
-    fn tickets_suffice(&self, psk: &Chosen<'_>) -> bool {
-        self.config.clients.is_none_or(|clients| psk.session.peer.is_some() || !clients.required)
-    }
-
     fn certificate(
         &self,
         host: Option<&[u8]>,
@@ -475,38 +388,6 @@ impl<'c, P: Provider> Server<'c, P> {
         let mut ours = (0..u8::MAX).zip(self.config.protocols);
         let common = ours.find(|(_, name)| offered.iter().any(|other| other == **name));
         common.map(|(index, _)| Some(index)).ok_or(Alert::NO_APPLICATION_PROTOCOL)
-    }
-
-    fn retry<B: AsRef<[u8]> + AsMut<[u8]>>(
-        &mut self,
-        hello: &ClientHello<'_>,
-        first: Message<'_>,
-        suite: CipherSuite,
-        group: NamedGroup,
-        out: &mut Flight<'_, P, B>,
-    ) -> Result<Step<P>, Alert> {
-        let mut hash = self.config.provider.hash(suite.hash());
-        hash.update(first.whole);
-        let mut transcript = message_hash(&self.config.provider, suite, &hash.current());
-        out.0.handshake(|out| {
-            let start = out.len();
-            emit_server_hello(out, &HELLO_RETRY_REQUEST, hello.legacy_session_id, suite, |out| {
-                out.u16(ExtensionType::KEY_SHARE.0)?;
-                out.u16(2)?;
-                Ok(out.u16(group.0)?)
-            })?;
-            transcript.update(out.since(start));
-            Ok(())
-        })?;
-        // A client with a session id wants to look like an old one to boxes in between (appendix D.4).
-        if !hello.legacy_session_id.is_empty() {
-            out.0.change_cipher_spec()?;
-        }
-        if hello.extensions.find(ExtensionType::EARLY_DATA).is_some() {
-            self.early_data = MAX_EARLY_DATA;
-        }
-        self.state = State::AwaitHello(Some(Retry { suite, group, random: *hello.random, transcript }));
-        Ok(Step::Continue)
     }
 
     fn protected<B: AsRef<[u8]> + AsMut<[u8]>>(
@@ -583,30 +464,6 @@ impl<'c, P: Provider> Server<'c, P> {
         let keys = Protection::new(&self.config.provider, state.suite, state.client_application_traffic);
         Ok(Step::Connected(keys.ok_or(Alert::INTERNAL_ERROR)?))
     }
-
-    fn tickets(&self, suite: CipherSuite, secret: &Secret, out: &mut Writer<'_>) -> Result<(), Alert> {
-        let Some(tickets) = self.config.tickets else { return Ok(()) };
-        // A session that was resumed has used one up.
-        for number in 0..if self.resumed { 1 } else { TICKETS } {
-            let (hash, len) = (suite.hash(), suite.hash().len());
-            let psk = expand_label(&self.config.provider, hash, secret, b"resumption", &[number], len);
-            let age_add = tickets.age_add();
-            let age = core::time::Duration::ZERO;
-            let session = Resumption { suite, psk, age_add, age, peer: self.peer, protocol: self.protocol };
-            let mut ticket = [0; MAX_SERVER_TICKET];
-            let Some((len, lifetime)) = tickets.issue(&session, &mut ticket) else { return Ok(()) };
-            emit_message(out, HandshakeType::NEW_SESSION_TICKET, |out| {
-                out.bytes(&(lifetime.as_secs() as u32).to_be_bytes())?;
-                out.bytes(&age_add.to_be_bytes())?;
-                out.bytes(&[1, number])?;
-                let block = out.block(2)?;
-                out.bytes(ticket.get(..len).unwrap_or_default())?;
-                out.end(block)?;
-                Ok(out.u16(0)?)
-            })?;
-        }
-        Ok(())
-    }
 }
 
 /// Writes the body of a message that may depend on what was said before.
@@ -628,15 +485,6 @@ fn check_version(hello: &ClientHello<'_>) -> Result<(), Alert> {
         return Err(Alert::ILLEGAL_PARAMETER);
     }
     Ok(())
-}
-
-/// Whether `psk_key_exchange_modes` has psk_dhe_ke (RFC 8446 section 4.2.9).
-fn offers_psk_dhe_ke(extensions: Extensions<'_>) -> Result<bool, Alert> {
-    let Some(data) = extensions.find(ExtensionType::PSK_KEY_EXCHANGE_MODES) else { return Ok(false) };
-    let mut reader = Reader::new(data);
-    let modes = reader.vector8()?;
-    reader.end()?;
-    if modes.is_empty() { Err(Alert::DECODE_ERROR) } else { Ok(modes.contains(&1)) }
 }
 
 #[cfg(test)]
