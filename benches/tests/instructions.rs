@@ -1,9 +1,10 @@
-//! Instructions that TCP spends on a segment, and the stack on a datagram that is answered in place, counted by callgrind and held against a kept file: a change that makes it dearer by more
+//! Instructions that TCP spends on a segment, the stack on a datagram that is answered in place, and the
+//! OpenFlow switch on a frame, counted by callgrind and held against a kept file: a change that makes it dearer by more
 //! than 2 % is seen, whatever else the machine does.
 use airglow_testbed::example;
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
-/// Segments, and datagrams.
+/// Segments, datagrams, and frames.
 const SEGMENTS: usize = 20_000;
 /// How much dearer or cheaper something may be.
 const TOLERANCE: f64 = 0.02;
@@ -54,6 +55,9 @@ fn instructions_are_as_kept() {
     let program = example("airglow-net", "datagrams", "release");
     let (instructions, answered) = count(&program, &[&number], "answer_batch");
     counted.insert("udp answered".to_owned(), instructions / answered[0]);
+    let program = example("airglow-openflow", "forwarding", "release");
+    let (instructions, forwarded) = count(&program, &["10", &number], "forward_batch");
+    counted.insert("openflow forwarded".to_owned(), instructions / forwarded[0]);
     let mut text = format!("rustc {}\n", compiler());
     counted.iter().for_each(|(what, each)| text += &format!("{what} {each:.0}\n"));
     print!("{text}");

@@ -124,8 +124,12 @@ impl<D: NetDevice, T: Timer> Datapath<D, T> {
                 let (rx, tx) = device.split();
                 let mut out: Lent<'_, D> =
                     Lent { before, tx, after, unflushed: &mut ports.unflushed, dropped: 0 };
-                let taken =
-                    rx.receive(BUDGET, |frame, _| switch.receive(now, index as u32 + 1, frame, &mut out));
+                let taken = rx.receive(BUDGET, |frame, _| {
+                    if switch.take(index as u32 + 1, frame) {
+                        switch.forward(now, &mut out);
+                    }
+                });
+                switch.forward(now, &mut out);
                 more |= taken >= BUDGET;
             }
             switch.poll(now);

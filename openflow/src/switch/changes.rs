@@ -6,7 +6,8 @@ use super::{
     meter::Meter,
     monitor::FlowEvent,
     pipeline::{Origin, Reason},
-    table::{Change, Selection, selection},
+    rule::{Selection, selection},
+    table::Change,
 };
 use crate::{
     packet::Packet,

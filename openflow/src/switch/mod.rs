@@ -13,22 +13,21 @@ mod multipart;
 mod nicira;
 mod pipeline;
 mod protocol;
+mod rule;
 mod table;
 mod tables;
+mod tuple;
 
 pub use protocol::{Closed, ConnectionId};
-pub use table::{Removed, Rule};
+pub use rule::{Removed, Rule};
 
-use crate::{
-    packet::Packet,
-    wire::{Bucket, GroupType, port},
-};
+use crate::wire::{Bucket, GroupType, port};
 use airglow_device::{Instant, MacAddr};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 use learning::Learning;
 use meter::Meter;
-use pipeline::Exact;
+use pipeline::{Batch, Exact};
 use protocol::Connection;
 use table::Table;
 
@@ -146,7 +145,7 @@ pub struct Switch {
     miss_send_len: u16,
     buffers: Vec<Option<(u32, u32, Vec<u8>)>>,
     next_buffer: u32,
-    packet: Packet,
+    batch: Batch,
     stats: Stats,
     next_poll: Option<Instant>,
     random: u64,
@@ -174,7 +173,7 @@ impl Switch {
             miss_send_len: 128,
             buffers: (0..config.buffers).map(|_| None).collect(),
             next_buffer: 1,
-            packet: Packet::default(),
+            batch: Batch::default(),
             stats: Stats::default(),
             next_poll: None,
             random,

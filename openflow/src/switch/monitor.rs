@@ -1,8 +1,6 @@
 //! Flow monitors: controllers that want to hear of every change of the flow table (OpenFlow 1.4 section 7.3.5.17, 1.5 section
 //! 7.3.5.19), also as Nicira's extension of 1.0.
-use super::{
-    ConnectionId, Removed, Rule, Switch, events::nxm_padded, protocol::Connection, table::Selection,
-};
+use super::{ConnectionId, Removed, Rule, Switch, events::nxm_padded, protocol::Connection, rule::Selection};
 use crate::wire::{self, Fault, Kind, Match, ONF, Reader, Version, flow_mod, nicira, oxm, port};
 use airglow_device::Instant;
 use alloc::{collections::BTreeMap, vec::Vec};

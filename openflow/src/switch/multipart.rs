@@ -4,7 +4,7 @@ use super::{
     asynchronous::ControllerReason,
     events::nxm_padded,
     monitor::{self, FLOW_MONITOR},
-    table::{Rule, Selection},
+    rule::{Rule, Selection},
 };
 use crate::wire::{
     Fault, Field, Kind, Match, ONF, Reader, Statistics, Version, action::may_be_set, field::FIELDS, flow_mod,

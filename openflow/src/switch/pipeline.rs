@@ -1,5 +1,5 @@
 //! A packet's way through the tables: OpenFlow 1.3 section 5, 1.5 section 5.
-use super::{Group, Output, Switch, meter::Verdict, table::hash_key};
+use super::{Group, Output, Switch, meter::Verdict, tuple::hash_key};
 use crate::{
     packet::Packet,
     wire::{Action, Field, GroupType, Instructions, Key, Version, port},
@@ -44,6 +44,41 @@ impl Exact {
         if let Some(slot) = self.slots.get_mut(hash as usize & (EXACT - 1)) {
             *slot = (hash, self.generation, table, rule, *key);
         }
+    }
+}
+
+/// Frames that are sent on together, and bytes of frames: so many look-ups a processor has under way, so much its nearest cache holds.
+const TOGETHER: usize = 16;
+const TOGETHER_BYTES: usize = 32 * 1024;
+
+/// Packets that have come in and wait to be sent on, each with its flow in the first table.
+#[derive(Default)]
+pub struct Batch {
+    packets: Vec<(Packet, Option<u32>)>,
+    taken: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Takes a frame: whether that is enough.
+    fn take(&mut self, port: u32, frame: &[u8]) -> bool {
+        if self.taken == self.packets.len() {
+            self.packets.push((Packet::default(), None));
+        }
+        if let Some((packet, _)) = self.packets.get_mut(self.taken) {
+            packet.read(port, frame);
+            self.taken += 1;
+            self.bytes += frame.len();
+        }
+        self.taken >= TOGETHER || self.bytes >= TOGETHER_BYTES
+    }
+
+    fn waiting(&mut self) -> &mut [(Packet, Option<u32>)] {
+        self.packets.get_mut(..self.taken).unwrap_or_default()
+    }
+
+    fn clear(&mut self) {
+        (self.taken, self.bytes) = (0, 0);
     }
 }
 
@@ -144,45 +179,71 @@ impl Origin {
 }
 
 impl Switch {
-    /// Takes a frame that came in on a port.
+    /// Takes a frame that came in on a port, and sends it on.
     pub fn receive(&mut self, now: Instant, number: u32, frame: &[u8], out: &mut impl Output) {
-        let Some(port) = self.ports.get_mut(&number) else { return };
+        let _ = self.take(number, frame);
+        self.forward(now, out);
+    }
+
+    /// Takes a frame that came in on a port and keeps it for [`forward`](Self::forward): `true` when that is due, because much is kept.
+    ///
+    /// With many flows in use, frames that are sent on together cost less: their look-ups wait for memory together.
+    #[must_use]
+    pub fn take(&mut self, number: u32, frame: &[u8]) -> bool {
+        let Some(port) = self.ports.get_mut(&number) else { return false };
         port.stats.rx_packets += 1;
         port.stats.rx_bytes += frame.len() as u64;
         if port.description.config & (port::config::PORT_DOWN | port::config::NO_RECV) != 0
             || frame.len() < 14
         {
             port.stats.rx_dropped += 1;
-            return;
+            return false;
         }
-        let mut packet = core::mem::take(&mut self.packet);
-        packet.read(number, frame);
-        self.run(now, &mut packet, out);
-        self.packet = packet;
+        self.batch.take(number, frame)
+    }
+
+    /// Sends on what was [taken](Self::take).
+    pub fn forward(&mut self, now: Instant, out: &mut impl Output) {
+        let mut batch = core::mem::take(&mut self.batch);
+        let waiting = batch.waiting();
+        // All look-ups in the first table come before anything else is done, so that the processor has several of them under way.
+        if let Some(table) = self.tables.first().filter(|table| table.is_quick()) {
+            waiting.iter_mut().for_each(|(packet, found)| *found = table.find(packet.key()));
+        }
+        for (packet, found) in waiting {
+            self.look_ups = 0;
+            if self.run_from(now, 0, 0, packet, found.take(), out).is_none() {
+                self.missed(now, 0, packet, out);
+            }
+        }
+        batch.clear();
+        self.batch = batch;
     }
 
     /// Sends a packet through the tables from the first on.
     pub(super) fn run(&mut self, now: Instant, packet: &mut Packet, out: &mut dyn Output) {
         self.look_ups = 0;
-        if self.run_from(now, 0, 0, packet, out).is_none() {
+        if self.run_from(now, 0, 0, packet, None, out).is_none() {
             self.missed(now, 0, packet, out);
         }
     }
 
     /// Sends a packet through the tables from `first` on: whether it is still there at the end. `None`: no flow of the first matched.
+    /// `found` is the first one's flow where it is known.
     fn run_from(
         &mut self,
         now: Instant,
         first: u8,
         look_ups: u8,
         packet: &mut Packet,
+        mut found: Option<u32>,
         out: &mut dyn Output,
     ) -> Option<bool> {
         let mut set = ActionSet::default();
         let mut table = first;
         let mut origin;
         loop {
-            let Some((instructions, cookie, miss)) = self.look_up(now, table, packet) else {
+            let Some((instructions, cookie, miss)) = self.look_up(now, table, packet, found.take()) else {
                 if table == first {
                     return None;
                 }
@@ -234,7 +295,7 @@ impl Switch {
         self.look_ups += 1;
         let came = packet.key().number(Field::InPort) as u32;
         packet.set_in_port(port.unwrap_or(came));
-        let there = self.run_from(now, table.unwrap_or(origin.table), origin.look_ups + 1, packet, out);
+        let there = self.run_from(now, table.unwrap_or(origin.table), origin.look_ups + 1, packet, None, out);
         packet.set_in_port(came);
         there.unwrap_or(true)
     }
@@ -256,10 +317,13 @@ impl Switch {
         now: Instant,
         number: u8,
         packet: &Packet,
+        found: Option<u32>,
     ) -> Option<(Rc<Instructions>, u64, bool)> {
         let table = self.tables.get_mut(usize::from(number))?;
         table.lookups += 1;
-        let index = if table.is_quick() {
+        let index = if let Some(index) = found {
+            index
+        } else if table.is_quick() {
             table.find(packet.key())?
         } else {
             let hash = hash_key(packet.key()) ^ u64::from(number);

@@ -1,166 +1,15 @@
 //! One flow table: rules by priority, found through one hash look-up for each different mask (tuple-space search), so that the
 //! cost follows the number of masks in use and not the number of rules.
+use super::{
+    rule::{Removed, Rule, Selection},
+    tuple::Tuple,
+};
 use crate::wire::{
-    Fault, Instructions, Key, Match, Version,
-    field::KEY,
-    flow_mod::{self, Command, FlowMod},
-    port,
+    Fault, Instructions, Key, Version,
+    flow_mod::{self, FlowMod},
 };
 use airglow_device::Instant;
 use alloc::{collections::BTreeSet, rc::Rc, vec::Vec};
-use core::time::Duration;
-use hashbrown::HashTable;
-
-/// A flow.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// Which packets.
-    pub matches: Match,
-    /// The larger wins.
-    pub priority: u16,
-    /// The controller's mark.
-    pub cookie: u64,
-    /// Seconds, 0 for never.
-    pub idle_timeout: u16,
-    /// Seconds, 0 for never.
-    pub hard_timeout: u16,
-    /// See [`flow_mod::flags`].
-    pub flags: u16,
-    /// Flows of the least go first when a full table makes room.
-    pub importance: u16,
-    /// What is done.
-    pub instructions: Rc<Instructions>,
-    /// Packets that matched.
-    pub packets: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// When it was added.
-    pub since: Instant,
-    /// When its instructions were last changed.
-    pub modified: Instant,
-    /// When a packet last matched.
-    pub used: Instant,
-    /// When it is looked at to see whether its time is up.
-    due: Option<Instant>,
-}
-
-/// Why a flow went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Removed {
-    /// No packet for its idle timeout.
-    Idle = 0,
-    /// Its hard timeout.
-    Hard = 1,
-    /// A controller deleted it.
-    Delete = 2,
-    /// A group it leads to was deleted.
-    Group = 3,
-    /// A meter it goes through was deleted.
-    Meter = 4,
-    /// It made room for another.
-    Eviction = 5,
-}
-
-impl Rule {
-    fn new(change: &FlowMod, instructions: Rc<Instructions>, now: Instant) -> Self {
-        Self {
-            matches: change.matches,
-            priority: change.priority,
-            cookie: change.cookie,
-            idle_timeout: change.idle_timeout,
-            hard_timeout: change.hard_timeout,
-            flags: change.flags,
-            importance: change.importance,
-            instructions,
-            packets: 0,
-            bytes: 0,
-            since: now,
-            modified: now,
-            used: now,
-            due: None,
-        }
-    }
-
-    fn sends_to(&self, out_port: u32, out_group: u32) -> bool {
-        use crate::wire::Action;
-        let actions = || self.instructions.applied().iter().chain(self.instructions.written());
-        let to_port = out_port == port::ANY
-            || actions().any(|a| matches!(a, Action::Output { port, .. } | Action::Enqueue { port, .. } if *port == out_port));
-        let to_group = out_group == flow_mod::ANY_GROUP || actions().any(|a| *a == Action::Group(out_group));
-        to_port && to_group
-    }
-
-    /// Whether a packet goes through this meter.
-    pub fn is_metered(&self, meter: u32) -> bool {
-        use crate::wire::Action;
-        let by_action = self.instructions.applied().iter().chain(self.instructions.written());
-        self.instructions.meter == Some(meter) || by_action.into_iter().any(|a| *a == Action::Meter(meter))
-    }
-
-    /// The instant at which it goes if nothing happens, and why.
-    fn end(&self) -> Option<(Instant, Removed)> {
-        let after = |start: Instant, seconds: u16| start + Duration::from_secs(seconds.into());
-        let hard = (self.hard_timeout > 0).then(|| (after(self.since, self.hard_timeout), Removed::Hard));
-        let idle = (self.idle_timeout > 0).then(|| (after(self.used, self.idle_timeout), Removed::Idle));
-        [hard, idle].into_iter().flatten().min_by_key(|(at, _)| *at)
-    }
-}
-
-/// The rules that share one mask.
-struct Tuple {
-    mask: Key,
-    /// Which 8-byte words of the key the mask touches.
-    words: Vec<u8>,
-    /// The highest priority of its rules.
-    priority: u16,
-    /// Each rule's index, with the hash of its value: the rule itself is the only other memory that a look-up touches.
-    rules: HashTable<(u64, u32)>,
-}
-
-impl Tuple {
-    fn new(mask: Key) -> Self {
-        let words = (0..WORDS).filter(|word| self::word(&mask, *word) != 0).collect();
-        Self { mask, words, priority: 0, rules: HashTable::new() }
-    }
-
-    fn hash(&self, key: &Key) -> u64 {
-        hash_words(key, self.words.iter().map(|word| (*word, self::word(&self.mask, *word))))
-    }
-
-    /// The rules whose value has this hash.
-    fn candidates(&self, hash: u64) -> impl Iterator<Item = u32> {
-        self.rules.iter_hash(hash).filter(move |(of, _)| *of == hash).map(|(_, index)| *index)
-    }
-
-    /// Whether a key has this value in the mask's bits.
-    fn holds(&self, value: &Key, key: &Key) -> bool {
-        let same = |index: &u8| (word(value, *index) ^ word(key, *index)) & word(&self.mask, *index) == 0;
-        self.words.iter().all(same)
-    }
-}
-
-/// Words of eight octets in a key.
-const WORDS: u8 = (KEY / 8) as u8;
-
-fn word(key: &Key, index: u8) -> u64 {
-    let at = usize::from(index) * 8;
-    key.0.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
-}
-
-fn hash_words(key: &Key, words: impl Iterator<Item = (u8, u64)>) -> u64 {
-    let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
-    for (index, mask) in words {
-        let wide = u128::from(hash ^ (word(key, index) & mask)) * 0xd6e8_feb8_6659_fd93_u128;
-        hash = (wide as u64) ^ ((wide >> 64) as u64);
-    }
-    hash
-}
-
-/// A hash of the whole key, for exact-match caches.
-pub fn hash_key(key: &Key) -> u64 {
-    hash_words(key, (0..WORDS).map(|word| (word, u64::MAX)))
-}
 
 /// How a change is taken back.
 enum Undo {
@@ -195,46 +44,6 @@ pub struct Table {
     pub lookups: u64,
     /// Packets that matched.
     pub matched: u64,
-}
-
-/// A request that picks rules: to delete, modify or count.
-#[derive(Clone, Copy, Debug)]
-pub struct Selection<'m> {
-    /// Rules within this match, or with exactly this one.
-    pub matches: &'m Match,
-    /// Exactly this match and priority.
-    pub strict: Option<u16>,
-    /// Only those that send here.
-    pub out_port: u32,
-    /// Only those that lead here.
-    pub out_group: u32,
-    /// Only those with this cookie ...
-    pub cookie: u64,
-    /// ... in these bits.
-    pub cookie_mask: u64,
-}
-
-impl Selection<'_> {
-    /// Every rule.
-    pub const ALL: Self = Self {
-        matches: &Match::ANY,
-        strict: None,
-        out_port: port::ANY,
-        out_group: flow_mod::ANY_GROUP,
-        cookie: 0,
-        cookie_mask: 0,
-    };
-
-    /// Whether a request picks this rule.
-    pub fn picks(&self, rule: &Rule) -> bool {
-        let matches = match self.strict {
-            Some(priority) => rule.priority == priority && rule.matches == *self.matches,
-            None => rule.matches.is_within(self.matches),
-        };
-        matches
-            && rule.sends_to(self.out_port, self.out_group)
-            && (rule.cookie ^ self.cookie) & self.cookie_mask == 0
-    }
 }
 
 impl Table {
@@ -277,7 +86,7 @@ impl Table {
             for index in tuple.candidates(tuple.hash(key)) {
                 let Some(Some(rule)) = self.rules.get(index as usize) else { continue };
                 let better = best.is_none_or(|(priority, _)| rule.priority > priority);
-                if better && tuple.holds(&rule.matches.value, key) {
+                if better && tuple.holds(rule, key) {
                     best = Some((rule.priority, index));
                 }
             }
@@ -299,7 +108,7 @@ impl Table {
         if change.flags & flow_mod::flags::CHECK_OVERLAP != 0 {
             let mut others = self.rules.iter().flatten();
             let same_priority =
-                |rule: &Rule| rule.priority == change.priority && rule.matches != change.matches;
+                |rule: &Rule| rule.priority == change.priority && *rule.matches != change.matches;
             if others.any(|rule| same_priority(rule) && rule.matches.overlaps(&change.matches)) {
                 return Err(Fault::Overlap);
             }
@@ -424,9 +233,9 @@ impl Table {
             }
         };
         let tuple = &mut self.tuples[place];
-        let hash = tuple.hash(&rule.matches.value);
-        tuple.rules.insert_unique(hash, (hash, index), |(hash, _)| *hash);
-        if tuple.priority < rule.priority || tuple.rules.len() == 1 {
+        let first = tuple.is_empty();
+        tuple.insert(index, &rule.matches.value);
+        if tuple.priority < rule.priority || first {
             tuple.priority = rule.priority;
             self.tuples.sort_by_key(|tuple| core::cmp::Reverse(tuple.priority));
         }
@@ -441,12 +250,9 @@ impl Table {
         }
         let place = self.tuples.iter().position(|tuple| tuple.mask == rule.matches.mask)?;
         let tuple = &mut self.tuples[place];
-        let hash = tuple.hash(&rule.matches.value);
-        if let Ok(entry) = tuple.rules.find_entry(hash, |(_, other)| *other == index) {
-            entry.remove();
-        }
+        tuple.remove(index, &rule.matches.value);
         // The tuple's priority may now be higher than its rules': a little more is looked at, nothing is missed.
-        if tuple.rules.is_empty() {
+        if tuple.is_empty() {
             self.tuples.remove(place);
         }
         if self.journal.is_some() {
@@ -517,20 +323,5 @@ impl Table {
     /// The first instant at which a rule may go.
     pub fn next_end(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
-    }
-}
-
-/// What a change picks.
-pub fn selection(change: &FlowMod) -> Selection<'_> {
-    let strict = matches!(change.command, Command::ModifyStrict | Command::DeleteStrict);
-    let delete = matches!(change.command, Command::Delete | Command::DeleteStrict);
-    Selection {
-        matches: &change.matches,
-        strict: strict.then_some(change.priority),
-        // Output port and group filter deletions only.
-        out_port: if delete { change.out_port } else { port::ANY },
-        out_group: if delete { change.out_group } else { flow_mod::ANY_GROUP },
-        cookie: change.cookie,
-        cookie_mask: change.cookie_mask,
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::packet::Packet;
 use crate::wire::{
     self, Action, Command, Fault, Field, FieldValue, FlowMod, HEADER, Header, Instructions, Kind, Match,
     Reader, Version, flow_mod, match10, oxm,
@@ -112,6 +113,48 @@ fn arp() -> Vec<u8> {
         0, 0, 2,
     ]);
     frame
+}
+
+proptest! {
+    /// Frames that are sent on together go where they would go one by one, in their order, and are counted alike.
+    #[test]
+    fn together_as_alone(
+        rules in proptest::collection::vec((1u32..5, 0u16..4, 0u8..4), 0..8),
+        frames in proptest::collection::vec((1u32..5, 0u8..4, 0usize..4000), 1..60),
+    ) {
+        let mut benches = [Bench::new(Version::V13), Bench::new(Version::V13)];
+        for bench in &mut benches {
+            for (port, priority, last) in &rules {
+                // Of three masks: a port, an address, every packet. More than two and the exact-match cache is asked.
+                let matches = match last {
+                    0 => Match::ANY.exact(Field::InPort, (*port).into()),
+                    1 => Match::ANY,
+                    _ => Match::ANY.exact(Field::EthType, 0x0806).exact(Field::ArpTpa, (*last).into()),
+                };
+                bench.flow(flow(*priority, matches, vec![output(*port), output(port % 4 + 1)])).unwrap();
+            }
+        }
+        let [alone, together] = &mut benches;
+        for (port, last, more) in &frames {
+            let mut frame = arp();
+            frame[38..42].copy_from_slice(&u32::from(*last).to_be_bytes());
+            frame.resize(frame.len() + more, 0);
+            alone.switch.receive(alone.now, *port, &frame, &mut alone.sent);
+            if together.switch.take(*port, &frame) {
+                together.switch.forward(together.now, &mut together.sent);
+            }
+        }
+        together.switch.forward(together.now, &mut together.sent);
+        prop_assert!(alone.sent.0 == together.sent.0);
+        let counted = |bench: &mut Bench| bench.ask(Kind::MultipartRequest, |out| {
+            out.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0, 0xff, 0, 0, 0]);
+            out.extend_from_slice(&[0xff; 8]);
+            out.extend_from_slice(&[0; 20]);
+            oxm::emit_match(Version::V13, &Match::ANY, out);
+        });
+        prop_assert_eq!(counted(alone), counted(together));
+        prop_assert!(alone.switch.ports().map(|port| port.stats).eq(together.switch.ports().map(|port| port.stats)));
+    }
 }
 
 #[test]
