@@ -84,7 +84,11 @@ impl Both {
             // Options, the command, where to, and the rest.
             let command = words.iter().position(|word| !word.starts_with("--")).unwrap_or(0);
             let (before, after) = words.split_at(command + 1);
-            space.run("ovs-ofctl", &[&[version.as_str(), "--timeout=10"], before, &[at], after].concat())
+            let words = [&[version.as_str(), "--timeout=10"], before, &[at], after].concat();
+            let mut said = space.run("ovs-ofctl", &words);
+            // `ping` says whom it asks.
+            said.stdout = said.stdout.replace(at, "SWITCH");
+            said
         })
     }
 }
@@ -110,6 +114,7 @@ fn settled(version: &str, said: &Said, used: &mut BTreeSet<usize>) -> Vec<String
             ("addr:", "\n"),
             ("dpid:", "\n"),
             ("idle_age=", " "),
+            ("Finished in ", "\n"),
             ("-ofctl: ", ""),
         ] {
             if let Some(at) = line.find(mark) {
@@ -152,6 +157,7 @@ fn what_ofctl_says_is_the_same() {
     });
     let both_versions: Vec<Vec<&str>> = [
         "show", "dump-desc", "dump-tables", "dump-ports", "dump-ports-desc", "get-frags", "queue-stats", "probe",
+        "ping", "ping 0", "ping 1000", "ping 65527", "benchmark 0 100", "benchmark 100 1000", "benchmark 60000 50",
         "add-flow priority=10,in_port=1,actions=output:2",
         "add-flow priority=11,idle_timeout=60,hard_timeout=600,tcp,nw_dst=10.0.0.0/8,tp_dst=80,actions=mod_nw_dst:10.1.1.1,output:3",
         "add-flow cookie=0x1234,priority=12,dl_vlan=7,actions=strip_vlan,NORMAL",
@@ -352,7 +358,7 @@ fn what_a_monitor_hears_is_the_same() {
         }
         monitors.iter().for_each(|monitor| heard(monitor, "event=DELETED reason=delete table=0 cookie=0x5"));
         thread::sleep(Duration::from_millis(300));
-        let [ours, theirs] = monitors.map(|mut monitor| {
+        let [ours, theirs] = monitors.map(|monitor| {
             monitor.signal("TERM");
             let said = monitor.wait(Duration::from_secs(10));
             let mut lines = settled(version, &said, &mut BTreeSet::new());

@@ -2,10 +2,14 @@
 //!
 //! The caller joins it to network devices and to streams: [`Switch::receive`] for every frame, [`Switch::connected`],
 //! [`Switch::message`] and [`Switch::take_output`] for every controller, [`Switch::poll`] when [`Switch::poll_timeout`] says so.
+mod action_set;
 mod asynchronous;
+mod batch;
 mod bundle;
 mod changes;
 mod events;
+mod exact;
+mod groups;
 mod learning;
 mod meter;
 mod monitor;
@@ -24,10 +28,11 @@ pub use rule::{Removed, Rule};
 use crate::wire::{Bucket, GroupType, port};
 use airglow_device::{Instant, MacAddr};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use batch::Batch;
 use core::time::Duration;
+use exact::Exact;
 use learning::Learning;
 use meter::Meter;
-use pipeline::{Batch, Exact};
 use protocol::Connection;
 use table::Table;
 

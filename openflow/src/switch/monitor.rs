@@ -56,6 +56,37 @@ struct Monitor {
 }
 
 impl Monitor {
+    /// Reads a request with its number and command: as Nicira's extension of 1.0 has it, as the ONF's extension 187 of 1.3, or as the
+    /// specifications since 1.4, which alone have commands other than 0, to add.
+    fn parse(version: Version, reader: &mut Reader<'_>) -> Result<(u32, u8, Self), Fault> {
+        let number = reader.u32()?;
+        let (mut out_group, mut command) = (flow_mod::ANY_GROUP, 0);
+        let (flags, out_port, table, matches);
+        match version {
+            Version::V10 => {
+                flags = reader.u16()?;
+                out_port = port::from_10(reader.u16()?);
+                let length = usize::from(reader.u16()?);
+                table = reader.u8()?;
+                reader.skip(5)?;
+                matches = oxm::parse_nxm(reader, length, &mut (0, 0))?;
+            }
+            Version::V13 => {
+                flags = reader.u16()?;
+                reader.skip(2)?;
+                (out_port, table) = (reader.u32()?, reader.u8()?);
+                reader.skip(3)?;
+                matches = oxm::parse_match(reader)?;
+            }
+            _ => {
+                (out_port, out_group) = (reader.u32()?, reader.u32()?);
+                (flags, table, command) = (reader.u16()?, reader.u8()?, reader.u8()?);
+                matches = oxm::parse_match(reader)?;
+            }
+        }
+        Ok((number, command, Self { flags, table, out_port, out_group, matches }))
+    }
+
     fn selection(&self) -> Selection<'_> {
         let (out_port, out_group) = (self.out_port, self.out_group);
         Selection { matches: &self.matches, out_port, out_group, ..Selection::ALL }
@@ -149,7 +180,7 @@ impl Switch {
         connection.pause(6, nicira::message::FLOW_MONITOR_RESUMED);
     }
 
-    /// Requests of OpenFlow 1.4 and later: the updates that are told at once.
+    /// Takes requests in the form of a version: the updates that are told at once.
     pub(super) fn flow_monitor(
         &mut self,
         id: ConnectionId,
@@ -158,61 +189,13 @@ impl Switch {
     ) -> Result<Vec<u8>, Fault> {
         let mut initial = Vec::new();
         while !reader.is_empty() {
-            let number = reader.u32()?;
-            let (out_port, out_group) = (reader.u32()?, reader.u32()?);
-            let (found, table, command) = (reader.u16()?, reader.u8()?, reader.u8()?);
-            let matches = oxm::parse_match(&mut reader)?;
-            let monitor = Monitor { flags: found, table, out_port, out_group, matches };
+            let (number, command, monitor) = Monitor::parse(version, &mut reader)?;
             match command {
                 0 => self.add_monitor(id, version, number, monitor, false, &mut initial)?,
                 1 => self.add_monitor(id, version, number, monitor, true, &mut initial)?,
                 2 => self.cancel_monitor(id, number)?,
                 _ => return Err(Fault::BadMonitorCommand),
             }
-        }
-        Ok(initial)
-    }
-
-    /// The form of 1.3, by the ONF's extension 187.
-    pub(super) fn onf_monitor(
-        &mut self,
-        id: ConnectionId,
-        version: Version,
-        mut reader: Reader<'_>,
-    ) -> Result<Vec<u8>, Fault> {
-        let mut initial = Vec::new();
-        while !reader.is_empty() {
-            let (number, found) = (reader.u32()?, reader.u16()?);
-            reader.skip(2)?;
-            let (out_port, table) = (reader.u32()?, reader.u8()?);
-            reader.skip(3)?;
-            let matches = oxm::parse_match(&mut reader)?;
-            let out_group = flow_mod::ANY_GROUP;
-            let monitor = Monitor { flags: found, table, out_port, out_group, matches };
-            self.add_monitor(id, version, number, monitor, false, &mut initial)?;
-        }
-        Ok(initial)
-    }
-
-    /// Nicira's form of 1.0.
-    pub(super) fn nicira_monitor(
-        &mut self,
-        id: ConnectionId,
-        version: Version,
-        mut reader: Reader<'_>,
-    ) -> Result<Vec<u8>, Fault> {
-        let mut initial = Vec::new();
-        while !reader.is_empty() {
-            let (number, found) = (reader.u32()?, reader.u16()?);
-            let out_port = port::from_10(reader.u16()?);
-            let length = usize::from(reader.u16()?);
-            let table = reader.u8()?;
-            reader.skip(5)?;
-            let mut cookie = (0, 0);
-            let matches = oxm::parse_nxm(&mut reader, length, &mut cookie)?;
-            let out_group = flow_mod::ANY_GROUP;
-            let monitor = Monitor { flags: found, table, out_port, out_group, matches };
-            self.add_monitor(id, version, number, monitor, false, &mut initial)?;
         }
         Ok(initial)
     }

@@ -1,86 +1,16 @@
 //! A packet's way through the tables: OpenFlow 1.3 section 5, 1.5 section 5.
-use super::{Group, Output, Switch, meter::Verdict, tuple::hash_key};
+use super::{Output, Switch, action_set::ActionSet, meter::Verdict, tuple::hash_key};
 use crate::{
     packet::Packet,
-    wire::{Action, Field, GroupType, Instructions, Key, Version, port},
+    wire::{Action, Field, Instructions, Version, port},
 };
 use airglow_device::Instant;
 use alloc::{rc::Rc, vec::Vec};
 
-/// Deepest nesting of groups that a packet follows.
-const DEEPEST: u8 = 8;
 /// Deepest nesting of look-ups by `resubmit`.
 const DEEPEST_LOOK_UP: u8 = 32;
 /// Most look-ups by `resubmit` of one packet.
 const LOOK_UPS: u16 = 1024;
-/// Slots of the exact-match cache, a power of two.
-const EXACT: usize = 8192;
-
-/// Which rule of which table a key led to. Any change of rules or ports empties it, by its generation.
-pub struct Exact {
-    slots: Vec<(u64, u32, u8, u32, Key)>,
-    generation: u32,
-}
-
-impl Exact {
-    pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), generation: 1 }
-    }
-
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.generation = self.generation.wrapping_add(1).max(1);
-    }
-
-    fn find(&self, hash: u64, table: u8, key: &Key) -> Option<u32> {
-        let slot = self.slots.get(hash as usize & (EXACT - 1))?;
-        (slot.0 == hash && slot.1 == self.generation && slot.2 == table && slot.4 == *key).then_some(slot.3)
-    }
-
-    fn keep(&mut self, hash: u64, table: u8, rule: u32, key: &Key) {
-        if self.slots.is_empty() {
-            self.slots.resize(EXACT, (0, 0, 0, 0, Key::ZERO));
-        }
-        if let Some(slot) = self.slots.get_mut(hash as usize & (EXACT - 1)) {
-            *slot = (hash, self.generation, table, rule, *key);
-        }
-    }
-}
-
-/// Frames that are sent on together, and bytes of frames: so many look-ups a processor has under way, so much its nearest cache holds.
-const TOGETHER: usize = 16;
-const TOGETHER_BYTES: usize = 32 * 1024;
-
-/// Packets that have come in and wait to be sent on, each with its flow in the first table.
-#[derive(Default)]
-pub struct Batch {
-    packets: Vec<(Packet, Option<u32>)>,
-    taken: usize,
-    bytes: usize,
-}
-
-impl Batch {
-    /// Takes a frame: whether that is enough.
-    fn take(&mut self, port: u32, frame: &[u8]) -> bool {
-        if self.taken == self.packets.len() {
-            self.packets.push((Packet::default(), None));
-        }
-        if let Some((packet, _)) = self.packets.get_mut(self.taken) {
-            packet.read(port, frame);
-            self.taken += 1;
-            self.bytes += frame.len();
-        }
-        self.taken >= TOGETHER || self.bytes >= TOGETHER_BYTES
-    }
-
-    fn waiting(&mut self) -> &mut [(Packet, Option<u32>)] {
-        self.packets.get_mut(..self.taken).unwrap_or_default()
-    }
-
-    fn clear(&mut self) {
-        (self.taken, self.bytes) = (0, 0);
-    }
-}
 
 /// Why a packet goes to a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,56 +36,6 @@ impl Reason {
             (Version::V10 | Version::V13, Self::ActionSet | Self::Group | Self::PacketOut) => 1,
             (_, reason) => reason as u8,
         }
-    }
-}
-
-/// What a packet carries with it to the end of the pipeline.
-#[derive(Default)]
-struct ActionSet {
-    // One of each kind, the set-fields one of each field; carried out in the order of section 5.10.
-    actions: Vec<Action>,
-}
-
-/// The order in which an action set is carried out.
-const fn rank(action: &Action) -> u8 {
-    match action {
-        Action::CopyTtlIn => 0,
-        Action::PopVlan | Action::PopMpls(_) => 1,
-        Action::PushMpls(_) => 2,
-        Action::PushVlan(_) => 4,
-        Action::CopyTtlOut => 5,
-        Action::DecMplsTtl | Action::DecIpTtl => 6,
-        Action::SetQueue(_) | Action::PopQueue | Action::Meter(_) => 8,
-        Action::Group(_) => 9,
-        Action::Output { .. } | Action::Controller { .. } | Action::Resubmit { .. } => 10,
-        Action::Exit => 11,
-        _ => 7,
-    }
-}
-
-impl ActionSet {
-    fn write(&mut self, actions: &[Action]) {
-        for action in actions {
-            let same = |other: &Action| match (other, action) {
-                (Action::SetField(a, _), Action::SetField(b, _))
-                | (Action::SetMaskedField(a, ..), Action::SetMaskedField(b, ..)) => a == b,
-                (Action::CopyField(a), Action::CopyField(b)) => a.destination == b.destination,
-                _ => core::mem::discriminant(other) == core::mem::discriminant(action),
-            };
-            match self.actions.iter_mut().find(|other| same(other)) {
-                Some(slot) => *slot = *action,
-                None => self.actions.push(*action),
-            }
-        }
-    }
-
-    fn ordered(mut self) -> Vec<Action> {
-        self.actions.sort_by_key(rank);
-        // A group takes the place of an output port.
-        if self.actions.iter().any(|action| matches!(action, Action::Group(_))) {
-            self.actions.retain(|action| !matches!(action, Action::Output { .. }));
-        }
-        self.actions
     }
 }
 
@@ -489,81 +369,6 @@ impl Switch {
         port.stats.tx_packets += 1;
         port.stats.tx_bytes += packet.bytes().len() as u64;
         out.transmit(number, packet.bytes());
-    }
-
-    fn lives(&self, bucket: &crate::wire::Bucket, depth: u8) -> bool {
-        let port_lives = |number: u32| {
-            self.ports.get(&number).is_some_and(|port| {
-                !port.description.link_down && port.description.config & port::config::PORT_DOWN == 0
-            })
-        };
-        let by_port = bucket.watch_port != port::ANY && port_lives(bucket.watch_port);
-        let by_group = bucket.watch_group != port::ANY
-            && depth < DEEPEST
-            && self
-                .groups
-                .get(&bucket.watch_group)
-                .is_some_and(|group| group.buckets.iter().any(|bucket| self.lives(bucket, depth + 1)));
-        by_port || by_group
-    }
-
-    fn group(&mut self, now: Instant, id: u32, packet: &mut Packet, origin: Origin, out: &mut dyn Output) {
-        if origin.groups >= DEEPEST {
-            self.stats.loops += 1;
-            return;
-        }
-        let chosen: Vec<usize> = match self.groups.get(&id) {
-            None => return,
-            Some(group) => match group.kind {
-                GroupType::All => (0..group.buckets.len()).collect(),
-                GroupType::Indirect => (0..group.buckets.len().min(1)).collect(),
-                GroupType::FastFailover => {
-                    group.buckets.iter().position(|bucket| self.lives(bucket, 0)).into_iter().collect()
-                }
-                GroupType::Select => self.select(group, packet).into_iter().collect(),
-            },
-        };
-        let size = packet.bytes().len() as u64;
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.packets += 1;
-            group.bytes += size;
-        }
-        for index in chosen {
-            let Some(group) = self.groups.get_mut(&id) else { return };
-            if let Some(count) = group.counts.get_mut(index) {
-                *count = (count.0 + 1, count.1 + size);
-            }
-            let Some(bucket) = group.buckets.get(index) else { continue };
-            let mut set = ActionSet::default();
-            set.write(&bucket.actions);
-            // Each bucket works on a copy of its own.
-            let mut copy = packet.clone();
-            let inside = Origin { reason: Reason::Group, groups: origin.groups + 1, ..origin };
-            self.apply(now, &set.ordered(), &mut copy, inside, out);
-        }
-    }
-
-    /// The bucket of a flow: by the hash of its addresses and ports, so that a flow keeps its order. Buckets that watch something and
-    /// are dead take no part.
-    fn select(&self, group: &Group, packet: &Packet) -> Option<usize> {
-        let watched =
-            |bucket: &crate::wire::Bucket| bucket.watch_port != port::ANY || bucket.watch_group != port::ANY;
-        let weight = |bucket: &crate::wire::Bucket| {
-            if watched(bucket) && !self.lives(bucket, 0) { 0 } else { u64::from(bucket.weight) }
-        };
-        let total: u64 = group.buckets.iter().map(weight).sum();
-        let mut key = *packet.key();
-        for field in [Field::InPort, Field::Metadata, Field::IpEcn] {
-            key.get_mut(field).fill(0);
-        }
-        let mut point = (hash_key(&key) ^ self.random).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-        point = point.checked_rem(total)?;
-        group.buckets.iter().position(|bucket| {
-            let weight = weight(bucket);
-            let here = point < weight;
-            point = point.wrapping_sub(weight);
-            here
-        })
     }
 }
 
