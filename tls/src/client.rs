@@ -1,7 +1,9 @@
 //! The client's side of the handshake: RFC 8446 sections 2, 4 and appendix A.1.
 mod answer;
+mod early_data;
 mod hello;
 
+use self::{answer::first_hash, early_data::Early};
 use crate::{
     Alert, ClientConfig,
     connection::{Connection, Exporter, Flight, Role, Step},
@@ -14,8 +16,8 @@ use crate::{
     signature::{CLIENT_CONTEXT, PublicKey, SERVER_CONTEXT, emit_certificate_verify},
     verifier::Verifier,
     wire::{
-        CertificateList, ExtensionType, Extensions, HELLO_RETRY_REQUEST, HandshakeType, Message,
-        NewSessionTicket, ProtocolNames, Reader, ServerHello, U16List, Writer,
+        CertificateList, ExtensionType, Extensions, HELLO_RETRY_REQUEST, HandshakeType, MAX_PLAINTEXT,
+        Message, NewSessionTicket, ProtocolNames, Reader, ServerHello, U16List, Writer,
     },
 };
 use airglow_device::Entropy;
@@ -32,9 +34,14 @@ pub struct Client<'c, P: Provider, V> {
     state: State<'c, P>,
     protocol: Option<&'c [u8]>,
     no_early_data: usize,
+    early: Option<Early>,
+    accepted_early_data: bool,
+    /// Most content of one record that the server takes.
+    record_limit: u16,
     resumed: bool,
     peer: Option<[u8; 32]>,
     exporter: Option<Exporter>,
+    early_exporter: Option<Exporter>,
     /// What tickets are made keys with.
     resumption: Option<(CipherSuite, Secret)>,
 }
@@ -114,9 +121,13 @@ impl<'c, P: Provider, V: Verifier, B: AsRef<[u8]> + AsMut<[u8]>> Connection<Clie
             state: State::Done,
             protocol: None,
             no_early_data: 0,
+            early: None,
+            accepted_early_data: false,
+            record_limit: MAX_PLAINTEXT as u16,
             resumed: false,
             peer: None,
             exporter: None,
+            early_exporter: None,
             resumption: None,
         };
         let mut connection = Self::new(client, incoming, outgoing);
@@ -150,6 +161,10 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
             return Ok(());
         };
         place.copy_from_slice(ticket.ticket);
+        let max_early_data = match ticket.extensions.find(ExtensionType::EARLY_DATA) {
+            Some(data) => u32::from_be_bytes(data.try_into().map_err(|_| Alert::DECODE_ERROR)?),
+            None => 0,
+        };
         let (hash, len) = (suite.hash(), suite.hash().len());
         let provider = &self.config.provider;
         let psk = expand_label(provider, hash, secret, b"resumption", ticket.ticket_nonce, len);
@@ -161,6 +176,9 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
                 age_add: ticket.ticket_age_add,
                 lifetime,
                 age: Duration::ZERO,
+                max_early_data,
+                record_limit: self.record_limit,
+                protocol: self.protocol_index(),
                 ticket: kept,
                 ticket_len: ticket.ticket.len() as u16,
             },
@@ -179,6 +197,12 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
     fn early_data(&mut self) -> &mut usize {
         self.no_early_data = 0;
         &mut self.no_early_data
+    }
+    fn early_data_accepted(&self) -> bool {
+        self.accepted_early_data
+    }
+    fn early_exporter(&self) -> Option<&Exporter> {
+        self.early_exporter.as_ref()
     }
     fn protocol(&self) -> Option<&[u8]> {
         self.protocol
@@ -215,7 +239,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
     ) -> Result<Step<P>, Alert> {
         state.expects = match (state.expects, message.kind) {
             (Expects::EncryptedExtensions, HandshakeType::ENCRYPTED_EXTENSIONS) => {
-                self.encrypted_extensions(message.body, out)?;
+                self.encrypted_extensions(message.body, state.suite, &state.client_traffic, out)?;
                 if self.resumed { Expects::Finished } else { Expects::Certificate }
             }
             (Expects::Certificate, HandshakeType::CERTIFICATE_REQUEST)
@@ -249,6 +273,8 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
     fn encrypted_extensions<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
         body: &[u8],
+        suite: CipherSuite,
+        client_traffic: &Secret,
         out: &mut Flight<'_, P, B>,
     ) -> Result<(), Alert> {
         let mut reader = Reader::new(body);
@@ -257,11 +283,17 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         if extensions.has_duplicates() {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
+        self.record_limit = MAX_PLAINTEXT as u16;
         for extension in extensions.iter() {
             match extension.kind {
                 ExtensionType::SUPPORTED_GROUPS => {}
+                ExtensionType::EARLY_DATA if self.early.is_some() && extension.data.is_empty() => {
+                    self.accepted_early_data = true;
+                }
                 ExtensionType::SERVER_NAME if self.names_a_host() && extension.data.is_empty() => {}
-                ExtensionType::RECORD_SIZE_LIMIT => out.0.limit(record_size_limit(extension.data)?),
+                ExtensionType::RECORD_SIZE_LIMIT => {
+                    self.record_limit = record_size_limit(extension.data)?.min(MAX_PLAINTEXT) as u16;
+                }
                 ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION
                     if !self.config.protocols.is_empty() =>
                 {
@@ -277,7 +309,27 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 _ => return Err(Alert::UNSUPPORTED_EXTENSION),
             }
         }
-        Ok(())
+        out.0.limit(self.record_limit.into());
+        let protocol = self.protocol_index();
+        match &self.early {
+            // What was sent early was meant for the protocol of then.
+            Some(early) if self.accepted_early_data && early.protocol != protocol => {
+                Err(Alert::ILLEGAL_PARAMETER)
+            }
+            Some(_) if !self.accepted_early_data => {
+                self.early = None;
+                let keys = Protection::new(&self.config.provider, suite, client_traffic.clone());
+                out.0.protect(keys.ok_or(Alert::INTERNAL_ERROR)?);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Which of our protocols was chosen.
+    fn protocol_index(&self) -> Option<u8> {
+        let index = self.config.protocols.iter().position(|name| Some(*name) == self.protocol)?;
+        u8::try_from(index).ok()
     }
 
     fn certificate(&self, body: &[u8]) -> Result<PublicKey, Alert> {
@@ -311,6 +363,12 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         }
         state.transcript.update(message.whole);
         let hash = state.transcript.current();
+        let provider = &self.config.provider;
+        let keys = |secret| Protection::new(provider, state.suite, secret).ok_or(Alert::INTERNAL_ERROR);
+        if self.early.is_some() {
+            self.end_early_data(&mut state.transcript, out)?;
+            out.0.protect(keys(state.client_traffic.clone())?);
+        }
         out.0.handshake(|out| {
             let mut start = out.len();
             let mut said = |out: &mut Writer<'_>| {
@@ -351,8 +409,6 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             let secret = state.schedule.derive(b"res master", &state.transcript.current());
             self.resumption = Some((state.suite, secret));
         }
-        let keys =
-            |secret| Protection::new(&self.config.provider, state.suite, secret).ok_or(Alert::INTERNAL_ERROR);
         out.0.protect(keys(client)?);
         Ok(Step::Connected(keys(server)?))
     }
@@ -373,6 +429,14 @@ impl<P: Provider, V> Client<'_, P, V> {
             State::Handshake(state) if said => state.transcript.update(b"?"),
             State::Handshake(state) => state.server_traffic = Secret::new(b"?"),
             _ => {}
+        }
+    }
+    /// Makes it believe that it offered no early data, or some for this protocol.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn expect_early_data(&mut self, protocol: Option<Option<u8>>) {
+        match (&mut self.early, protocol) {
+            (Some(early), Some(protocol)) => early.protocol = protocol,
+            (early, _) => *early = None,
         }
     }
 }

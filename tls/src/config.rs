@@ -65,19 +65,64 @@ pub struct ServerConfig<'c, P> {
     pub clients: Option<ClientAuthentication<'c>>,
     /// Tells the secrets of every connection: for debugging.
     pub key_log: Option<&'c dyn KeyLog>,
+    /// What is done with early data (0-RTT); it needs [`tickets`](Self::tickets).
+    #[cfg(feature = "early-data")]
+    pub early_data: EarlyData,
 }
 
 impl<'c, P> ServerConfig<'c, P> {
     /// These certificates, and nothing that is optional.
     pub const fn new(provider: P, certificates: &'c [Certificate<'c>]) -> Self {
-        Self { provider, certificates, protocols: &[], tickets: None, clients: None, key_log: None }
+        Self {
+            provider,
+            certificates,
+            protocols: &[],
+            tickets: None,
+            clients: None,
+            key_log: None,
+            #[cfg(feature = "early-data")]
+            early_data: EarlyData::Refused,
+        }
+    }
+    pub(crate) const fn early_data_is_replayable(&self) -> bool {
+        #[cfg(feature = "early-data")]
+        return matches!(self.early_data, EarlyData::Replayable(_));
+        #[cfg(not(feature = "early-data"))]
+        false
+    }
+    /// Bytes of early data of one connection.
+    pub(crate) const fn max_early_data(&self) -> u32 {
+        #[cfg(feature = "early-data")]
+        if let EarlyData::OnRequest(most) | EarlyData::Replayable(most) = self.early_data {
+            return most;
+        }
+        0
     }
 }
 
-impl<P> fmt::Debug for ServerConfig<'_, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerConfig").field("certificates", &self.certificates).finish_non_exhaustive()
-    }
+/// What a server does with early data (0-RTT; RFC 8446 sections 2.3 and 8): what a client that resumes a session sends
+/// along with its hello, and what a server may answer a round trip earlier.
+///
+/// Early data may be **replayed** by whoever saw them pass. Accepted are only those with a ticket that names the same
+/// suite, protocol and host, that is as old as the client says (10 s more or less), and that was not used before: with
+/// [`TicketKeys`](crate::TicketKeys) each ticket is good once and its keys die with this machine's memory, so that one
+/// first flight is taken once at most. Other [`Tickets`], shared by several machines say, must see to
+/// that themselves. What remains: an attacker can hold a first flight back for some seconds, and a client that is refused
+/// will say the same again. So act on early data only where doing things twice does no harm.
+///
+/// The limits are bytes of one connection; half of its incoming buffer is the most.
+#[cfg(feature = "early-data")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlyData {
+    /// Never offered; what a client sends all the same is passed over.
+    Refused,
+    /// So many bytes, early for those who ask: [`Event::EarlyData`](crate::Event::EarlyData),
+    /// [`TlsStream::read_early`](crate::TlsStream::read_early). To others they come as ordinary data when the handshake is
+    /// done, by when it is known that this client has said them now (as RFC 8470 section 3 advises).
+    OnRequest(u32),
+    /// So many bytes, with which the reads of a stream begin before the handshake is done: for services whose every
+    /// request may be repeated, as GET of a page may.
+    Replayable(u32),
 }
 
 /// How a server asks for client certificates (RFC 8446 section 4.3.2).
@@ -110,12 +155,31 @@ pub struct ClientConfig<'c, P, V> {
     pub sessions: Option<&'c dyn Sessions>,
     /// Tells the secrets of every connection: for debugging.
     pub key_log: Option<&'c dyn KeyLog>,
+    /// Offers early data (0-RTT) whenever a session allows them, for `write_early`. Servers may see them twice:
+    /// see [`EarlyData`].
+    #[cfg(feature = "early-data")]
+    pub early_data: bool,
 }
 
 impl<P, V> ClientConfig<'_, P, V> {
     /// Nothing that is optional.
     pub const fn new(provider: P, verifier: V) -> Self {
-        Self { provider, verifier, protocols: &[], certificate: None, sessions: None, key_log: None }
+        Self {
+            provider,
+            verifier,
+            protocols: &[],
+            certificate: None,
+            sessions: None,
+            key_log: None,
+            #[cfg(feature = "early-data")]
+            early_data: false,
+        }
+    }
+    pub(crate) const fn offers_early_data(&self) -> bool {
+        #[cfg(feature = "early-data")]
+        return self.early_data;
+        #[cfg(not(feature = "early-data"))]
+        false
     }
 }
 

@@ -32,6 +32,30 @@ pub trait Role<P: Provider> {
     /// Bytes of early data, sent unasked, that may still be passed over (RFC 8446 section 4.2.10).
     #[doc(hidden)]
     fn early_data(&mut self) -> &mut usize;
+    /// So many bytes of early data have come.
+    #[doc(hidden)]
+    fn take_early_data(&mut self, len: usize) -> Result<(), Alert> {
+        let _ = len;
+        Err(Alert::UNEXPECTED_MESSAGE)
+    }
+    #[doc(hidden)]
+    fn early_data_accepted(&self) -> bool {
+        false
+    }
+    /// Whether the application takes early data as it takes other data.
+    #[doc(hidden)]
+    fn early_data_is_replayable(&self) -> bool {
+        false
+    }
+    /// Whether data may be sent before the peer's Finished has come.
+    #[doc(hidden)]
+    fn may_write(&self) -> bool {
+        false
+    }
+    #[doc(hidden)]
+    fn early_exporter(&self) -> Option<&Exporter> {
+        None
+    }
     /// A NewSessionTicket's body.
     #[doc(hidden)]
     fn ticket(&mut self, body: &[u8]) -> Result<(), Alert>;
@@ -71,6 +95,8 @@ pub enum Event {
     Idle,
     /// [`Connection::plaintext`] has more than before.
     Data,
+    /// A server: [`Connection::early_data`] has more than before. Only where the configuration accepts it.
+    EarlyData,
     /// The peer has closed its direction.
     Closed,
 }
@@ -85,6 +111,8 @@ pub struct Connection<R, P: Provider, B> {
     incoming: Incoming<B>,
     pub(crate) outgoing: Outgoing<P, B>,
     read: Option<Protection<P>>,
+    /// Bytes of early data before the handshake's messages in what `incoming` holds opened.
+    early: usize,
     opened: bool,
     started: bool,
     connected: bool,
@@ -121,6 +149,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             incoming: Incoming::new(incoming),
             outgoing: Outgoing::new(outgoing),
             read: None,
+            early: 0,
             opened: false,
             started: false,
             connected: false,
@@ -144,25 +173,43 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     pub const fn is_connected(&self) -> bool {
         self.connected
     }
-    /// The application protocol that both sides chose (RFC 7301), once connected.
+    /// Whether both sides know what they agreed on: once connected, or when a server has accepted early data.
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.connected || self.role.may_write()
+    }
+    /// The application protocol that both sides chose (RFC 7301), once connected or when a server has accepted early data.
     pub fn protocol(&self) -> Option<&[u8]> {
-        self.role.protocol().filter(|_| self.connected)
+        self.role.protocol().filter(|_| self.is_agreed())
     }
     /// Whether the handshake resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
-        self.connected && self.role.resumed()
+        self.is_agreed() && self.role.resumed()
+    }
+    /// Whether the server has accepted the client's early data: a server knows when it has heard the hello, a client
+    /// when it is connected. What a client sent early and the server did not accept has reached nobody.
+    pub fn early_data_accepted(&self) -> bool {
+        self.is_agreed() && self.role.early_data_accepted()
     }
     /// SHA-256 of the SubjectPublicKeyInfo with which the peer has shown who it is, in this connection or in the
     /// one that is resumed; a client that resumes does not know.
     pub fn peer(&self) -> Option<&[u8; 32]> {
-        self.role.peer().filter(|_| self.connected)
+        self.role.peer().filter(|_| self.is_agreed())
     }
     /// A secret that both sides share and nobody else (RFC 8446 section 7.5), of `len` bytes, at most the 32 or 48
     /// of the suite's hash; `None` when it is more, or before the handshake is done.
     pub fn export(&self, label: &[u8], context: &[u8], len: usize) -> Option<Secret> {
-        let exporter =
-            self.role.exporter().filter(|exporter| self.connected && len <= exporter.hash.len())?;
+        self.export_from(self.role.exporter().filter(|_| self.connected)?, label, context, len)
+    }
+    /// The same for early data (the `early_exporter_secret`): whoever replays early data replays it too. `None` unless
+    /// early data were offered by a client or accepted by a server.
+    pub fn export_early(&self, label: &[u8], context: &[u8], len: usize) -> Option<Secret> {
+        self.export_from(self.role.early_exporter()?, label, context, len)
+    }
+    fn export_from(&self, exporter: &Exporter, label: &[u8], context: &[u8], len: usize) -> Option<Secret> {
         let (provider, hash) = (self.role.provider(), exporter.hash);
+        if len > hash.len() {
+            return None;
+        }
         let mut digest = provider.hash(hash);
         let empty = digest.current();
         digest.update(context);
@@ -191,9 +238,19 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     pub fn plaintext(&mut self) -> &mut [u8] {
         if self.connected { self.incoming.content_mut() } else { &mut [] }
     }
-    /// The first `len` bytes of [`plaintext`](Self::plaintext) are used up.
+    /// A server, before the handshake is done: bytes that the client sent before it heard from us (0-RTT), opened and
+    /// not yet [consumed](Self::consume); `EarlyData` says what they are worth. What is left of them when the
+    /// handshake is done is [`plaintext`](Self::plaintext): then it is known that nobody has replayed it.
+    pub fn early_data(&mut self) -> &mut [u8] {
+        self.incoming.content_mut().get_mut(..self.early).unwrap_or_default()
+    }
+    /// The first `len` bytes of [`plaintext`](Self::plaintext) or [`early_data`](Self::early_data) are used up.
     pub fn consume(&mut self, len: usize) {
         if self.connected {
+            self.incoming.consume(len);
+        } else {
+            let len = len.min(self.early);
+            self.early -= len;
             self.incoming.consume(len);
         }
     }
@@ -206,19 +263,25 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         self.outgoing.sent(len);
     }
     /// Protects the front of `bytes` as one record; how many it took. 0 means that
-    /// [`output`](Self::output) must be sent first, or that the handshake is not done.
+    /// [`output`](Self::output) must be sent first, or that the handshake is not done; a server that accepts early data
+    /// may write before, as its answer.
     ///
     /// # Errors
     /// The connection has failed, or was closed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        self.check_open()?;
+        if !self.is_agreed() {
+            return Ok(0);
+        }
+        let written = self.outgoing.write(self.role.provider(), bytes);
+        written.map_err(|alert| self.fail(alert))
+    }
+    /// Whether anything may still be sent.
+    pub(crate) const fn check_open(&self) -> Result<(), Error> {
         match self.failed {
             Some(error) => Err(error),
             None if self.sent_close => Err(Error::Closed),
-            None if !self.connected => Ok(0),
-            None => {
-                let written = self.outgoing.write(self.role.provider(), bytes);
-                written.map_err(|alert| self.fail(alert))
-            }
+            None => Ok(()),
         }
     }
     /// Ends this side's direction with a close_notify; reading goes on.
@@ -263,7 +326,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     }
 
     /// Works on what came until there is something for the application or nothing left to do. Call it after
-    /// every [`received`](Self::received), and again after [`Event::Data`].
+    /// every [`received`](Self::received), and again after [`Event::Data`] and [`Event::EarlyData`].
     ///
     /// # Errors
     /// Why the connection failed; from then on always the same.
@@ -284,6 +347,9 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             }
             if !self.connected {
                 self.messages()?;
+                if self.connected && core::mem::take(&mut self.early) > 0 {
+                    return Ok(Event::Data);
+                }
             }
             let Some((header, whole)) = self.incoming.next()? else { break };
             // Something that is no TLS at all is told at once, not after the length that it seems to announce.
@@ -294,7 +360,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             }
             if !whole {
                 // A record must fit behind the part of a message that waits for it; data can be used up first.
-                let waits = self.connected && !self.incoming.content().is_empty();
+                let waits = self.early > 0 || self.connected && !self.incoming.content().is_empty();
                 if !waits && self.incoming.fits(header.len).is_err() {
                     return Err(Alert::RECORD_OVERFLOW.into());
                 }
@@ -331,7 +397,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                             self.opened = true;
                             *self.role.early_data() = 0;
                             if self.content(content_type, header.len, len)? {
-                                return Ok(Event::Data);
+                                return Ok(if self.connected { Event::Data } else { Event::EarlyData });
                             }
                         }
                         Err(Alert::BAD_RECORD_MAC) if *self.role.early_data() > header.len => {
@@ -350,17 +416,19 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
 
     /// Takes the whole handshake messages that wait.
     fn messages(&mut self) -> Result<(), Fault> {
-        while let Some(message) = Message::parse(self.incoming.content()) {
+        while let Some(message) =
+            Message::parse(self.incoming.content().get(self.early..).unwrap_or_default())
+        {
             let len = message.whole.len();
             let room = self.incoming.capacity();
             let step = self.role.handle(message, room, &mut Flight(&mut self.outgoing))?;
             self.started = true;
-            self.incoming.consume(len);
+            self.incoming.cut(self.early, len);
             let connected = matches!(step, Step::Connected(_));
             let (Step::Keys(keys) | Step::Connected(keys)) = step else { continue };
             //= https://www.rfc-editor.org/rfc/rfc8446#section-5.1
             //# Handshake messages MUST NOT span key changes.
-            if !self.incoming.content().is_empty() {
+            if self.incoming.content().len() > self.early {
                 return Err(Alert::UNEXPECTED_MESSAGE.into());
             }
             self.read = Some(keys);
@@ -369,8 +437,9 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                 break;
             }
         }
-        let announced = Message::announced(self.incoming.content());
-        if !self.connected && announced.is_some_and(|len| len + RECORD_HEADER > self.incoming.capacity()) {
+        let announced = Message::announced(self.incoming.content().get(self.early..).unwrap_or_default());
+        let room = self.incoming.capacity().saturating_sub(self.early);
+        if !self.connected && announced.is_some_and(|len| len + RECORD_HEADER > room) {
             return Err(Alert::ILLEGAL_PARAMETER.into());
         }
         Ok(())
@@ -380,7 +449,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     fn content(&mut self, content_type: ContentType, record: usize, len: usize) -> Result<bool, Fault> {
         let interleaved = match self.connected {
             true => self.late_len > 0 || self.late_skip > 0,
-            false => !self.incoming.content().is_empty(),
+            false => self.incoming.content().len() > self.early,
         };
         match content_type {
             //= https://www.rfc-editor.org/rfc/rfc8446#section-5.1
@@ -408,6 +477,15 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                 } else {
                     self.incoming.skip(record);
                 }
+                Ok(len > 0)
+            }
+            ContentType::APPLICATION_DATA if !self.connected && !interleaved => {
+                self.role.take_early_data(len)?;
+                match len {
+                    0 => self.incoming.skip(record),
+                    _ => self.incoming.keep(record, len),
+                }
+                self.early += len;
                 Ok(len > 0)
             }
             ContentType::ALERT => {

@@ -89,6 +89,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
     pub(crate) fn consume(&mut self, len: usize) {
         self.start = self.start.saturating_add(len).min(self.end);
     }
+    /// Takes `len` bytes out of the content, from `at` on.
+    pub(crate) fn cut(&mut self, at: usize, len: usize) {
+        let (from, until) = (self.start + at, self.start + at + len);
+        if at == 0 {
+            self.consume(len);
+        } else if until <= self.end {
+            self.buf.as_mut().copy_within(until..self.end, from);
+            self.end -= len;
+        }
+    }
     /// Whether `len` more bytes would fit if everything were moved to the front.
     pub(crate) fn fits(&self, len: usize) -> Result<(), NoRoom> {
         let content: Range<usize> = self.start..self.end;

@@ -78,6 +78,8 @@ pub use alert::Alert;
 pub use authorities::{Authorities, AuthoritiesError};
 pub use buffer::Buffer;
 pub use client::Client;
+#[cfg(feature = "early-data")]
+pub use config::EarlyData;
 pub use config::{Certificate, ClientAuthentication, ClientConfig, ServerConfig};
 pub use connection::{Connection, Event, Exporter, Role};
 pub use error::Error;

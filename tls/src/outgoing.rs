@@ -39,6 +39,10 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
     pub(crate) fn protect(&mut self, keys: Protection<P>) {
         self.keys = Some(keys);
     }
+    /// From here on records are not protected, for there are no keys that both sides have.
+    pub(crate) fn unprotect(&mut self) {
+        self.keys = None;
+    }
     pub(crate) fn limit(&mut self, limit: usize) {
         self.limit = limit.clamp(1, MAX_PLAINTEXT);
     }

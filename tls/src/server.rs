@@ -1,4 +1,5 @@
 //! The server's side of the handshake: RFC 8446 sections 2, 4 and appendix A.2.
+mod early_data;
 mod resumption;
 mod retry;
 
@@ -20,9 +21,6 @@ use crate::{
 use airglow_device::Entropy;
 use zeroize::Zeroizing;
 
-/// Early data that is passed over when a client sends it unasked: one record for each KiB of a first flight.
-const MAX_EARLY_DATA: usize = 64 * 1024;
-
 /// The server's side of a [`Connection`].
 pub struct Server<'c, P: Provider> {
     config: &'c ServerConfig<'c, P>,
@@ -32,8 +30,15 @@ pub struct Server<'c, P: Provider> {
     protocol: Option<u8>,
     peer: Option<[u8; 32]>,
     resumed: bool,
+    /// Bytes of early data that may still be passed over.
     early_data: usize,
+    accepts_early_data: bool,
+    /// Bytes of early data that the configuration and the incoming buffer allow.
+    max_early_data: u32,
+    /// For tickets: whom the client asked for.
+    server_name: [u8; 16],
     exporter: Option<Exporter>,
+    early_exporter: Option<Exporter>,
 }
 
 /// What a second ClientHello must keep.
@@ -58,7 +63,11 @@ struct AwaitFinished<'c, P: Provider> {
 // As State.
 #[allow(clippy::large_enum_variant)]
 enum Expects {
-    Certificate { required: bool },
+    /// Early data and the message that ends them; so many bytes may still come.
+    EndOfEarlyData(u32),
+    Certificate {
+        required: bool,
+    },
     CertificateVerify(PublicKey),
     Finished,
 }
@@ -87,7 +96,11 @@ impl<'c, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<Server<'c, P>, P,
             peer: None,
             resumed: false,
             early_data: 0,
+            accepts_early_data: false,
+            max_early_data: 0,
+            server_name: [0; 16],
             exporter: None,
+            early_exporter: None,
         };
         Self::new(server, incoming, outgoing)
     }
@@ -105,6 +118,32 @@ impl<P: Provider> Role<P> for Server<'_, P> {
     }
     fn early_data(&mut self) -> &mut usize {
         &mut self.early_data
+    }
+    fn take_early_data(&mut self, len: usize) -> Result<(), Alert> {
+        let State::AwaitFinished(AwaitFinished { expects: Expects::EndOfEarlyData(left), .. }) =
+            &mut self.state
+        else {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        };
+        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.10
+        //# A server receiving more than
+        //# max_early_data_size bytes of 0-RTT data SHOULD terminate the
+        //# connection with an "unexpected_message" alert.
+        *left = left.checked_sub(len as u32).ok_or(Alert::UNEXPECTED_MESSAGE)?;
+        Ok(())
+    }
+    fn early_data_accepted(&self) -> bool {
+        self.accepts_early_data
+    }
+    fn early_data_is_replayable(&self) -> bool {
+        self.config.early_data_is_replayable()
+    }
+    fn may_write(&self) -> bool {
+        // Our Finished is out, and the client has shown to have the session's key.
+        self.accepts_early_data
+    }
+    fn early_exporter(&self) -> Option<&Exporter> {
+        self.early_exporter.as_ref()
     }
     fn protocol(&self) -> Option<&[u8]> {
         self.config.protocols.get(usize::from(self.protocol?)).copied()
@@ -230,6 +269,8 @@ impl<'c, P: Provider> Server<'c, P> {
         transcript.update(message.whole);
 
         let host = extensions.find(ExtensionType::SERVER_NAME).map(host_name).transpose()?.flatten();
+        self.max_early_data = self.config.max_early_data().min(room as u32 / 2);
+        self.remember_host(host);
         let named = host.is_some_and(|host| self.config.certificates.iter().any(|one| one.is_for(host)));
         let certificate = match psk {
             Some(_) => None,
@@ -238,11 +279,35 @@ impl<'c, P: Provider> Server<'c, P> {
                 Some(self.certificate(host, schemes)?)
             }
         };
-        if extensions.find(ExtensionType::EARLY_DATA).is_some() {
-            self.early_data = MAX_EARLY_DATA;
+        let mut early = 0;
+        if let Some(data) = extensions.find(ExtensionType::EARLY_DATA) {
+            //= https://www.rfc-editor.org/rfc/rfc8446#section-4.1.2
+            //# Removing the "early_data" extension (Section 4.2.10) if one was
+            //# present.  Early data is not permitted after a HelloRetryRequest.
+            if retried {
+                return Err(Alert::ILLEGAL_PARAMETER);
+            }
+            if !data.is_empty() {
+                return Err(Alert::DECODE_ERROR);
+            }
+            early = psk.as_ref().map_or(0, |psk| self.accepts_early_data(psk, suite));
+            if early == 0 {
+                self.pass_over_early_data();
+            }
         }
 
         let provider = &self.config.provider;
+        let psk_secret = psk.as_ref().map(|psk| &*psk.session.psk);
+        let mut schedule = KeySchedule::early(provider, suite.hash(), psk_secret);
+        let early_traffic = (early > 0).then(|| {
+            let hash = transcript.current();
+            let traffic = schedule.derive(b"c e traffic", &hash);
+            let exporter = schedule.derive(b"e exp master", &hash);
+            self.log("CLIENT_EARLY_TRAFFIC_SECRET", &traffic);
+            self.log("EARLY_EXPORTER_SECRET", &exporter);
+            self.early_exporter = Some(Exporter { hash: suite.hash(), secret: exporter });
+            traffic
+        });
         let [server_random, seed] = halves(&self.random);
         let mut shared = None;
         out.0.handshake(|out| {
@@ -275,8 +340,6 @@ impl<'c, P: Provider> Server<'c, P> {
         }
 
         let keys = |secret| Protection::new(provider, suite, secret).ok_or(Alert::INTERNAL_ERROR);
-        let psk_secret = psk.as_ref().map(|psk| &*psk.session.psk);
-        let mut schedule = KeySchedule::early(provider, suite.hash(), psk_secret);
         schedule.handshake(&shared);
         let hash = transcript.current();
         let client_handshake_traffic = schedule.derive(b"c hs traffic", &hash);
@@ -311,6 +374,10 @@ impl<'c, P: Provider> Server<'c, P> {
                 }
                 if limit.is_some() {
                     emit_record_size_limit(out, room)?;
+                }
+                if early > 0 {
+                    out.u16(ExtensionType::EARLY_DATA.0)?;
+                    out.u16(0)?;
                 }
                 Ok(out.end(block)?)
             })?;
@@ -348,10 +415,12 @@ impl<'c, P: Provider> Server<'c, P> {
         self.log("EXPORTER_SECRET", &exporter);
         self.exporter = Some(Exporter { hash: suite.hash(), secret: exporter });
         out.0.protect(keys(server_application_traffic)?);
-        let read = keys(client_handshake_traffic.clone())?;
+        let read = keys(early_traffic.unwrap_or_else(|| client_handshake_traffic.clone()))?;
+        self.accepts_early_data = early > 0;
         self.state = State::AwaitFinished(AwaitFinished {
             expects: match asks {
                 Some(asks) => Expects::Certificate { required: asks.required },
+                None if early > 0 => Expects::EndOfEarlyData(early),
                 None => Expects::Finished,
             },
             suite,
@@ -398,6 +467,16 @@ impl<'c, P: Provider> Server<'c, P> {
     ) -> Result<Step<P>, Alert> {
         let provider = &self.config.provider;
         state.expects = match (state.expects, message.kind) {
+            (Expects::EndOfEarlyData(_), HandshakeType::END_OF_EARLY_DATA) => {
+                if !message.body.is_empty() {
+                    return Err(Alert::DECODE_ERROR);
+                }
+                state.expects = Expects::Finished;
+                state.transcript.update(message.whole);
+                let keys = Protection::new(provider, state.suite, state.client_handshake_traffic.clone());
+                self.state = State::AwaitFinished(state);
+                return Ok(Step::Keys(keys.ok_or(Alert::INTERNAL_ERROR)?));
+            }
             (Expects::Certificate { required }, HandshakeType::CERTIFICATE) => {
                 let list = CertificateList::parse(message.body)?;
                 if !list.certificate_request_context.is_empty() {

@@ -18,6 +18,12 @@ pub struct Session {
     pub lifetime: Duration,
     /// Since it came: what [`Sessions::take`] says.
     pub age: Duration,
+    /// Bytes of early data that the server says it would take.
+    pub max_early_data: u32,
+    /// Most content of one record that the server took; early data keep to it.
+    pub(crate) record_limit: u16,
+    /// Which of the configuration's protocols was chosen.
+    pub(crate) protocol: Option<u8>,
     pub(crate) ticket: [u8; MAX_TICKET],
     pub(crate) ticket_len: u16,
 }
@@ -126,6 +132,9 @@ mod cache {
                 age_add,
                 lifetime: Duration::from_secs(10),
                 age: Duration::ZERO,
+                max_early_data: 0,
+                record_limit: 0,
+                protocol: None,
                 ticket: [0; super::super::MAX_TICKET],
                 ticket_len: 0,
             };

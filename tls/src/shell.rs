@@ -7,6 +7,8 @@ use crate::{
     crypto::Provider,
     server::Server,
 };
+#[cfg(feature = "early-data")]
+use crate::{client::Client, verifier::Verifier};
 use airglow_device::{Entropy, Instant, Listener, Stream, Timer};
 use airglow_runtime::timeout_at;
 #[cfg(feature = "alloc")]
@@ -107,23 +109,65 @@ where
     /// # Errors
     /// It failed or took too long; from then on always so.
     pub async fn handshake(&mut self) -> Result<(), StreamError<S::Error>> {
-        if self.tls.is_connected() {
+        self.handshake_until(|tls| tls.is_connected()).await
+    }
+
+    /// Goes on with the handshake until `enough` has happened.
+    async fn handshake_until(
+        &mut self,
+        enough: impl Fn(&mut Connection<R, P, B>) -> bool,
+    ) -> Result<(), StreamError<S::Error>> {
+        if enough(&mut self.tls) {
             return Ok(());
         }
         let (timer, deadline) = (self.timer, self.deadline);
         let steps = async {
             loop {
                 let event = self.process().await?;
-                if self.tls.is_connected() {
+                if enough(&mut self.tls) {
                     return self.push().await;
                 }
-                if event == Event::Closed {
-                    return Err(Error::Truncated.into());
+                match event {
+                    Event::Closed => return Err(Error::Truncated.into()),
+                    Event::EarlyData => {}
+                    Event::Idle if self.tls.space().is_empty() => return Err(Error::NoRoom.into()),
+                    Event::Idle | Event::Data => self.exchange().await?,
                 }
-                self.exchange().await?;
             }
         };
         timeout_at(timer, deadline, steps).await.unwrap_or(Err(Error::TimedOut.into()))
+    }
+
+    /// A server: reads what the client sent before it heard from us (0-RTT), when the configuration accepts that
+    /// ([`EarlyData`](crate::EarlyData)): how much of it is now at the front of `buf`. 0 when the handshake is done:
+    /// what there is from then on, [`read`](Read::read) gives. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`handshake`](Self::handshake).
+    #[cfg(feature = "early-data")]
+    pub async fn read_early(&mut self, buf: &mut [u8]) -> Result<usize, StreamError<S::Error>> {
+        self.handshake_until(|tls| tls.is_connected() || !tls.early_data().is_empty()).await?;
+        Ok(if self.tls.is_connected() { 0 } else { self.take(buf) })
+    }
+    /// Whether the server has accepted the client's early data; see [`Connection::early_data_accepted`].
+    #[cfg(feature = "early-data")]
+    pub fn early_data_accepted(&self) -> bool {
+        self.tls.early_data_accepted()
+    }
+
+    /// The application's bytes that were opened, early ones before the handshake is done.
+    fn opened(&mut self) -> &mut [u8] {
+        if self.tls.is_connected() { self.tls.plaintext() } else { self.tls.early_data() }
+    }
+    /// Fills `buf` with what there is.
+    fn take(&mut self, buf: &mut [u8]) -> usize {
+        let bytes = self.opened();
+        let count = bytes.len().min(buf.len());
+        for (place, byte) in buf.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        self.tls.consume(count);
+        count
     }
 
     async fn process(&mut self) -> Result<Event, StreamError<S::Error>> {
@@ -199,11 +243,15 @@ where
 
     /// Waits until there is more plaintext than before, or the buffer is full; `false` at the end.
     async fn more(&mut self) -> Result<bool, StreamError<S::Error>> {
-        self.handshake().await?;
-        if self.tls.plaintext().is_empty() || self.stalled {
+        let known = if self.stalled { self.tls.early_data().len() } else { 0 };
+        let early = |tls: &mut Connection<R, P, B>| {
+            tls.role.early_data_is_replayable() && tls.early_data().len() > known
+        };
+        self.handshake_until(|tls| tls.is_connected() || early(tls)).await?;
+        if self.tls.is_connected() && (self.tls.plaintext().is_empty() || self.stalled) {
             loop {
                 match self.process().await? {
-                    Event::Data => break,
+                    Event::Data | Event::EarlyData => break,
                     Event::Closed => return Ok(!self.tls.plaintext().is_empty()),
                     Event::Idle if self.tls.space().is_empty() => break,
                     Event::Idle => self.exchange().await?,
@@ -212,6 +260,38 @@ where
         }
         self.stalled = false;
         Ok(true)
+    }
+}
+
+#[cfg(feature = "early-data")]
+impl<S, P, V, B, T> TlsStream<'_, S, Client<'_, P, V>, P, B, T>
+where
+    S: Stream,
+    P: Provider,
+    V: Verifier,
+    B: Buffer,
+    T: Timer,
+{
+    /// A client: sends bytes before anything was heard from the server (0-RTT), when the configuration offers early data
+    /// and a session allows it: how many. 0 when no more are taken. Whether the server accepted them is
+    /// [known](Self::early_data_accepted) after the [handshake](Self::handshake); if it did not, they must be written again.
+    ///
+    /// # Errors
+    /// As of [`write`](Write::write).
+    pub async fn write_early(&mut self, buf: &[u8]) -> Result<usize, StreamError<S::Error>> {
+        while self.tls.early_data_left() > 0 && !buf.is_empty() {
+            let count = self.tls.write_early(buf)?;
+            if count > 0 {
+                self.push().await?;
+                return Ok(count);
+            }
+            if self.tls.output().is_empty() {
+                return Err(Error::NoRoom.into());
+            }
+            let count = self.transport.write(self.tls.output()).await.map_err(StreamError::Transport)?;
+            self.tls.sent(count);
+        }
+        Ok(0)
     }
 }
 
@@ -235,13 +315,7 @@ where
         if !self.more().await? {
             return Ok(0);
         }
-        let plaintext = self.tls.plaintext();
-        let count = plaintext.len().min(buf.len());
-        for (place, byte) in buf.iter_mut().zip(plaintext) {
-            *place = *byte;
-        }
-        self.tls.consume(count);
-        Ok(count)
+        Ok(self.take(buf))
     }
 }
 
@@ -257,7 +331,7 @@ where
         if self.closed {
             return Err(Error::Closed.into());
         }
-        self.handshake().await?;
+        self.handshake_until(|tls| tls.is_agreed()).await?;
         if buf.is_empty() {
             return Ok(0);
         }
@@ -292,7 +366,7 @@ where
 {
     async fn read_with<X>(&mut self, mut f: impl FnMut(&mut [u8]) -> (usize, X)) -> Result<X, Self::Error> {
         self.more().await?;
-        let (used, result) = f(self.tls.plaintext());
+        let (used, result) = f(self.opened());
         self.tls.consume(used);
         self.stalled = used == 0;
         Ok(result)

@@ -76,7 +76,7 @@ macro_rules! carry {
             $to.received(len);
             loop {
                 last = $to.process();
-                if last != Ok(Event::Data) {
+                if !matches!(last, Ok(Event::Data | Event::EarlyData)) {
                     break;
                 }
             }
@@ -96,6 +96,8 @@ macro_rules! connect {
 }
 
 mod alerts;
+#[cfg(feature = "early-data")]
+mod early_data;
 mod sessions;
 
 #[test]

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 /// Most bytes of one of our tickets.
 pub const MAX_SERVER_TICKET: usize = 4 + 4 + STATE + 16;
-/// Suite, length of the secret, the secret, what hides the age, time of issue, peer, protocol.
-const STATE: usize = 2 + 1 + 48 + 4 + 8 + 1 + 32 + 1;
+/// Suite, length of the secret, the secret, what hides the age, time of issue, peer, protocol, early data, name.
+const STATE: usize = 2 + 1 + 48 + 4 + 8 + 1 + 32 + 1 + 4 + 16;
 
 /// What a ticket holds.
 #[derive(Clone, Debug)]
@@ -27,6 +27,11 @@ pub struct Resumption {
     pub peer: Option<[u8; 32]>,
     /// Which of the configuration's protocols was chosen.
     pub protocol: Option<u8>,
+    /// Bytes of early data that the client may send with the ticket.
+    pub max_early_data: u32,
+    /// The first half of the SHA-256 of the host that the client asked for, zeros when there was none: early data are
+    /// for that host alone.
+    pub server_name: [u8; 16],
 }
 
 /// Makes and takes a server's tickets.
@@ -137,6 +142,8 @@ impl<P: Provider, const WORDS: usize> Tickets for TicketKeys<'_, P, WORDS> {
         writer.u8(session.peer.is_some().into()).ok()?;
         writer.bytes(&session.peer.unwrap_or_default()).ok()?;
         writer.u8(session.protocol.unwrap_or(u8::MAX)).ok()?;
+        writer.bytes(&session.max_early_data.to_be_bytes()).ok()?;
+        writer.bytes(&session.server_name).ok()?;
         let number = key.issued;
         let mut writer = Writer::new(out);
         writer.bytes(&key.name).ok()?;
@@ -166,8 +173,19 @@ impl<P: Provider, const WORDS: usize> Tickets for TicketKeys<'_, P, WORDS> {
             let shown = reader.u8().ok()? == 1;
             let peer = Some(*reader.array().ok()?).filter(|_| shown);
             let protocol = Some(reader.u8().ok()?).filter(|index| *index != u8::MAX);
+            let max_early_data = u32::from_be_bytes(*reader.array().ok()?);
+            let server_name = *reader.array().ok()?;
             let age = Duration::from_nanos(now.as_nanos().saturating_sub(issued));
-            (age <= self.lifetime).then_some(Resumption { suite, psk, age_add, age, peer, protocol })
+            (age <= self.lifetime).then_some(Resumption {
+                suite,
+                psk,
+                age_add,
+                age,
+                peer,
+                protocol,
+                max_early_data,
+                server_name,
+            })
         })
     }
 
@@ -212,6 +230,8 @@ mod tests {
             age: Duration::ZERO,
             peer: Some([3; 32]),
             protocol: Some(1),
+            max_early_data: 0x0102_0304,
+            server_name: [5; 16],
         }
     }
 
@@ -226,6 +246,7 @@ mod tests {
         let found = tickets.open(&out).unwrap();
         assert_eq!((found.suite, &*found.psk, found.age_add), (session().suite, &[7; 48][..], 0x1234_5678));
         assert_eq!((found.age, found.peer, found.protocol), (HOUR / 2, Some([3; 32]), Some(1)));
+        assert_eq!((found.max_early_data, found.server_name), (0x0102_0304, [5; 16]));
         // Every changed byte.
         for index in 0..out.len() {
             let mut other = out;

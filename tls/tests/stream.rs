@@ -2,8 +2,9 @@
 use airglow_device::{Error as _, ErrorKind, ErrorType, Listener, Read, SeededEntropy, Stream, Write};
 use airglow_runtime::{ThreadPark, block_on, join};
 use airglow_tls::{
-    Acceptor, Alert, BUFFER, Buffer, Certificate, Client, ClientConfig, Connection, Error, FixedAcceptor,
-    Limits, PinnedKeys, ServerConfig, StreamError, TlsStream,
+    Acceptor, Alert, BUFFER, Buffer, Certificate, Client, ClientConfig, Connection, EarlyData, Error,
+    FixedAcceptor, Limits, PinnedKeys, ServerConfig, SessionCache, Sessions, StreamError, TicketKeys,
+    Tickets, TlsStream,
     crypto::{PrivateKey, RustCrypto, subject_public_key_info},
 };
 use core::{
@@ -120,19 +121,35 @@ type AcceptedStream<'c> = <Acceptor<'c, One, RustCrypto, ThreadPark, SeededEntro
 
 /// Runs a client and a server of one connection side by side, through an [`Acceptor`].
 fn run(client: impl AsyncFnOnce(ClientStream<'_>), server: impl AsyncFnOnce(AcceptedStream<'_>)) {
+    run_again(None, &ThreadPark::new(), client, server);
+}
+
+/// What both sides remember of earlier connections, and what the server does with early data.
+type Known<'k> = (&'k dyn Tickets, &'k dyn Sessions, EarlyData);
+
+fn run_again(
+    known: Option<Known<'_>>,
+    park: &ThreadPark,
+    client: impl AsyncFnOnce(ClientStream<'_>),
+    server: impl AsyncFnOnce(AcceptedStream<'_>),
+) {
     let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
     let certificates = [Certificate::new(&[P256], &key, &["localhost"])];
-    let config = ServerConfig::new(RustCrypto, &certificates);
+    let mut config = ServerConfig::new(RustCrypto, &certificates);
     let pins = [pin()];
-    let pinned = ClientConfig::new(RustCrypto, PinnedKeys(&pins));
-    let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
+    let mut pinned = ClientConfig::new(RustCrypto, PinnedKeys(&pins));
+    if let Some((tickets, sessions, early_data)) = known {
+        (config.tickets, config.early_data) = (Some(tickets), early_data);
+        (pinned.sessions, pinned.early_data) = (Some(sessions), true);
+    }
+    let entropy = SeededEntropy::predictable(3);
     let (ours, theirs) = duplex();
     let limits = Limits { handshake: Duration::from_millis(300), ..Limits::default() };
     let listener = One(Cell::new(Some(theirs)));
-    let acceptor = Acceptor { listener, config: &config, timer: &park, entropy: &entropy, limits };
+    let acceptor = Acceptor { listener, config: &config, timer: park, entropy: &entropy, limits };
     let tls = Connection::client(&pinned, "localhost", &entropy, vec![0; BUFFER], vec![0; 4096]).unwrap();
-    let stream = TlsStream::new(ours, tls, &park, limits.handshake);
-    block_on(&park, async {
+    let stream = TlsStream::new(ours, tls, park, limits.handshake);
+    block_on(park, async {
         let accepted = acceptor.accept().await.unwrap();
         join(client(stream), server(accepted)).await;
     });
@@ -395,4 +412,100 @@ fn a_stream_that_waits_gives_its_memory_back() {
         )
         .await
     });
+}
+
+#[test]
+fn requests_are_answered_a_round_trip_earlier() {
+    let (park, entropy) = (ThreadPark::new(), SeededEntropy::predictable(7));
+    let tickets = TicketKeys::<_, 1>::new(RustCrypto, &park, &entropy, Duration::from_secs(100));
+    let sessions = SessionCache::new(&park, 4);
+    let known = |early_data| -> Option<Known<'_>> { Some((&tickets, &sessions, early_data)) };
+    // Long enough to fill the transport several times.
+    let question: Vec<u8> = (0..3_000_u32).map(|index| (index * 7) as u8).collect();
+    let ask = async |mut stream: ClientStream<'_>, early: bool| {
+        let mut sent = 0;
+        while sent < question.len() {
+            match stream.write_early(&question[sent..]).await.unwrap() {
+                0 => break,
+                count => sent += count,
+            }
+        }
+        assert_eq!(sent > 0, early);
+        let mut answer = [0; 6];
+        if early {
+            // It comes before the server has our Finished.
+            stream.read_exact(&mut answer).await.unwrap();
+            assert!(stream.early_data_accepted());
+        }
+        stream.write_all(&question[sent..]).await.unwrap();
+        stream.write_all(b"end").await.unwrap();
+        if !early {
+            stream.read_exact(&mut answer).await.unwrap();
+        }
+        assert_eq!(&answer, b"answer");
+        stream.close().await.unwrap();
+    };
+    let limit = 3_000;
+    for early_data in [EarlyData::OnRequest(limit), EarlyData::Replayable(limit)] {
+        for early in [false, true] {
+            let answer = async |mut stream: AcceptedStream<'_>| {
+                let (mut all, mut buf) = (Vec::new(), [0; 700]);
+                if early && early_data == EarlyData::OnRequest(limit) {
+                    while all.len() < 1_000 {
+                        let count = stream.read_early(&mut buf).await.unwrap();
+                        assert!(count > 0);
+                        all.extend_from_slice(&buf[..count]);
+                    }
+                    stream.write_all(b"answer").await.unwrap();
+                } else if early {
+                    // Bytes that are not used stay.
+                    while stream.read_with(|bytes| (0, bytes.len())).await.unwrap() < 1_000 {}
+                    stream.write_all(b"answer").await.unwrap();
+                }
+                while !all.ends_with(b"end") {
+                    let count = stream.read(&mut buf).await.unwrap();
+                    assert!(count > 0);
+                    all.extend_from_slice(&buf[..count]);
+                }
+                assert!(all == [&question[..], b"end"].concat());
+                assert_eq!(stream.early_data_accepted(), early);
+                if !early {
+                    stream.write_all(b"answer").await.unwrap();
+                }
+                assert_eq!(stream.read_early(&mut buf).await, Ok(0));
+                assert_eq!(stream.read(&mut buf).await, Ok(0));
+                stream.close().await.unwrap();
+            };
+            run_again(known(early_data), &park, async |stream| ask(stream, early).await, answer);
+        }
+        while sessions.take("localhost").is_some() {}
+    }
+}
+
+#[test]
+fn early_data_that_nobody_asks_for_wait_for_the_handshake() {
+    let (park, entropy) = (ThreadPark::new(), SeededEntropy::predictable(7));
+    let tickets = TicketKeys::<_, 1>::new(RustCrypto, &park, &entropy, Duration::from_secs(100));
+    let sessions = SessionCache::new(&park, 4);
+    for early in [false, true] {
+        run_again(
+            Some((&tickets, &sessions, EarlyData::OnRequest(100))),
+            &park,
+            async |mut stream| {
+                let count = stream.write_early(b"early").await.unwrap();
+                assert_eq!(count, if early { 5 } else { 0 });
+                stream.write_all(&b"early, late"[count..]).await.unwrap();
+                assert_eq!(stream.read(&mut [0; 9]).await, Ok(4));
+            },
+            async |mut stream| {
+                stream.handshake().await.unwrap();
+                let mut all = [0; 11];
+                stream.read_exact(&mut all).await.unwrap();
+                assert_eq!(&all, b"early, late");
+                assert_eq!(stream.early_data_accepted(), early);
+                stream.write_all(b"done").await.unwrap();
+                stream.close().await.unwrap();
+            },
+        );
+    }
 }

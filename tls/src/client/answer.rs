@@ -104,7 +104,12 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         };
         let mut transcript = message_hash(provider, suite, &first_hash::<P>(&state.hellos, suite).current());
         transcript.update(message.whole);
-        out.0.change_cipher_spec()?;
+        if self.early.take().is_some() {
+            // They are refused, and there are no keys yet for what comes now.
+            out.0.unprotect();
+        } else {
+            out.0.change_cipher_spec()?;
+        }
         // A key for another hash can no longer be used (section 4.1.4).
         let session = state.session.filter(|session| session.suite.hash() == suite.hash());
         out.0.handshake(|out| {
@@ -128,7 +133,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert> {
         let suite = self.check(&state, &hello)?;
-        let mut psk = None;
+        let (mut psk, mut same_suite) = (None, false);
         for extension in hello.extensions.iter() {
             match (extension.kind, &state.session) {
                 (ExtensionType::SUPPORTED_VERSIONS | ExtensionType::KEY_SHARE, _) => {}
@@ -146,6 +151,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                         return Err(Alert::ILLEGAL_PARAMETER);
                     }
                     psk = Some(&*session.psk);
+                    same_suite = session.suite == suite;
                 }
                 _ => return Err(Alert::UNSUPPORTED_EXTENSION),
             }
@@ -159,7 +165,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let shared = exchange.and_then(|exchange| exchange.agree(share)).ok_or(Alert::ILLEGAL_PARAMETER)?;
 
         let provider = &self.config.provider;
-        if state.retry.is_none() {
+        if state.retry.is_none() && self.early.is_none() {
             out.0.change_cipher_spec()?;
         }
         let mut transcript = match state.retry {
@@ -177,7 +183,11 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         self.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server_traffic);
         let keys =
             |secret: &Secret| Protection::new(provider, suite, secret.clone()).ok_or(Alert::INTERNAL_ERROR);
-        out.0.protect(keys(&client_traffic)?);
+        // Early data without their key or in another suite are refused; else EncryptedExtensions will tell.
+        self.early = self.early.take().filter(|_| same_suite);
+        if self.early.is_none() {
+            out.0.protect(keys(&client_traffic)?);
+        }
         let read = keys(&server_traffic)?;
         self.state = State::Handshake(Handshake {
             expects: Expects::EncryptedExtensions,
@@ -192,7 +202,8 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
     }
 }
 
-fn first_hash<P: Provider>(hellos: &[P::Transcript; 2], suite: CipherSuite) -> &P::Transcript {
+/// What the first ClientHello hashes to for a suite.
+pub(super) fn first_hash<P: Provider>(hellos: &[P::Transcript; 2], suite: CipherSuite) -> &P::Transcript {
     let [sha256, sha384] = hellos;
     match suite.hash() {
         Hash::Sha256 => sha256,

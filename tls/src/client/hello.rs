@@ -42,6 +42,9 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
             hellos.iter_mut().for_each(|hello| hello.update(out.since(start)));
             Ok(())
         })?;
+        if let Some(session) = session.as_ref().filter(|session| self.offers_early_data(session)) {
+            self.start_early_data(session, &hellos, out)?;
+        }
         let retry = None;
         self.state = State::AwaitServerHello(AwaitServerHello { exchange, other, session, hellos, retry });
         Ok(())
@@ -112,6 +115,10 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
                 // psk_dhe_ke
                 out.bytes(&[0, 2, 1, 1])?;
             }
+            if before.is_none() && session.is_some_and(|session| self.offers_early_data(session)) {
+                out.u16(ExtensionType::EARLY_DATA.0)?;
+                out.u16(0)?;
+            }
             if let Some(session) = session {
                 out.u16(ExtensionType::PRE_SHARED_KEY.0)?;
                 let (data, identities) = (out.block(2)?, out.block(2)?);
@@ -140,6 +147,11 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
         let key = schedule.derive(b"res binder", &provider.hash(hash).current());
         out.last(hash.len())?.copy_from_slice(&schedule.finished(&key, &transcript.current()));
         Ok(())
+    }
+
+    /// With a first hello.
+    fn offers_early_data(&self, session: &Session) -> bool {
+        session.max_early_data > 0 && self.config.offers_early_data()
     }
 
     /// Literal addresses are not allowed in `server_name` (RFC 6066 section 3).

@@ -19,6 +19,8 @@ pub(super) struct Chosen<'m> {
     pub(super) session: Resumption,
     pub(super) index: u16,
     pub(super) ticket: &'m [u8],
+    /// How old the client says that the ticket is, in milliseconds.
+    pub(super) age: u32,
 }
 
 impl<P: Provider> Server<'_, P> {
@@ -68,7 +70,7 @@ impl<P: Provider> Server<'_, P> {
         transcript: &P::Transcript,
     ) -> Result<Option<Chosen<'m>>, Alert> {
         let Some(tickets) = self.config.tickets else { return Ok(None) };
-        for (index, (ticket, _, binder)) in (0..).zip(psks.iter().take(MAX_IDENTITIES)) {
+        for (index, (ticket, age, binder)) in (0..).zip(psks.iter().take(MAX_IDENTITIES)) {
             let Some(session) = tickets.open(ticket) else { continue };
             if session.suite.hash() != suite.hash() {
                 continue;
@@ -88,7 +90,8 @@ impl<P: Provider> Server<'_, P> {
             if !schedule.finished(&key, &transcript.current()).matches(binder) {
                 return Err(Alert::DECRYPT_ERROR);
             }
-            return Ok(Some(Chosen { session, index, ticket }));
+            let age = age.wrapping_sub(session.age_add);
+            return Ok(Some(Chosen { session, index, ticket, age }));
         }
         Ok(None)
     }
@@ -111,7 +114,17 @@ impl<P: Provider> Server<'_, P> {
             let psk = expand_label(&self.config.provider, hash, secret, b"resumption", &[number], len);
             let age_add = tickets.age_add();
             let age = core::time::Duration::ZERO;
-            let session = Resumption { suite, psk, age_add, age, peer: self.peer, protocol: self.protocol };
+            let max_early_data = self.max_early_data;
+            let session = Resumption {
+                suite,
+                psk,
+                age_add,
+                age,
+                peer: self.peer,
+                protocol: self.protocol,
+                max_early_data,
+                server_name: self.server_name,
+            };
             let mut ticket = [0; MAX_SERVER_TICKET];
             let Some((len, lifetime)) = tickets.issue(&session, &mut ticket) else { return Ok(()) };
             emit_message(out, HandshakeType::NEW_SESSION_TICKET, |out| {
@@ -121,7 +134,13 @@ impl<P: Provider> Server<'_, P> {
                 let block = out.block(2)?;
                 out.bytes(ticket.get(..len).unwrap_or_default())?;
                 out.end(block)?;
-                Ok(out.u16(0)?)
+                let extensions = out.block(2)?;
+                if max_early_data > 0 {
+                    out.u16(ExtensionType::EARLY_DATA.0)?;
+                    out.u16(4)?;
+                    out.bytes(&max_early_data.to_be_bytes())?;
+                }
+                Ok(out.end(extensions)?)
             })?;
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! HelloRetryRequest: RFC 8446 section 4.1.4.
-use super::{MAX_EARLY_DATA, Retry, Server, State, emit_server_hello};
+use super::{Retry, Server, State, emit_server_hello};
 use crate::{
     Alert,
     connection::{Flight, Step},
@@ -35,7 +35,7 @@ impl<P: Provider> Server<'_, P> {
             out.0.change_cipher_spec()?;
         }
         if hello.extensions.find(ExtensionType::EARLY_DATA).is_some() {
-            self.early_data = MAX_EARLY_DATA;
+            self.pass_over_early_data();
         }
         self.state = State::AwaitHello(Some(Retry { suite, group, random: *hello.random, transcript }));
         Ok(Step::Continue)

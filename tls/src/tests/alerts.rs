@@ -143,6 +143,7 @@ fn each_fault_has_its_alert() {
         ("a key without its modes", hello().set(41, psk(32)), Alert::MISSING_EXTENSION),
         ("a short binder", hello().set(45, [1, 1]).set(41, psk(31)), Alert::DECODE_ERROR),
         ("no modes", hello().set(45, [0]), Alert::DECODE_ERROR),
+        ("early data that say something", hello().set(42, [0]), Alert::DECODE_ERROR),
     ] {
         assert_eq!(hello.heard(), Err(alert), "{what}");
     }
@@ -164,4 +165,50 @@ fn grease_is_passed_over() {
         .set(0x5a5a, [0]);
     hello.suites.insert(0, 0x6a6a);
     assert_eq!(hello.heard(), Ok(22));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc8446#section-4.1.2
+//= type=test
+//# Removing the "early_data" extension (Section 4.2.10) if one was
+//# present.  Early data is not permitted after a HelloRetryRequest.
+#[test]
+fn early_data_after_a_hello_retry_request_are_refused() {
+    // A client without a key has nothing to protect them with, and is not told apart before its second hello.
+    let first = Hello::new().set(51, [0, 0]).set(42, []);
+    let second = Hello::new();
+    for (second, expected) in [
+        (second.record(), Ok(Event::Idle)),
+        (second.set(42, []).record(), Err(Error::Sent(Alert::ILLEGAL_PARAMETER))),
+    ] {
+        with_pair(&[], "p256.example", BUFFER, |_, mut server| {
+            // What it sends early is passed over, as far as a first flight goes.
+            let early = [&[23, 3, 3, 0x40, 0][..], &[7; 0x4000]].concat();
+            let hellos = [&first.record(), &early, &early, &early, &second[..]];
+            let mut outcome = Ok(Event::Idle);
+            for bytes in hellos {
+                server.space()[..bytes.len()].copy_from_slice(bytes);
+                server.received(bytes.len());
+                outcome = server.process();
+            }
+            assert_eq!(outcome, expected);
+        });
+    }
+    with_pair(&[], "p256.example", BUFFER, |_, mut server| {
+        let record = first.record();
+        server.space()[..record.len()].copy_from_slice(&record);
+        server.received(record.len());
+        assert_eq!(server.process(), Ok(Event::Idle));
+        let early = [&[23, 3, 3, 0x40, 0][..], &[7; 0x4000]].concat();
+        for count in 1.. {
+            server.space()[..early.len()].copy_from_slice(&early);
+            server.received(early.len());
+            match server.process() {
+                Ok(event) => assert!(event == Event::Idle && count < 4),
+                Err(error) => {
+                    assert_eq!((error, count), (Error::Sent(Alert::UNEXPECTED_MESSAGE), 4));
+                    break;
+                }
+            }
+        }
+    });
 }

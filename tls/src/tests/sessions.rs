@@ -8,7 +8,7 @@ use core::{
 };
 use std::string::{String, ToString};
 
-struct At(Cell<Instant>);
+pub(super) struct At(pub(super) Cell<Instant>);
 impl Clock for At {
     fn now(&self) -> Instant {
         self.0.get()
@@ -24,10 +24,10 @@ struct Setting<'s> {
     log: Option<&'s dyn KeyLog>,
 }
 
-struct World<'w> {
-    clock: &'w At,
-    tickets: TicketKeys<'w, RustCrypto, 2>,
-    sessions: SessionCache<'w>,
+pub(super) struct World<'w> {
+    pub(super) clock: &'w At,
+    pub(super) tickets: TicketKeys<'w, RustCrypto, 2>,
+    pub(super) sessions: SessionCache<'w>,
 }
 
 impl<'w> World<'w> {
@@ -94,7 +94,7 @@ impl<'w> World<'w> {
     }
 }
 
-fn with_world(test: impl FnOnce(&World<'_>)) {
+pub(super) fn with_world(test: impl FnOnce(&World<'_>)) {
     let (clock, entropy) = (At(Cell::new(Instant::from_secs(1))), SeededEntropy::predictable(9));
     test(&World::new(&clock, &entropy));
 }

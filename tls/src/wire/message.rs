@@ -12,6 +12,8 @@ impl HandshakeType {
     pub const SERVER_HELLO: Self = Self(2);
     /// Section 4.6.1.
     pub const NEW_SESSION_TICKET: Self = Self(4);
+    /// Section 4.5.
+    pub const END_OF_EARLY_DATA: Self = Self(5);
     /// Section 4.3.1.
     pub const ENCRYPTED_EXTENSIONS: Self = Self(8);
     /// Section 4.4.2.

@@ -61,7 +61,7 @@ fn openssl_after_a_hello_retry_request() {
 #[test]
 fn openssl_exports_the_same_secret() {
     let ca = pem("openssl-export", P256_CERTIFICATE);
-    let setup = Setup { provider: only(SUITES[1], BOTH), certificate: "p256", clients: &[], closes: false };
+    let setup = Setup::new(only(SUITES[1], BOTH), "p256");
     let (addr, seen) = serve_with(setup, 1);
     let said = openssl(addr, &ca, "-keymatexport EXPORTER-airglow -keymatexportlen 32", b"hello\n");
     let exported = seen.recv_timeout(PATIENCE).unwrap().exported.unwrap();
@@ -73,7 +73,7 @@ fn openssl_exports_the_same_secret() {
 #[test]
 fn openssl_is_shown_that_the_certificate_was_not_revoked() {
     let ca = pem("openssl-ocsp", include_bytes!("../../../tests/keys/p384-ca.der"));
-    let setup = Setup { provider: only(SUITES[0], BOTH), certificate: "kept", clients: &[], closes: false };
+    let setup = Setup::new(only(SUITES[0], BOTH), "kept");
     for (arguments, parts) in [
         ("-status", &["OCSP Response Status: successful", "Cert Status: good"][..]),
         // Only for those who ask.

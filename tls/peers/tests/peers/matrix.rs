@@ -170,11 +170,12 @@ fn our_server_that(
     client: impl Fn(SocketAddr) -> Result<(), String>,
 ) -> Attempt {
     let clients: &[&str] = if column == "client cert" { &["p384"] } else { &[] };
+    let provider = only(suite(column), group(column));
     let setup = Setup {
-        provider: only(suite(column), group(column)),
-        certificate: certificate(column),
         clients,
         closes,
+        early_data: if column == "0-RTT" { 1_000 } else { 0 },
+        ..Setup::new(provider, certificate(column))
     };
     let (addr, seen) = serve_with(setup, connections);
     client(addr)?;
@@ -262,7 +263,7 @@ fn gnutls_client(files: &Files, column: &'static str) -> Attempt {
     };
     if column == "resumption" {
         let provider = only(suite(column), group(column));
-        let setup = Setup { provider, certificate: "p256", clients: &[], closes: false };
+        let setup = Setup::new(provider, "p256");
         let (addr, seen) = serve_with(setup, 2);
         let said = converse("gnutls-cli", &arguments(addr), "hello\n", "HELLO");
         let seen: Vec<_> = (0..2).filter_map(|_| seen.recv_timeout(PATIENCE).ok()).collect();
@@ -409,23 +410,25 @@ fn our_client(column: &str, addr: SocketAddr) -> Attempt {
         certificate: pair(certificate(column)).0,
         shows: Some("p384").filter(|_| column == "client cert"),
         sessions: Some(&sessions),
+        early: column == "0-RTT",
     };
     let ask = || {
         let answer = ask_with(addr, &asking, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
         // Some web servers end without close_notify.
         answer.map_err(|why| why.to_string())
     };
-    let (answer, protocol, resumed) = ask()?;
-    if answer.is_empty() || resumed {
-        return Err(format!("{} bytes, resumed: {resumed}", answer.len()));
+    let answer = ask()?;
+    if answer.bytes.is_empty() || answer.resumed {
+        return Err(format!("{} bytes, resumed: {}", answer.bytes.len(), answer.resumed));
     }
-    if column == "ALPN" && protocol.as_deref() != Some(&b"http/1.1"[..]) {
-        return Err(format!("{protocol:?}"));
+    if column == "ALPN" && answer.protocol.as_deref() != Some(&b"http/1.1"[..]) {
+        return Err(format!("{:?}", answer.protocol));
     }
-    if column == "resumption" {
-        let (answer, _, resumed) = ask()?;
-        if answer.is_empty() || !resumed {
-            return Err(format!("{} bytes, resumed: {resumed}", answer.len()));
+    if column == "resumption" || column == "0-RTT" {
+        let answer = ask()?;
+        if answer.bytes.is_empty() || !answer.resumed || answer.early != (column == "0-RTT") {
+            let (len, early) = (answer.bytes.len(), answer.early);
+            return Err(format!("{len} bytes, resumed: {}, early data: {early}", answer.resumed));
         }
     }
     Ok(Cell::Yes)

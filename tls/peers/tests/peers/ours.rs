@@ -1,7 +1,7 @@
 //! Our server on a loopback port: it answers each connection with what it got, in capitals.
 use airglow_device::{Clock, Entropy, Instant};
 use airglow_tls::{
-    BUFFER, Certificate, ClientAuthentication, Connection, Error, Event, PinnedKeys, ServerConfig,
+    BUFFER, Certificate, ClientAuthentication, Connection, EarlyData, Error, Event, PinnedKeys, ServerConfig,
     TicketKeys,
     crypto::{
         CipherSuite, Hash, NamedGroup, PrivateKey, Provider, Restricted, RustCrypto, Transcript,
@@ -91,11 +91,22 @@ pub struct Setup {
     pub clients: &'static [&'static str],
     /// Closes when it has answered once, instead of waiting for the client to.
     pub closes: bool,
+    /// Bytes of early data that it takes, and answers at once.
+    pub early_data: u32,
+}
+
+impl Setup {
+    /// One that asks for nothing and waits for the client to close.
+    pub const fn new(provider: Only, certificate: &'static str) -> Self {
+        Self { provider, certificate, clients: &[], closes: false, early_data: 0 }
+    }
 }
 
 /// What became of one connection, and who the client was.
 pub struct Seen {
     pub outcome: Outcome,
+    /// What came before the handshake was done.
+    pub early: Vec<u8>,
     pub resumed: bool,
     pub client: Option<[u8; 32]>,
     /// 32 bytes for the label `EXPORTER-airglow`.
@@ -104,7 +115,7 @@ pub struct Seen {
 
 /// Serves `count` connections, then ends.
 pub fn serve(provider: Only, count: usize) -> (SocketAddr, Receiver<Outcome>) {
-    let (addr, seen) = serve_with(Setup { provider, certificate: "", clients: &[], closes: false }, count);
+    let (addr, seen) = serve_with(Setup::new(provider, ""), count);
     let (sender, receiver) = channel();
     std::thread::spawn(move || seen.into_iter().try_for_each(|seen| sender.send(seen.outcome)));
     (addr, receiver)
@@ -141,6 +152,10 @@ pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
             protocols: &[b"http/1.1", b"capitals"],
             tickets: Some(&tickets),
             clients: Some(clients).filter(|_| !pins.is_empty()),
+            early_data: match setup.early_data {
+                0 => EarlyData::Refused,
+                most => EarlyData::OnRequest(most),
+            },
             ..ServerConfig::new(setup.provider, &certificates)
         };
         for _ in 0..count {
@@ -165,7 +180,7 @@ fn flush<B: AsRef<[u8]> + AsMut<[u8]>>(
 fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>, closes: bool) -> Seen {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut tls = Connection::server(config, &Random, vec![0; BUFFER], vec![0; 20_000]);
-    let mut all = Vec::new();
+    let (mut all, mut early) = (Vec::new(), Vec::new());
     let mut end = Ok(());
     loop {
         let event = tls.process();
@@ -173,16 +188,22 @@ fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>, closes: bool
         match event {
             Err(error) => end = Err(error),
             Ok(Event::Closed) => {}
-            Ok(Event::Data) => {
-                let data = tls.plaintext().to_ascii_uppercase();
+            Ok(event @ (Event::Data | Event::EarlyData)) => {
+                let data = match event {
+                    Event::Data => tls.plaintext().to_ascii_uppercase(),
+                    _ => tls.early_data().to_ascii_uppercase(),
+                };
                 tls.consume(data.len());
+                if event == Event::EarlyData {
+                    early.extend_from_slice(&data);
+                }
                 let mut at = 0;
                 while at < data.len() {
                     at += tls.write(&data[at..]).unwrap();
                     flush(&mut stream, &mut tls);
                 }
                 all.extend(data);
-                if !closes {
+                if !closes || event == Event::EarlyData {
                     continue;
                 }
             }
@@ -200,6 +221,6 @@ fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>, closes: bool
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let outcome = (all, tls.protocol().map(<[u8]>::to_vec), end);
         let exported = tls.export(b"EXPORTER-airglow", b"", 32).map(|secret| secret.to_vec());
-        return Seen { outcome, resumed: tls.is_resumed(), client: tls.peer().copied(), exported };
+        return Seen { outcome, early, resumed: tls.is_resumed(), client: tls.peer().copied(), exported };
     }
 }

@@ -25,6 +25,17 @@ pub struct Asking<'a> {
     /// The name of the certificate that is shown.
     pub shows: Option<&'static str>,
     pub sessions: Option<&'a dyn Sessions>,
+    /// Whether the question is said early.
+    pub early: bool,
+}
+
+/// What came of it.
+pub struct Answer {
+    pub bytes: Vec<u8>,
+    pub protocol: Option<Vec<u8>>,
+    pub resumed: bool,
+    /// Whether the server took early data.
+    pub early: bool,
 }
 
 /// Says `question`, reads until the peer closes (or `enough` bytes), closes: the answer and the protocol.
@@ -35,17 +46,17 @@ fn ask(
     question: &[u8],
     enough: usize,
 ) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
-    let asking = Asking { provider, certificate, shows: None, sessions: None };
-    ask_with(addr, &asking, question, enough).map(|(answer, protocol, _)| (answer, protocol))
+    let asking = Asking { provider, certificate, shows: None, sessions: None, early: false };
+    ask_with(addr, &asking, question, enough).map(|answer| (answer.bytes, answer.protocol))
 }
 
-/// The same with more to choose, and whether a session was resumed.
+/// The same with more to choose and to know.
 pub fn ask_with(
     addr: SocketAddr,
     asking: &Asking<'_>,
     question: &[u8],
     enough: usize,
-) -> Result<(Vec<u8>, Option<Vec<u8>>, bool), Error> {
+) -> Result<Answer, Error> {
     let pins = [pin(asking.certificate)];
     let shown = asking.shows.map(|name| (pair(name).0, PrivateKey::from_der(pair(name).1).unwrap()));
     let chain = shown.as_ref().map(|(certificate, _)| [*certificate]);
@@ -56,15 +67,21 @@ pub fn ask_with(
             .zip(chain.as_ref())
             .map(|((_, key), chain)| Certificate::new(chain, key, &[])),
         sessions: asking.sessions,
+        early_data: asking.early,
         ..ClientConfig::new(asking.provider, PinnedKeys(&pins))
     };
     let mut tls =
         Connection::client(&config, "localhost", &Random, vec![0; BUFFER], vec![0; 17_000]).unwrap();
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (mut answer, mut asked) = (Vec::new(), 0);
+    let (mut answer, mut asked, mut known) = (Vec::new(), tls.write_early(question)?, false);
     loop {
         let event = tls.process();
+        if tls.is_connected() && !known {
+            // What was refused is said again.
+            known = true;
+            asked = if tls.early_data_accepted() { asked } else { 0 };
+        }
         while tls.is_connected() && asked < question.len() {
             asked += tls.write(&question[asked..])?;
             stream.write_all(tls.output()).unwrap();
@@ -83,7 +100,7 @@ pub fn ask_with(
                 tls.close();
                 stream.write_all(tls.output()).unwrap();
             }
-            Event::Closed => {}
+            Event::Closed | Event::EarlyData => {}
             Event::Idle => match stream.read(tls.space()).unwrap_or(0) {
                 0 => tls.received_end()?,
                 count => {
@@ -92,7 +109,12 @@ pub fn ask_with(
                 }
             },
         }
-        return Ok((answer, tls.protocol().map(<[u8]>::to_vec), tls.is_resumed()));
+        return Ok(Answer {
+            bytes: answer,
+            protocol: tls.protocol().map(<[u8]>::to_vec),
+            resumed: tls.is_resumed(),
+            early: tls.early_data_accepted(),
+        });
     }
 }
 
