@@ -50,6 +50,8 @@ mod error;
 #[cfg(feature = "alloc")]
 pub mod journal;
 #[cfg(feature = "alloc")]
+mod name_server;
+#[cfg(feature = "alloc")]
 pub mod resolver;
 #[cfg(feature = "alloc")]
 pub mod secondary;
@@ -64,3 +66,5 @@ pub mod wire;
 pub mod zone;
 
 pub use error::Error;
+#[cfg(feature = "alloc")]
+pub use name_server::{NameServer, NoNameServer};

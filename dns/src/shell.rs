@@ -1,5 +1,6 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
 mod copies;
+mod dial;
 mod forward;
 mod replication;
 mod resolver;
@@ -7,6 +8,7 @@ mod turn;
 mod update;
 
 pub use copies::Copies;
+pub use dial::{Dial, DialError};
 pub use forward::serve_udp_forwarding;
 pub use replication::{Event, Failure, Replication};
 pub use resolver::{ResolveError, Resolver, ResolverConfig};

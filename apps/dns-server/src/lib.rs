@@ -9,8 +9,9 @@
 //! | `allow=PREFIXES` | who may ask, as `192.0.2.0/24,2001:db8::/32` | everybody |
 //! | `transfers=PREFIXES` | who may transfer whole zones (AXFR); `on` is the host itself | nobody |
 //! | `key=NAME:ALGORITHM:BASE64` | a TSIG key (`hmac-sha256`, `-sha384`, `-sha512`); who signs with it may transfer zones; repeatable with commas | none |
-//! | `secondary=ZONE@ADDRESS` | keep ZONE from the primary there: `example.com@192.0.2.1`, `..@192.0.2.1:5300@KEY` when a key signs; repeatable with commas, a zone with several primaries too | none |
+//! | `secondary=ZONE@ADDRESS` | keep ZONE from the primary there: `example.com@192.0.2.1`, `..@192.0.2.1:5300@KEY` when a key signs, `..@192.0.2.1#ns.example` (port 853) over TLS; repeatable with commas, a zone with several primaries too | none |
 //! | `catalog=ZONE@ADDRESS` | the same, and the zone is a catalog (RFC 9432): its members are kept from there too | none |
+//! | `ca=FILE` | for primaries over TLS: the authorities' certificates, PEM or DER; a primary must show one that they vouch for under the name behind `#` (where there is a host) | none |
 //! | `keep=FILE` | where zones of `secondary` and `catalog` are over a restart: a file, made if it is not there, or a disk; without it they are transferred again | none |
 //! | `forward=on` | signed updates of those zones go on to their primary (RFC 2136 section 6); not together with `update`, `workers` | off |
 //! | `notify=ADDRESS` | whom to tell of changed zones: `192.0.2.2:53`, `192.0.2.2@KEY`; repeatable with commas | nobody |
@@ -39,7 +40,7 @@ mod peers;
 #[cfg(unix)]
 mod statistics;
 #[cfg(unix)]
-mod tls;
+pub mod tls;
 #[cfg(unix)]
 mod updates;
 #[cfg(unix)]
@@ -56,7 +57,7 @@ use airglow_dns::{
 };
 use airglow_dns::{
     server::{Config, CookieSecrets, Key, Origin, Prefix, RateLimit, Server, Zones},
-    shell::{Limits, Reply, serve_stream_by, serve_udp},
+    shell::{Dial, Limits, Reply, serve_stream_by, serve_udp},
     wire::{Name, NameBuf},
     zone,
 };
@@ -81,6 +82,26 @@ const COOKIE_SECRET: Duration = Duration::from_secs(86_400);
 /// # Errors
 /// One line that says which boot parameter, file or port is wrong.
 pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
+    #[cfg(unix)]
+    {
+        let tls = tls::Options::read(platform.parameters())?;
+        let authorities = tls::authorities(platform)?;
+        // Boxed, for it has room for every connection and would be copied from stack frame to stack frame.
+        let serve = async |dial: &tls::Dialer<'_, P>| {
+            alloc::boxed::Box::pin(serve(platform, dial, tls.as_ref())).await
+        };
+        tls::dialing(platform, authorities.as_ref(), tls.as_ref(), serve).await
+    }
+    #[cfg(not(unix))]
+    serve(platform, platform.tcp()).await
+}
+
+/// The same, with other servers reached by `dial`.
+async fn serve<P: Platform>(
+    platform: &P,
+    dial: &impl Dial,
+    #[cfg(unix)] tls: Option<&tls::Options>,
+) -> Result<(), String> {
     let parameters = platform.parameters();
     let wrong = |error: airglow::device::ParameterError<'_>| error.to_string();
     let default = if cfg!(unix) { 5353 } else { 53 };
@@ -121,8 +142,6 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         parameters.get("workers", "a number of threads (1 to 256)").map_err(wrong)?.unwrap_or(0).min(256);
     #[cfg(unix)]
     let statistics: Option<u16> = parameters.get("stats", "a port number (1 to 65535)").map_err(wrong)?;
-    #[cfg(unix)]
-    let tls = tls::Options::read(parameters)?;
     let reload: Option<u64> = parameters.get("reload", "a number of seconds").map_err(wrong)?;
     let files: Vec<&str> = parameters.text("zone").into_iter().flat_map(|files| files.split(',')).collect();
     let mut zones = Zones::new();
@@ -155,6 +174,12 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     #[cfg(all(unix, feature = "replication"))]
     if forward && (updates.is_some() || worker_count > 0) {
         return Err("boot parameter `forward`: not together with `update` or `workers`".into());
+    }
+    #[cfg(all(unix, feature = "replication"))]
+    if kept.iter().flat_map(|zone| &zone.primaries).any(|primary| primary.server.tls.is_some())
+        && parameters.text("ca").is_none()
+    {
+        return Err("boot parameter `secondary`: a primary over TLS wants `ca=FILE` too".into());
     }
     if let Some(word) = parameters.unknown() {
         return Err(format!("boot parameter `{word}`: nobody knows this word"));
@@ -199,7 +224,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         false => None,
     };
     #[cfg(unix)]
-    let tls_listener = match &tls {
+    let tls_listener = match tls {
         Some(tls::Options { port, .. }) => {
             let listener = platform.tcp().listen(*port).await;
             log::info!("TLS on port {port}");
@@ -228,7 +253,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
             let copies = disk.as_ref().map(|disk| &disk.copies);
             #[cfg(not(unix))]
             let copies = None::<&airglow_dns::shell::Copies<airglow::device::RamDisk>>;
-            replication.run(&server, copies, platform.tcp(), udp, wall_clock, platform.entropy()).await;
+            replication.run(&server, copies, dial, udp, wall_clock, platform.entropy()).await;
         }
         core::future::pending::<()>().await;
     };
@@ -254,7 +279,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         #[cfg(not(unix))]
         let updates = None;
         let serve = async |stream: <<P::Tcp as Tcp>::Listener<'_> as Listener>::Stream<'_>| {
-            serve_one(platform, stream, &server, updates, forwarding, limits).await;
+            serve_one(platform, dial, stream, &server, updates, forwarding, limits).await;
         };
         match &listener {
             Some(listener) => for_each_connection::<CONNECTIONS, _>(listener, timer, serve).await,
@@ -263,13 +288,13 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
     };
     #[cfg(unix)]
     let secure = async {
-        let (Some(options), Some(listener)) = (&tls, tls_listener) else {
+        let (Some(options), Some(listener)) = (tls, tls_listener) else {
             return core::future::pending().await;
         };
         tls::accept(platform, options, listener, async |acceptor| {
             let limits = Limits { encrypted: true, ..limits };
             let serve = async |stream| {
-                serve_one(platform, stream, &server, updates.as_ref(), forwarding, limits).await;
+                serve_one(platform, dial, stream, &server, updates.as_ref(), forwarding, limits).await;
             };
             for_each_connection::<CONNECTIONS, _>(acceptor, timer, serve).await
         })
@@ -332,8 +357,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<(), String> {
         }
         #[cfg(feature = "replication")]
         if let Some(replication) = forwarding {
-            let (server, tcp) = (&server, platform.tcp());
-            let forwarding = serve_udp_forwarding(udp, port, server, replication, tcp, timer, wall_clock);
+            let forwarding = serve_udp_forwarding(udp, port, &server, replication, dial, timer, wall_clock);
             return forwarding.await.map_err(failed);
         }
         serve_udp(udp, port, &server, timer, wall_clock).await.map_err(failed)
@@ -368,6 +392,7 @@ type Forwarding<'f> = Option<core::marker::PhantomData<&'f ()>>;
 /// Answers what comes over one stream.
 async fn serve_one<P: Platform>(
     platform: &P,
+    dial: &impl Dial,
     stream: impl Stream,
     server: &RefCell<Server<'_>>,
     updates: Option<&Updates<'_, P>>,
@@ -383,7 +408,7 @@ async fn serve_one<P: Platform>(
         if let Some(replication) = forwarding
             && replication.takes_update(query)
         {
-            return framed(&replication.forward(platform.tcp(), query).await?).map(Reply::Framed);
+            return framed(&replication.forward(dial, query).await?).map(Reply::Framed);
         }
         Reply::of(server, origin, query)
     };

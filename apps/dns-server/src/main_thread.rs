@@ -59,7 +59,7 @@ impl MainThread {
     /// For zones from `primaries`.
     pub(crate) fn new<'p>(primaries: impl Iterator<Item = &'p Peer>, updates: bool) -> io::Result<Self> {
         let known =
-            |peer: &Peer| (peer.address.ip().to_canonical(), peer.key.as_ref().map(|key| *key.name()));
+            |peer: &Peer| (peer.server.address.ip().to_canonical(), peer.key.as_ref().map(|key| *key.name()));
         Ok(Self {
             jobs: Mutex::default(),
             wake_at: OnceLock::new(),

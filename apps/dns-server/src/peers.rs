@@ -1,5 +1,5 @@
 //! The boot parameters that name other servers: `secondary=`, `catalog=`, `notify=`.
-use airglow_dns::{secondary::Peer, server::Key, wire::NameBuf};
+use airglow_dns::{NameServer, secondary::Peer, server::Key, wire::NameBuf};
 use alloc::{format, string::String, vec::Vec};
 
 /// A zone that is kept from elsewhere.
@@ -31,7 +31,15 @@ pub(crate) fn kept(zones: Option<&str>, catalogs: Option<&str>, keys: &[Key]) ->
 
 /// `ADDRESS[@KEY]`, with commas.
 pub(crate) fn targets(words: Option<&str>, keys: &[Key]) -> Result<Vec<Peer>, String> {
-    words.into_iter().flat_map(|words| words.split(',')).map(|word| peer("notify", word, keys)).collect()
+    let target = |word| {
+        let target = peer("notify", word, keys)?;
+        match target.server.tls {
+            None => Ok(target),
+            // RFC 9103 section 6.1 leaves NOTIFY as it is.
+            Some(_) => Err(format!("boot parameter `notify`: `{word}`: notifications are not sent over TLS")),
+        }
+    };
+    words.into_iter().flat_map(|words| words.split(',')).map(target).collect()
 }
 
 fn peer(parameter: &str, text: &str, keys: &[Key]) -> Result<Peer, String> {
@@ -39,8 +47,9 @@ fn peer(parameter: &str, text: &str, keys: &[Key]) -> Result<Peer, String> {
         Some((address, key)) => (address, Some(key)),
         None => (text, None),
     };
-    let mut peer: Peer =
+    let server: NameServer =
         address.parse().map_err(|error| format!("boot parameter `{parameter}`: `{address}`: {error}"))?;
+    let mut peer = Peer::from(server);
     if let Some(name) = key {
         let named = name.parse::<NameBuf>().ok();
         let found = keys.iter().find(|key| Some(*key.name()) == named).cloned();

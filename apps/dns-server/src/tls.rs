@@ -1,24 +1,43 @@
-//! The boot parameters `tls=`, `cert=` and `certkey=`: DNS over TLS (RFC 7858), for transfers too (RFC 9103).
-use airglow::device::{Parameters, Platform};
+//! The boot parameters `tls=`, `cert=`, `certkey=` and `ca=`: DNS over TLS (RFC 7858), for transfers too (RFC 9103), as
+//! server and as a secondary.
+use airglow::device::{Parameters, Platform, Tcp};
+use airglow_dns::shell::{Dial, DialError};
 use airglow_tls::{
-    Acceptor, Certificate, ServerConfig, TicketKeys,
+    Acceptor, Authorities, Certificate, Client, ClientConfig, Connection, Limits, ServerConfig, SessionCache,
+    TicketKeys, TlsStream,
     crypto::{PrivateKey, RustCrypto},
     pem,
 };
-use core::time::Duration;
-use std::{fs, string::String, vec::Vec};
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    borrow::ToOwned,
+    format, fs,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 
 /// For how long a session may be resumed.
 const TICKETS: Duration = Duration::from_secs(12 * 3_600);
 
+/// The name of DNS over TLS in ALPN (RFC 7858 section 3.1); transfers insist on it (RFC 9103 section 7.1).
+const DOT: &[u8] = b"dot";
+/// Sessions with other servers that are remembered.
+const SESSIONS: usize = 64;
+
 /// The certificate and the port.
-pub(crate) struct Options {
+pub struct Options {
     pub(crate) port: u16,
     chain: Vec<Vec<u8>>,
     key: PrivateKey,
 }
 
 impl Options {
+    /// The chain as a list of certificates.
+    fn chain(&self) -> Vec<&[u8]> {
+        self.chain.iter().map(Vec::as_slice).collect()
+    }
+
     /// `None` without `tls=`.
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Option<Self>, String> {
         let (tls, cert, key) = (parameters.text("tls"), parameters.text("cert"), parameters.text("certkey"));
@@ -53,16 +72,95 @@ pub(crate) async fn accept<P: Platform, L, R>(
     listener: L,
     serve: impl AsyncFnOnce(&Acceptor<'_, L, RustCrypto, P::Timer, P::Entropy>) -> R,
 ) -> R {
-    let chain: Vec<&[u8]> = options.chain.iter().map(Vec::as_slice).collect();
+    let chain = options.chain();
     let certificates = [Certificate::new(&chain, &options.key, &[])];
     let (timer, entropy) = (platform.timer(), platform.entropy());
     let tickets = TicketKeys::<_, 1_024>::new(RustCrypto, timer, entropy, TICKETS);
     let config = ServerConfig {
-        // The name of RFC 7858 in ALPN; transfers insist on it (RFC 9103 section 7.1).
-        protocols: &[b"dot"],
+        protocols: &[DOT],
         tickets: Some(&tickets),
         ..ServerConfig::new(RustCrypto, &certificates)
     };
-    serve(&Acceptor { listener, config: &config, timer, entropy, limits: airglow_tls::Limits::default() })
-        .await
+    serve(&Acceptor { listener, config: &config, timer, entropy, limits: Limits::default() }).await
+}
+
+/// What becomes of `ca=FILE`: whom the authorities in it vouch for is believed to be who it says.
+///
+/// # Errors
+/// One line that says what is wrong with the file.
+pub fn authorities<'p, P: Platform>(
+    platform: &'p P,
+) -> Result<Option<Authorities<'p, P::WallClock>>, String> {
+    let Some(path) = platform.parameters().text("ca") else { return Ok(None) };
+    let wrong = |why: String| format!("boot parameter `ca={path}`: {why}");
+    let file = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let roots = pem::certificates(&file).ok_or_else(|| wrong("no certificates in PEM or DER".to_owned()))?;
+    let roots: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
+    Authorities::new(&roots, platform.wall_clock()).map(Some).map_err(|error| wrong(error.to_string()))
+}
+
+/// How other servers are believed.
+type Config<'d, P> = ClientConfig<'d, RustCrypto, &'d Authorities<'d, <P as Platform>::WallClock>>;
+
+/// Opens streams to other servers; over TLS where there are `authorities`. To those that want to know who asks it shows the
+/// server's own certificate, if there is one.
+pub async fn dialing<P: Platform, R>(
+    platform: &P,
+    authorities: Option<&Authorities<'_, P::WallClock>>,
+    options: Option<&Options>,
+    work: impl AsyncFnOnce(&Dialer<'_, P>) -> R,
+) -> R {
+    let chain = options.map(Options::chain).unwrap_or_default();
+    let certificate = options.map(|options| Certificate::new(&chain, &options.key, &[]));
+    let sessions = SessionCache::new(platform.timer(), SESSIONS);
+    let config = authorities.map(|authorities| ClientConfig {
+        protocols: &[DOT],
+        certificate,
+        sessions: Some(&sessions),
+        ..ClientConfig::new(RustCrypto, authorities)
+    });
+    work(&Dialer { platform, config: config.as_ref() }).await
+}
+
+/// Opens streams to other servers.
+pub struct Dialer<'d, P: Platform> {
+    platform: &'d P,
+    config: Option<&'d Config<'d, P>>,
+}
+
+impl<P: Platform> Dial for Dialer<'_, P> {
+    type Plain<'a>
+        = <P::Tcp as Tcp>::Stream<'a>
+    where
+        Self: 'a;
+    type Secure<'a>
+        = TlsStream<
+        'a,
+        <P::Tcp as Tcp>::Stream<'a>,
+        Client<'a, RustCrypto, &'a Authorities<'a, P::WallClock>>,
+        RustCrypto,
+        Vec<u8>,
+        P::Timer,
+    >
+    where
+        Self: 'a;
+
+    async fn plain(&self, to: SocketAddr) -> Result<Self::Plain<'_>, DialError> {
+        self.platform.tcp().plain(to).await
+    }
+    async fn secure<'a>(&'a self, to: SocketAddr, name: &'a str) -> Result<Self::Secure<'a>, DialError> {
+        let insecure = |error: &dyn core::fmt::Display| DialError::Insecure(error.to_string());
+        let config = self.config.ok_or_else(|| insecure(&"no `ca=FILE` says whom to believe"))?;
+        let transport = self.platform.tcp().plain(to).await?;
+        let limits = Limits::default();
+        let (incoming, outgoing) = (vec![0; limits.incoming], vec![0; limits.outgoing]);
+        let tls = Connection::client(config, name, self.platform.entropy(), incoming, outgoing)
+            .map_err(|error| insecure(&error))?;
+        let mut stream = TlsStream::new(transport, tls, self.platform.timer(), limits.handshake);
+        stream.handshake().await.map_err(|error| insecure(&error))?;
+        match stream.protocol() {
+            Some(DOT) => Ok(stream),
+            _ => Err(insecure(&"it does not speak DNS over TLS: no `dot` in ALPN")),
+        }
+    }
 }

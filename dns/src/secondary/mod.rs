@@ -9,6 +9,7 @@ pub use incoming::{Bounds, Incoming, Received, TransferError, ask};
 pub use notify::{Notice, Notifier};
 
 use crate::{
+    NameServer,
     server::{Key, Notification},
     wire::{Name, NameBuf, Rcode, RecordType},
     zone::{Zone, is_newer},
@@ -19,34 +20,20 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use core::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use core::time::Duration;
 
-/// Another name server and the key that both know. Written `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; port 53 unless said.
+/// Another name server and the key that both know.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it is, and how it is spoken to.
+    pub server: NameServer,
     /// What signs what is said to it, and must sign what it answers.
     pub key: Option<Key>,
 }
 
-/// The text is no address of a name server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoPeer;
-
-impl fmt::Display for NoPeer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected an address, as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53")
-    }
-}
-impl core::error::Error for NoPeer {}
-
-impl FromStr for Peer {
-    type Err = NoPeer;
-    fn from_str(text: &str) -> Result<Self, NoPeer> {
-        let alone = || text.parse().map(|address| SocketAddr::new(address, 53));
-        let address = text.parse().or_else(|_| alone()).map_err(|_| NoPeer)?;
-        Ok(Self { address, key: None })
+impl From<NameServer> for Peer {
+    fn from(server: NameServer) -> Self {
+        Self { server, key: None }
     }
 }
 
@@ -205,7 +192,7 @@ impl Secondaries {
         let Some(zone) = self.zones.get_mut(&key) else { return Rcode::NOTAUTH };
         let known = zone.primaries.iter().any(|primary| match &primary.key {
             Some(key) => notification.signed_by == Some(key.name().as_name()),
-            None => notification.peer.is_some_and(|peer| peer == primary.address.ip().to_canonical()),
+            None => notification.peer.is_some_and(|peer| peer == primary.server.address.ip().to_canonical()),
         });
         if !known {
             return Rcode::REFUSED;

@@ -16,7 +16,7 @@ fn apex() -> NameBuf {
     "example.com".parse().unwrap()
 }
 fn peers(count: u8) -> Arc<[Peer]> {
-    (1..=count).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()
+    (1..=count).map(|n| format!("192.0.2.{n}").parse::<crate::NameServer>().unwrap().into()).collect()
 }
 fn at(seconds: u64) -> Instant {
     Instant::from_secs(seconds)
@@ -24,7 +24,7 @@ fn at(seconds: u64) -> Instant {
 /// Who is asked at `now`, or when the next is due.
 fn next(secondaries: &mut Secondaries, now: u64) -> String {
     match secondaries.next(at(now)) {
-        Next::Refresh { primary, .. } => primary.address.to_string(),
+        Next::Refresh { primary, .. } => primary.server.address.to_string(),
         Next::Expired(_) => "expired".into(),
         Next::At(Instant::MAX) => "never".into(),
         Next::At(at) => format!("{}", at.as_millis() / 1000),
@@ -145,7 +145,7 @@ fn targets_are_told_until_they_answer() {
     let mut now = 0;
     loop {
         match notifier.next(at(now)) {
-            Ok(notice) => told.push((now, notice.target.address.ip().to_string())),
+            Ok(notice) => told.push((now, notice.target.server.address.ip().to_string())),
             Err(Instant::MAX) => break,
             Err(then) => now = then.as_millis() / 1000,
         }

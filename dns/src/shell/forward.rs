@@ -1,12 +1,15 @@
 //! Updates that a secondary hands on to its primary: RFC 2136 section 6.
-use super::{Ended, Limits, Replication, framed, read_exact, write};
+use super::{
+    Dial, Replication,
+    dial::{Exchange, Unanswered, talk},
+};
 use crate::{
     server::{Now, Origin, Server, Transport},
     update::zone_of,
     wire::{HEADER, Message, Opcode, RecordType},
 };
-use airglow_device::{Endpoint, Stream, Tcp, Timer, Udp, UdpSocket, WallClock};
-use airglow_runtime::{Either, TaskSet, select, timeout};
+use airglow_device::{Endpoint, Timer, Udp, UdpSocket, WallClock};
+use airglow_runtime::{Either, TaskSet, select};
 use alloc::vec::Vec;
 use core::{cell::RefCell, convert::Infallible, future::poll_fn, task::Poll, time::Duration};
 
@@ -31,40 +34,21 @@ impl Replication<'_> {
 
     /// The primary's reply to an update; `None` when none of the zone's primaries answers. The message goes and comes as it
     /// is, over a connection of its own, so that the signatures hold.
-    pub async fn forward(&self, tcp: &impl Tcp, query: &[u8]) -> Option<Vec<u8>> {
+    pub async fn forward(&self, dial: &impl Dial, query: &[u8]) -> Option<Vec<u8>> {
         let message = Message::new(query).ok()?;
         let zone = zone_of(&message).ok()?;
         for primary in self.primaries(zone.as_name())?.iter() {
-            let asked = timeout(self.timer(), PATIENCE, tcp.connect(primary.address)).await;
-            let Ok(Ok(stream)) = asked else { continue };
-            if let Ok(reply) = exchange(stream, query, self.timer()).await
-                && reply.get(..2) == query.get(..2)
-                && reply.len() >= HEADER
-            {
-                return Some(reply);
+            let exchange = Exchange { query, timer: self.timer(), patience: PATIENCE };
+            match talk(dial, &primary.server, self.timer(), PATIENCE, exchange).await {
+                Ok(reply) if reply.get(..2) == query.get(..2) && reply.len() >= HEADER => return Some(reply),
+                Err(Unanswered::NotReached) => continue,
+                _ => {}
             }
             // It may have done what it was told: another is not told the same.
             return None;
         }
         None
     }
-}
-
-/// Sends a message and takes the answer.
-async fn exchange(mut stream: impl Stream, query: &[u8], timer: &dyn Timer) -> Result<Vec<u8>, Ended> {
-    let limits = Limits { idle: PATIENCE, write: PATIENCE, ..Limits::default() };
-    stream.set_nodelay(true);
-    write(&mut stream, &framed(query).ok_or(Ended::NoQuery)?, timer, &limits).await?;
-    let mut length = [0; 2];
-    if !read_exact(&mut stream, &mut length, timer, &limits).await? {
-        return Err(Ended::Broken);
-    }
-    let mut reply = alloc::vec![0; usize::from(u16::from_be_bytes(length))];
-    if !read_exact(&mut stream, &mut reply, timer, &limits).await? {
-        return Err(Ended::Broken);
-    }
-    let _ = stream.close().await;
-    Ok(reply)
 }
 
 /// As [`serve_udp`](super::serve_udp), and signed updates of zones that `replication` keeps are handed on. A reply to those
@@ -77,7 +61,7 @@ pub async fn serve_udp_forwarding<U: Udp>(
     on: impl Into<Endpoint>,
     server: &RefCell<Server<'_>>,
     replication: &Replication<'_>,
-    tcp: &impl Tcp,
+    dial: &impl Dial,
     timer: &impl Timer,
     wall_clock: &impl WallClock,
 ) -> Result<Infallible, U::Error> {
@@ -93,7 +77,7 @@ pub async fn serve_udp_forwarding<U: Udp>(
             if tasks.len() < AT_ONCE && replication.takes_update(bytes) {
                 let bytes = bytes.to_vec();
                 let _ = tasks.spawn(async move {
-                    if let Some(reply) = replication.forward(tcp, &bytes).await {
+                    if let Some(reply) = replication.forward(dial, &bytes).await {
                         let _ = socket.send_to(&reply, from).await;
                     }
                 });

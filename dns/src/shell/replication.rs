@@ -1,5 +1,9 @@
 //! Keeping zones from elsewhere, and telling others of changes: [`Secondaries`] and [`Notifier`] over a platform's sockets.
-use super::{Copies, Limits, read_exact, write};
+use super::{
+    Copies, Dial, DialError, Ended, Limits,
+    dial::{Talk, read_message, talk},
+    framed, write,
+};
 use crate::{
     journal::{Copy, JournalError},
     secondary::{
@@ -10,9 +14,9 @@ use crate::{
     wire::{Builder, Class, Flags, Message, Name, NameBuf, Rcode, RecordType, Section, rdata},
     zone::{Zone, soa_numbers},
 };
-use airglow_device::{BlockDevice, Entropy, Stream, Tcp, Timer, Udp, UdpSocket, WallClock};
+use airglow_device::{BlockDevice, Entropy, Stream, Timer, Udp, UdpSocket, WallClock};
 use airglow_runtime::{TaskSet, timeout};
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{
     cell::RefCell,
     convert::Infallible,
@@ -66,10 +70,27 @@ pub enum Event {
 pub enum Failure {
     /// It could not be reached, or did not answer in time.
     Silent,
+    /// It is spoken to over TLS, and there was none for this reason.
+    Insecure(String),
     /// What it gave is no zone.
     Transfer(TransferError),
     /// A signature is asked for, and nobody told this platform the time.
     NoTime,
+}
+
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Silent => Self::Silent,
+            DialError::Insecure(why) => Self::Insecure(why),
+        }
+    }
+}
+
+impl From<Ended> for Failure {
+    fn from(_: Ended) -> Self {
+        Self::Silent
+    }
 }
 
 impl fmt::Display for Event {
@@ -80,6 +101,7 @@ impl fmt::Display for Event {
                 write!(f, "transferred {how}, serial {serial}")
             }
             Self::Failed(Failure::Silent) => f.write_str("the primary does not answer"),
+            Self::Failed(Failure::Insecure(why)) => write!(f, "no TLS with the primary: {why}"),
             Self::Failed(Failure::Transfer(error)) => write!(f, "transfer failed: {error}"),
             Self::Failed(Failure::NoTime) => f.write_str("signatures need the time of day"),
             Self::Expired => f.write_str("expired: no primary was reached for too long"),
@@ -198,12 +220,12 @@ impl<'r> Replication<'r> {
         &self,
         server: &RefCell<Server<'_>>,
         copies: Option<&Copies<B>>,
-        tcp: &impl Tcp,
+        dial: &impl Dial,
         udp: &impl Udp,
         wall_clock: &impl WallClock,
         entropy: &impl Entropy,
     ) -> Infallible {
-        let network = Network { tcp, udp, timer: self.timer, wall_clock, entropy, bounds: self.bounds };
+        let network = Network { dial, udp, timer: self.timer, wall_clock, entropy, bounds: self.bounds };
         let network = &network;
         let tasks = TaskSet::new(AT_ONCE);
         poll_fn(|cx| {
@@ -247,11 +269,11 @@ impl<'r> Replication<'r> {
         .await
     }
 
-    async fn refresh<B: BlockDevice, T: Tcp, U: Udp, W: WallClock, E: Entropy>(
+    async fn refresh<B: BlockDevice, D: Dial, U: Udp, W: WallClock, E: Entropy>(
         &self,
         server: &RefCell<Server<'_>>,
         copies: Option<&Copies<B>>,
-        network: &Network<'_, T, U, W, E>,
+        network: &Network<'_, D, U, W, E>,
         apex: NameBuf,
         primary: Peer,
     ) {
@@ -330,10 +352,10 @@ impl<'r> Replication<'r> {
         gone
     }
 
-    async fn tell<T: Tcp, U: Udp, W: WallClock, E: Entropy>(
+    async fn tell<D: Dial, U: Udp, W: WallClock, E: Entropy>(
         &self,
         server: &RefCell<Server<'_>>,
-        network: &Network<'_, T, U, W, E>,
+        network: &Network<'_, D, U, W, E>,
         notice: Notice,
     ) {
         let zone = server.borrow().zones().get(notice.apex.as_name()).cloned();
@@ -352,8 +374,8 @@ impl<'r> Replication<'r> {
 }
 
 /// What the work needs.
-struct Network<'n, T, U, W, E> {
-    tcp: &'n T,
+struct Network<'n, D, U, W, E> {
+    dial: &'n D,
     udp: &'n U,
     timer: &'n dyn Timer,
     wall_clock: &'n W,
@@ -361,11 +383,7 @@ struct Network<'n, T, U, W, E> {
     bounds: Bounds,
 }
 
-impl<T: Tcp, U: Udp, W: WallClock, E: Entropy> Network<'_, T, U, W, E> {
-    fn unix(&self) -> Result<u64, Failure> {
-        self.wall_clock.unix_now().map(|now| now.as_secs()).ok_or(Failure::NoTime)
-    }
-
+impl<D: Dial, U: Udp, W: WallClock, E: Entropy> Network<'_, D, U, W, E> {
     /// Signs the message of `length` bytes for `peer`, if that has a key.
     fn signed(
         &self,
@@ -374,7 +392,7 @@ impl<T: Tcp, U: Udp, W: WallClock, E: Entropy> Network<'_, T, U, W, E> {
         length: usize,
     ) -> Result<(usize, Option<Exchange>), Failure> {
         let Some(key) = &peer.key else { return Ok((length, None)) };
-        let now = self.unix()?;
+        let now = unix(self.wall_clock)?;
         bytes.resize(length + 700, 0);
         let signed = Exchange::sign(key, now, bytes, length);
         let (length, exchange) = signed.ok_or(Failure::Transfer(TransferError::Message))?;
@@ -396,14 +414,14 @@ impl<T: Tcp, U: Udp, W: WallClock, E: Entropy> Network<'_, T, U, W, E> {
         for _ in 0..tries {
             answer.resize(4096, 0);
             let sent = bytes.get(..length).unwrap_or(&[]);
-            if socket.send_to(sent, peer.address).await.is_err() {
+            if socket.send_to(sent, peer.server.address).await.is_err() {
                 return Err(Failure::Silent);
             }
             let received = timeout(self.timer, ANSWER, async {
                 loop {
                     let Ok((length, from)) = socket.recv_from(&mut answer).await else { return None };
                     let message = answer.get(..length).unwrap_or(&[]);
-                    if from != peer.address || !is_answer(message) {
+                    if from != peer.server.address || !is_answer(message) {
                         continue;
                     }
                     return Some(length);
@@ -412,7 +430,7 @@ impl<T: Tcp, U: Udp, W: WallClock, E: Entropy> Network<'_, T, U, W, E> {
             let Ok(Some(length)) = received.await else { continue };
             answer.truncate(length);
             if let Some(mut exchange) = exchange {
-                let checked = exchange.check(&answer, self.unix()?);
+                let checked = exchange.check(&answer, unix(self.wall_clock)?);
                 // What says no unsigned, says no.
                 let refused =
                     Message::new(&answer).is_ok_and(|message| message.flags().rcode() != Rcode::NOERROR);
@@ -425,7 +443,8 @@ impl<T: Tcp, U: Udp, W: WallClock, E: Entropy> Network<'_, T, U, W, E> {
         Err(Failure::Silent)
     }
 
-    /// What the primary has: asked over UDP for its serial when there is a version here, transferred when there is news.
+    /// What the primary has: asked over UDP for its serial when there is a version here, transferred when there is news. Over
+    /// TLS nothing is asked in the clear: the answer to IXFR says too that there is no news (RFC 1995 section 2).
     async fn fetch(
         &self,
         apex: Name<'_>,
@@ -433,6 +452,7 @@ impl<T: Tcp, U: Udp, W: WallClock, E: Entropy> Network<'_, T, U, W, E> {
         have: Option<Arc<Zone>>,
     ) -> Result<Received, Failure> {
         if let Some(have) = &have
+            && primary.server.tls.is_none()
             && let Ok(serial) = self.serial(apex, primary).await?
             && !is_behind(have, serial)
         {
@@ -497,34 +517,47 @@ impl<T: Tcp, U: Udp, W: WallClock, E: Entropy> Network<'_, T, U, W, E> {
         let length = ask(apex, id, from.as_deref(), &mut query).ok_or(Failure::Silent)?;
         let (length, exchange) = self.signed(primary, &mut query, length)?;
         query.truncate(length);
-        let connecting = timeout(self.timer, CONNECT, self.tcp.connect(primary.address));
-        let Ok(Ok(mut stream)) = connecting.await else { return Err(Failure::Silent) };
+        let fetching = Fetching {
+            query: framed(&query).ok_or(Failure::Silent)?,
+            signed: exchange.is_some(),
+            incoming: Incoming::new(apex, id, have, exchange, self.bounds),
+            timer: self.timer,
+            wall_clock: self.wall_clock,
+        };
+        talk(self.dial, &primary.server, self.timer, CONNECT, fetching).await
+    }
+}
+
+/// A transfer over a connection of its own.
+struct Fetching<'f, W> {
+    query: Vec<u8>,
+    signed: bool,
+    incoming: Incoming,
+    timer: &'f dyn Timer,
+    wall_clock: &'f W,
+}
+
+impl<W: WallClock> Talk for Fetching<'_, W> {
+    type Outcome = Received;
+    type Error = Failure;
+    async fn talk(mut self, mut stream: impl Stream) -> Result<Received, Failure> {
         stream.set_nodelay(true);
         let limits = Limits { idle: Duration::from_secs(30), ..Limits::default() };
-        let mut framed = (length as u16).to_be_bytes().to_vec();
-        framed.extend_from_slice(&query);
-        write(&mut stream, &framed, self.timer, &limits).await.map_err(|_| Failure::Silent)?;
-        let signed = exchange.is_some();
-        let mut incoming = Incoming::new(apex, id, have, exchange, self.bounds);
-        let mut message = Vec::new();
+        write(&mut stream, &self.query, self.timer, &limits).await?;
         loop {
-            let mut length = [0; 2];
-            let read = read_exact(&mut stream, &mut length, self.timer, &limits).await;
-            if !read.map_err(|_| Failure::Silent)? {
-                return Err(Failure::Silent);
-            }
-            message.resize(usize::from(u16::from_be_bytes(length)), 0);
-            let read = read_exact(&mut stream, &mut message, self.timer, &limits).await;
-            if !read.map_err(|_| Failure::Silent)? {
-                return Err(Failure::Silent);
-            }
-            let now = if signed { self.unix()? } else { 0 };
-            if let Some(received) = incoming.message(&message, now).map_err(Failure::Transfer)? {
+            let message = read_message(&mut stream, self.timer, &limits).await?;
+            let now = if self.signed { unix(self.wall_clock)? } else { 0 };
+            if let Some(received) = self.incoming.message(&message, now).map_err(Failure::Transfer)? {
                 let _ = stream.close().await;
                 return Ok(received);
             }
         }
     }
+}
+
+/// The time for signatures.
+fn unix(wall_clock: &impl WallClock) -> Result<u64, Failure> {
+    wall_clock.unix_now().map(|now| now.as_secs()).ok_or(Failure::NoTime)
 }
 
 /// The question for a zone's SOA.

@@ -1,10 +1,14 @@
 //! A stub resolver over a platform's sockets.
-use super::{Limits, read_exact, write};
+use super::{
+    Dial,
+    dial::{Exchange, talk},
+};
 use crate::{
+    NameServer,
     resolver::{Answer, Cache, Found, Query, Verdict, candidates},
     wire::{Name, NameBuf, Rcode, RecordType},
 };
-use airglow_device::{Entropy, Stream, Tcp, Timer, Udp, UdpSocket};
+use airglow_device::{Entropy, Timer, Udp, UdpSocket};
 use airglow_runtime::timeout;
 use alloc::vec::Vec;
 use core::{
@@ -21,7 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(1800);
 #[derive(Clone, Debug)]
 pub struct ResolverConfig {
     /// Recursive servers, asked in this order.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<NameServer>,
     /// Domains that are added to short names.
     pub search: Vec<NameBuf>,
     /// Names with fewer dots are tried with the search list first.
@@ -36,7 +40,7 @@ pub struct ResolverConfig {
 
 impl ResolverConfig {
     /// These servers; no search list, two attempts of two seconds each, 256 answers remembered.
-    pub fn new(servers: Vec<SocketAddr>) -> Self {
+    pub fn new(servers: Vec<NameServer>) -> Self {
         Self {
             servers,
             search: Vec::new(),
@@ -77,22 +81,22 @@ impl fmt::Display for ResolveError {
 }
 impl core::error::Error for ResolveError {}
 
-/// Asks recursive servers, over UDP from a random port with a random id and random case, over TCP when that does not do,
-/// and remembers answers.
-pub struct Resolver<'r, U, T, C, E> {
+/// Asks recursive servers, over UDP from a random port with a random id and random case, over TCP when that does not do, and
+/// those with a certificate's name over TLS alone (RFC 8310's strict profile); and remembers answers.
+pub struct Resolver<'r, U, D, C, E> {
     udp: &'r U,
-    tcp: &'r T,
+    dial: &'r D,
     timer: &'r C,
     entropy: &'r E,
     config: ResolverConfig,
     cache: RefCell<Cache>,
 }
 
-impl<'r, U: Udp, T: Tcp, C: Timer, E: Entropy> Resolver<'r, U, T, C, E> {
+impl<'r, U: Udp, D: Dial, C: Timer, E: Entropy> Resolver<'r, U, D, C, E> {
     /// A resolver with nothing remembered yet.
-    pub fn new(udp: &'r U, tcp: &'r T, timer: &'r C, entropy: &'r E, config: ResolverConfig) -> Self {
+    pub fn new(udp: &'r U, dial: &'r D, timer: &'r C, entropy: &'r E, config: ResolverConfig) -> Self {
         let cache = RefCell::new(Cache::new(config.cache));
-        Self { udp, tcp, timer, entropy, config, cache }
+        Self { udp, dial, timer, entropy, config, cache }
     }
 
     /// The addresses of a host: those of `text` itself if it is one, otherwise IPv6 and then IPv4 ones, by the search list.
@@ -171,13 +175,13 @@ impl<'r, U: Udp, T: Tcp, C: Timer, E: Entropy> Resolver<'r, U, T, C, E> {
         for _ in 0..self.config.attempts {
             for server in &self.config.servers {
                 let mut edns = true;
-                let mut verdict = self.datagram(*server, name, rtype, edns).await;
+                let mut verdict = self.first(server, name, rtype, edns).await;
                 if verdict == Some(Verdict::AskPlain) {
                     edns = false;
-                    verdict = self.datagram(*server, name, rtype, edns).await;
+                    verdict = self.first(server, name, rtype, edns).await;
                 }
                 if verdict == Some(Verdict::AskOverTcp) {
-                    verdict = self.stream(*server, name, rtype, edns).await;
+                    verdict = self.stream(server, name, rtype, edns).await;
                 }
                 match verdict {
                     Some(Verdict::Answer(answer)) => return Ok(answer),
@@ -198,6 +202,20 @@ impl<'r, U: Udp, T: Tcp, C: Timer, E: Entropy> Resolver<'r, U, T, C, E> {
         let length = query.write(edns, &mut bytes)?;
         bytes.truncate(length);
         Some((query, bytes))
+    }
+
+    /// One question in the way that the server is asked first; `None` without an answer.
+    async fn first(
+        &self,
+        server: &NameServer,
+        name: Name<'_>,
+        rtype: RecordType,
+        edns: bool,
+    ) -> Option<Verdict> {
+        match server.tls {
+            None => self.datagram(server.address, name, rtype, edns).await,
+            Some(_) => self.stream(server, name, rtype, edns).await,
+        }
     }
 
     /// One question from a port of its own; `None` without an answer.
@@ -229,28 +247,15 @@ impl<'r, U: Udp, T: Tcp, C: Timer, E: Entropy> Resolver<'r, U, T, C, E> {
 
     async fn stream(
         &self,
-        server: SocketAddr,
+        server: &NameServer,
         name: Name<'_>,
         rtype: RecordType,
         edns: bool,
     ) -> Option<Verdict> {
         let (query, bytes) = self.query(name, rtype, edns)?;
-        let connecting = timeout(self.timer, self.config.timeout, self.tcp.connect(server));
-        let mut stream = connecting.await.ok()?.ok()?;
-        stream.set_nodelay(true);
-        let limits = Limits { idle: self.config.timeout, write: self.config.timeout, ..Limits::default() };
-        let mut framed = (bytes.len() as u16).to_be_bytes().to_vec();
-        framed.extend_from_slice(&bytes);
-        write(&mut stream, &framed, self.timer, &limits).await.ok()?;
-        let mut length = [0; 2];
-        if !read_exact(&mut stream, &mut length, self.timer, &limits).await.ok()? {
-            return None;
-        }
-        let mut reply = alloc::vec![0; usize::from(u16::from_be_bytes(length))];
-        if !read_exact(&mut stream, &mut reply, self.timer, &limits).await.ok()? {
-            return None;
-        }
-        let _ = stream.close().await;
+        let (timer, patience) = (self.timer, self.config.timeout);
+        let exchange = Exchange { query: &bytes, timer, patience };
+        let reply = talk(self.dial, server, timer, patience, exchange).await.ok()?;
         Some(query.judge(&reply, false))
     }
 }

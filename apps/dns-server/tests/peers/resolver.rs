@@ -25,8 +25,8 @@ fn names_are_resolved_through_bind_and_without_it() {
 
     let reactor = Reactor::new().unwrap();
     let (udp, tcp) = (HostUdp::new(&reactor), HostTcp::new(&reactor));
-    let nobody = ([127, 0, 0, 1], free_port()).into();
-    let mut config = ResolverConfig::new([nobody, ([127, 0, 0, 1], port).into()].into());
+    let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let mut config = ResolverConfig::new([nobody, ([127, 0, 0, 1], port).into()].map(Into::into).into());
     config.search = ["nowhere.stub.example", "stub.example"].map(|name| name.parse().unwrap()).into();
     config.timeout = Duration::from_millis(500);
     let resolver = Resolver::new(&udp, &tcp, &reactor, &SystemEntropy, config);

@@ -1,8 +1,21 @@
-//! DNS over TLS as `kdig` and `dig` speak it, and a zone that BIND transfers over TLS.
+//! DNS over TLS as `kdig` and `dig` speak it, zones that go to BIND and come from it over TLS, updates on their way to it, and
+//! BIND asked by the stub resolver.
 use super::replication::{KEY, SECRET, appliance, transferred, wait_for_serial};
+use airglow::{
+    device::Parameters,
+    platform::{HostTcp, HostUdp, Reactor, SystemEntropy, Unix},
+    runtime::block_on,
+};
+use airglow_dns::{
+    NameServer,
+    shell::{ResolveError, Resolver, ResolverConfig},
+    wire::{NameBuf, RecordType},
+};
+use airglow_dns_server::tls::{authorities, dialing};
 use airglow_testbed::{
     Process,
     name_servers::{Folder, free_port},
+    program,
 };
 use airglow_tls_cert::{Authority, Validity};
 use std::{
@@ -31,6 +44,116 @@ fn certified(folder: &Folder, port: u16) -> Vec<String> {
     folder.write("key.pem", &server.key_pem());
     let here = folder.path().display();
     vec![format!("tls={port}"), format!("cert={here}/cert.pem"), format!("certkey={here}/key.pem")]
+}
+
+/// BIND as the primary of [`ZONE`], `port` plain and for others to look at, two further ones over TLS; behind the second
+/// it wants to see its clients' certificates.
+fn bind_over_tls(folder: &Folder, port: u16, tls: u16, mutual: u16, notify: u16) -> Process {
+    let here = folder.path().display().to_string();
+    let text = "$TTL 60\n@ SOA ns admin 1 86400 7200 2419200 300\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\n";
+    folder.write("zone", text);
+    folder.write(
+        "named.conf",
+        &format!(
+            "key \"{KEY}\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n\
+             tls server {{ cert-file \"{here}/cert.pem\"; key-file \"{here}/key.pem\"; }};\n\
+             tls mutual {{ cert-file \"{here}/cert.pem\"; key-file \"{here}/key.pem\"; ca-file \"{here}/ca.pem\"; }};\n\
+             options {{ directory \"{here}\"; pid-file \"{here}/named.pid\"; session-keyfile \"{here}/named.key\"; \
+             listen-on port {port} {{ 127.0.0.1; }}; listen-on port {tls} tls server {{ 127.0.0.1; }}; \
+             listen-on port {mutual} tls mutual {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; \
+             dnssec-validation no; empty-zones-enable no; }};\ncontrols {{ }};\n\
+             zone \"{ZONE}\" {{ type primary; file \"{here}/zone\"; allow-transfer {{ key {KEY}; }}; allow-update {{ key {KEY}; }}; \
+             notify explicit; notify-delay 0; also-notify {{ 127.0.0.1 port {notify} key {KEY}; }}; }};\n"
+        ),
+    );
+    Process::start(Command::new("named").args(["-g", "-n", "1", "-c", &format!("{here}/named.conf")]))
+}
+
+#[test]
+fn a_zone_comes_from_bind_over_tls_and_updates_go_there() {
+    let folder = Folder::new("tls-primary");
+    let here = folder.path().display().to_string();
+    let (port, plain, tls, mutual) = (free_port(), free_port(), free_port(), free_port());
+    let ours = certified(&folder, free_port());
+    let mut bind = bind_over_tls(&folder, plain, tls, mutual, port);
+    let ca = format!("ca={here}/ca.pem");
+    let secondary = |port: u16, name: &str| format!("secondary={ZONE}@127.0.0.1:{port}#{name}@{KEY}");
+    let mut airglow = appliance(port, &[secondary(tls, "localhost"), ca.clone(), "forward=on".into()]);
+    wait_for_serial(port, ZONE, 1, &mut [&mut bind, &mut airglow]);
+    assert_eq!(transferred(port, ZONE), transferred(plain, ZONE));
+
+    // An update goes on over TLS; BIND tells of the change, which comes alone.
+    folder.write(
+        "update",
+        &format!(
+            "server 127.0.0.1 {port}\nkey hmac-sha256:{KEY} {SECRET}\nzone {ZONE}\nadd new.{ZONE} 60 A 192.0.2.3\nsend\n"
+        ),
+    );
+    let said = run("nsupdate", &[&format!("{here}/update")]);
+    assert!(said.is_empty(), "{said}\n{}", airglow.so_far());
+    wait_for_serial(port, ZONE, 2, &mut [&mut bind, &mut airglow]);
+    assert_eq!(transferred(port, ZONE), transferred(plain, ZONE));
+    let said = airglow.so_far();
+    assert!(said.contains("the changes, serial 2"), "{said}\n{}", bind.so_far());
+
+    // One that shows a certificate for another name, one that the authority does not vouch for, one that speaks no TLS: nothing
+    // comes from these, and the log says why. Who shows no certificate gets nothing where one is asked for.
+    let stranger = Folder::new("tls-stranger");
+    let _ = certified(&stranger, 0);
+    let strange = format!("ca={}/ca.pem", stranger.path().display());
+    let rows = [
+        (tls, "other.example", &ca, "no TLS with the primary"),
+        (tls, "localhost", &strange, "no TLS with the primary"),
+        (plain, "localhost", &ca, "no TLS with the primary"),
+        (mutual, "localhost", &ca, "the primary"),
+    ];
+    for (port, name, ca, wanted) in rows {
+        let mut refused = appliance(free_port(), &[secondary(port, name), ca.clone()]);
+        refused.wait_for(wanted, Duration::from_secs(30));
+        let said = refused.so_far();
+        assert!(!said.contains("transferred"), "{said}");
+    }
+    // With its own certificate it does.
+    let port = free_port();
+    let words = [ours, vec![secondary(mutual, "localhost"), ca]].concat();
+    let mut known = appliance(port, &words);
+    wait_for_serial(port, ZONE, 2, &mut [&mut bind, &mut known]);
+
+    let mut command = Command::new(program("airglow-dns-server", "dev"));
+    let said = Process::start(
+        command.args([secondary(tls, "localhost"), format!("key={KEY}:hmac-sha256:{SECRET}")]),
+    )
+    .wait(Duration::from_secs(20));
+    assert!(!said.success() && said.stderr.contains("wants `ca=FILE`"), "{said}");
+}
+
+#[test]
+fn the_stub_resolver_asks_bind_over_tls() {
+    let folder = Folder::new("tls-resolver");
+    let here = folder.path().display().to_string();
+    let (plain, tls, mutual) = (free_port(), free_port(), free_port());
+    let _ = certified(&folder, 0);
+    let mut bind = bind_over_tls(&folder, plain, tls, mutual, free_port());
+    bind.wait_for("all zones loaded", Duration::from_secs(30));
+    let reactor = Reactor::new().unwrap();
+    let (udp, tcp) = (HostUdp::new(&reactor), HostTcp::new(&reactor));
+    let parameters = Parameters::new(format!("ca={here}/ca.pem").leak());
+    let platform = Unix::new(&tcp, &udp, &reactor, &parameters);
+    let name: NameBuf = format!("ns.{ZONE}").parse().unwrap();
+    block_on(&reactor, async {
+        let authorities = authorities(&platform).unwrap();
+        dialing(&platform, authorities.as_ref(), None, async |dialer| {
+            for (called, wanted) in [("localhost", Ok(1)), ("other.example", Err(ResolveError::Silent))] {
+                let server = format!("127.0.0.1:{tls}#{called}").parse::<NameServer>().unwrap();
+                let mut config = ResolverConfig::new([server].into());
+                config.attempts = 1;
+                let resolver = Resolver::new(&udp, dialer, &reactor, &SystemEntropy, config);
+                let found = resolver.lookup(name.as_name(), RecordType::A).await;
+                assert_eq!(found.map(|answer| answer.records.len()), wanted, "{}", bind.so_far());
+            }
+        })
+        .await;
+    });
 }
 
 #[test]
