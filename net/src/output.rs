@@ -308,8 +308,13 @@ impl Core<'_> {
         if path.local {
             return self.loopback.mtu();
         }
-        let mtu = self.interfaces.get(path.interface).map_or(0, |i| i.mtu(dst.is_ipv4()));
+        let mtu = self.link_mtu(path, dst);
         self.path_mtus.get(now, dst).map_or(mtu, |path| path.min(mtu))
+    }
+
+    /// The largest IP packet that the link takes whole on the way to `dst`.
+    pub(crate) fn link_mtu(&self, path: Path, dst: IpAddr) -> usize {
+        self.interfaces.get(path.interface).map_or(0, |i| i.mtu(dst.is_ipv4()))
     }
 
     /// `addr` is the broadcast address of one of the interface's networks (RFC 1122 section 3.2.1.3 (d)).

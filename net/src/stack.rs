@@ -90,6 +90,24 @@ impl IpOutput for Output<'_, '_> {
         Some(tcp::Route { source, mtu: mtu.saturating_sub(header), tso })
     }
 
+    #[cfg(feature = "plpmtud")]
+    fn largest(&mut self, dst: IpAddr) -> usize {
+        let Some(path) = self.core.path(self.now, dst, None).filter(|path| !path.local) else { return 0 };
+        let link = self.core.link_mtu(path, dst);
+        let most = self.core.path_mtus.most(self.now, dst).map_or(link, |most| most.min(link));
+        most.saturating_sub(crate::output::ip_header_len(dst))
+    }
+
+    #[cfg(feature = "plpmtud")]
+    fn path_found(&mut self, dst: IpAddr, mtu: usize, most: usize) {
+        let header = crate::output::ip_header_len(dst);
+        let Some(path) = self.core.path(self.now, dst, None).filter(|path| !path.local) else { return };
+        if mtu + header >= self.core.link_mtu(path, dst) {
+            return self.core.path_mtus.forget(dst);
+        }
+        self.core.path_mtus.found(self.now, dst, mtu + header, most + header);
+    }
+
     fn send(
         &mut self,
         src: IpAddr,

@@ -83,6 +83,8 @@ pub struct Connection {
     pub(crate) tso: u32,
     /// The peer's MSS.
     pub(crate) peer_mss: u32,
+    #[cfg(feature = "plpmtud")]
+    pub(crate) search: super::plpmtud::Search,
     pub(crate) keep_alive: KeepAlive,
     /// When the last segment came.
     pub(crate) heard: Instant,
@@ -147,6 +149,8 @@ impl Connection {
             path_mss,
             tso,
             peer_mss: u32::from(if tuple.remote.is_ipv4() { DEFAULT_MSS.0 } else { DEFAULT_MSS.1 }),
+            #[cfg(feature = "plpmtud")]
+            search: super::plpmtud::Search::new(),
             keep_alive: KeepAlive::default(),
             heard: Instant::ZERO,
             slow_timer: Instant::MAX,
@@ -178,22 +182,25 @@ impl Connection {
         self.update_mss();
     }
 
+    /// Bytes of options in every segment.
+    pub(crate) fn option_bytes(&self) -> u32 {
+        if self.timestamps { TIMESTAMPS_LEN } else { 0 }
+    }
+
     /// The path or the options changed.
     pub(crate) fn update_mss(&mut self) {
-        let options = if self.timestamps { TIMESTAMPS_LEN } else { 0 };
         let mss = self.peer_mss.max(LEAST_MSS).min(self.path_mss.max(LEAST_MSS));
-        self.send.set_mss(mss - options);
+        self.send.set_mss(mss - self.option_bytes());
     }
 
     /// RFC 4821 section 7.7: large segments time out again and again and no ICMP error says why. Smaller ones may get through;
     /// returns whether they are tried from now on.
     pub(crate) fn suspect_black_hole(&mut self, timeouts: u8) -> bool {
         let safe = if self.tuple.remote.is_ipv4() { SAFE_MSS.0 } else { SAFE_MSS.1 };
-        let options = if self.timestamps { TIMESTAMPS_LEN } else { 0 };
         let suspicious = timeouts > 0
             && self.is_synchronized()
             && self.send.round_trip.backoff() >= timeouts
-            && self.send.in_flight() + options > safe
+            && self.send.in_flight() + self.option_bytes() > safe
             && self.path_mss > safe;
         if suspicious {
             self.path_mss = safe;

@@ -18,15 +18,15 @@
 //! | RFC 2018, 6675, 2883 | both ways, bounded scoreboards, D-SACK both ways | rescue retransmission (RACK's probe does its work) |
 //! | RFC 7323 | window scale, timestamps, PAWS | a segment without the agreed option is taken all the same |
 //! | RFC 5961, 5927, 1337, 6191, 6528, 6056 | challenges, ICMP checks, TIME-WAIT protected and reused, keyed numbers and ports | - |
-//! | RFC 4821 | a path that swallows large packets is found out by timeouts, and small ones go through it | searching for the largest that goes through |
+//! | RFC 4821 | a path that swallows large packets is found out by timeouts, small ones go through it, and probes with data find the largest that does, where the peer has SACK; known to all connections (and UDP) from then on, tried again after ten minutes | without SACK |
 //! | RFC 5482 | the user timeout option, by choice, in SYNs and acknowledgments without data | it in SYN,ACKs |
 //! | RFC 3168 | ECN granted to whom asks, asked for by choice ([`Ecn`]); marks echoed and answered | AccECN, ABE (8511) |
 //! | congestion | [CUBIC](congestion::Cubic) (RFC 9438, the default), NewReno, [Westwood+'s](congestion::Westwood) floor under it; HyStart++ (RFC 9406), byte counting (RFC 3465), PRR (RFC 6937), unused windows (RFC 7661, but for idle ones: RFC 5681) | pacing |
-//! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015) | F-RTO (5682): D-SACK does its work where there are no timestamps |
+//! | loss detection | RACK-TLP (RFC 8985); SACK or duplicate acknowledgments where it is left out or the peer has no SACK; what was no loss is taken back by timestamps or D-SACK (RFC 3522, 3708, 4015), and a timeout by F-RTO (RFC 5682) where there are no timestamps | - |
 //! | overload | bounded SYN and accept queues, connections, buffers, TIME-WAIT; SYN cookies (RFC 4987) that keep window scale and SACK where there are timestamps; bounds on a peer's connections and receive buffers; receive windows that follow the reader and send buffers that follow the congestion window, within the budget | a bound on a peer's send buffers |
 //! | observation | counters of the whole and of each connection ([`Info`]); a trace (feature `trace`) | - |
 //!
-//! CUBIC, Westwood+, RACK-TLP, SYN cookies and traces are features of this crate; an image leaves out what it has no room for.
+//! CUBIC, Westwood+, RACK-TLP, F-RTO, the search of RFC 4821, SYN cookies and traces are features of this crate; an image leaves out what it has no room for.
 //!
 //! User calls ([`Tcp::write`], [`Tcp::close`], ...) only change state; what they cause to be sent goes out with the next
 //! [`Tcp::poll_transmit`], so a batch of writes costs one flush.
@@ -40,6 +40,8 @@ mod info;
 mod input;
 mod isn;
 mod listener;
+#[cfg(feature = "plpmtud")]
+mod plpmtud;
 #[cfg(feature = "rack")]
 mod rack;
 mod reassembly;
@@ -109,6 +111,18 @@ pub trait IpOutput {
         tso_segment: u16,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result<(), Full>;
+
+    /// The largest IP payload to `dst` that is not known to be too large, for a search (RFC 4821); at least what
+    /// [`route`](Self::route) says. 0, where there is no search.
+    fn largest(&mut self, dst: IpAddr) -> usize {
+        let _ = dst;
+        0
+    }
+
+    /// IP payloads of `mtu` bytes get through to `dst`, larger ones do not or it is not known, and such of more than `most` do not.
+    fn path_found(&mut self, dst: IpAddr, mtu: usize, most: usize) {
+        let _ = (dst, mtu, most);
+    }
 }
 
 /// An ICMP error about a segment that this side sent.
@@ -200,6 +214,9 @@ pub struct Config {
     pub ecn: Ecn,
     /// After so many timeouts in a row of a full-sized segment smaller ones are tried: 3. 0: never.
     pub black_hole_timeouts: u8,
+    /// Probe with larger segments where those sent are smaller than both links take (RFC 4821).
+    #[cfg(feature = "plpmtud")]
+    pub probe_sizes: bool,
     /// The most connections that one peer's address may have opened to this host; a further one is reset. No bound at first.
     pub peer_connections: usize,
     /// The most bytes of buffers that the connections of one peer's address may hold; beyond, no receive buffer grows. No bound at first.
@@ -229,6 +246,8 @@ impl Default for Config {
             sack: true,
             ecn: Ecn::default(),
             black_hole_timeouts: 3,
+            #[cfg(feature = "plpmtud")]
+            probe_sizes: true,
             peer_connections: usize::MAX,
             peer_memory: usize::MAX,
         }
@@ -283,6 +302,8 @@ pub struct TcpStats {
     pub tail_probes: u64,
     /// Connections that went on with small segments because large ones got no answer.
     pub black_holes: u64,
+    /// Segments larger than the usual ones, sent to see whether they get through (RFC 4821).
+    pub size_probes: u64,
     /// Probes of a closed window.
     pub window_probes: u64,
     /// Keep-alive probes.

@@ -4,32 +4,29 @@ use super::sequence::Seq;
 /// How many separate ranges are remembered; a segment that would make one more is dropped and will come again.
 pub(crate) const RANGES: usize = 32;
 
-/// Disjoint, sorted, bounded in number.
-#[derive(Clone, Debug)]
-pub(crate) struct Ranges {
-    ranges: [(Seq, Seq); RANGES],
-    len: u8,
-}
+/// On the heap there are places for ranges only while something is missing: as a rule nothing is.
+#[cfg(feature = "alloc")]
+type Row = alloc::vec::Vec<(Seq, Seq)>;
+#[cfg(not(feature = "alloc"))]
+type Row = heapless::Vec<(Seq, Seq), RANGES>;
 
-impl Default for Ranges {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// Disjoint, sorted, bounded in number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ranges(Row);
 
 impl Ranges {
     pub const fn new() -> Self {
-        Self { ranges: [(Seq(0), Seq(0)); RANGES], len: 0 }
+        Self(Row::new())
     }
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.0.is_empty()
     }
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.0 = Row::new();
     }
     /// The ranges, first byte and the one after the last, in order.
     pub fn as_slice(&self) -> &[(Seq, Seq)] {
-        &self.ranges[..usize::from(self.len)]
+        &self.0
     }
 
     /// Adds `start..end`; returns whether any byte of it is new, or `Err` when there is no room for one more range.
@@ -37,35 +34,42 @@ impl Ranges {
         if !start.before(end) {
             return Ok(false);
         }
-        let len = usize::from(self.len);
+        let len = self.0.len();
         // The ranges from `first` to before `last` touch the new one.
-        let first = self.as_slice().iter().position(|r| start.up_to(r.1)).unwrap_or(len);
-        let touching = self.as_slice()[first..].iter().take_while(|r| r.0.up_to(end)).count();
+        let first = self.0.iter().position(|r| start.up_to(r.1)).unwrap_or(len);
+        let touching = self.0[first..].iter().take_while(|r| r.0.up_to(end)).count();
         let last = first + touching;
         if touching == 0 {
             if len == RANGES {
                 return Err(());
             }
-            self.ranges.copy_within(first..len, first + 1);
-            self.ranges[first] = (start, end);
-            self.len += 1;
+            #[cfg(feature = "alloc")]
+            self.0.insert(first, (start, end));
+            #[cfg(not(feature = "alloc"))]
+            let _ = self.0.insert(first, (start, end));
             return Ok(true);
         }
-        let (old_start, old_end) = (self.ranges[first].0, self.ranges[last - 1].1);
+        let (old_start, old_end) = (self.0[first].0, self.0[last - 1].1);
         let new = touching > 1 || start.before(old_start) || old_end.before(end);
-        self.ranges[first] = (start.min(old_start), end.max(old_end));
-        self.ranges.copy_within(last..len, first + 1);
-        self.len -= (touching - 1) as u8;
+        self.0[first] = (start.min(old_start), end.max(old_end));
+        self.0.copy_within(last..len, first + 1);
+        self.0.truncate(len - (touching - 1));
         Ok(new)
     }
 
     /// Forgets everything before `to`.
     pub fn advance(&mut self, to: Seq) {
-        let len = usize::from(self.len);
-        let gone = self.as_slice().iter().take_while(|r| r.1.up_to(to)).count();
-        self.ranges.copy_within(gone..len, 0);
-        self.len -= gone as u8;
-        if let Some(first) = self.ranges[..usize::from(self.len)].first_mut() {
+        let len = self.0.len();
+        if len == 0 {
+            return;
+        }
+        let gone = self.0.iter().take_while(|r| r.1.up_to(to)).count();
+        if gone == len {
+            return self.clear();
+        }
+        self.0.copy_within(gone..len, 0);
+        self.0.truncate(len - gone);
+        if let Some(first) = self.0.first_mut() {
             first.0 = first.0.max(to);
         }
     }

@@ -604,6 +604,10 @@ impl<S: Storage> Tcp<S> {
                     connection.update_mss();
                     connection.send.path_shrunk();
                 }
+                #[cfg(feature = "plpmtud")]
+                if mss >= connection.path_mss {
+                    connection.size_probe_too_big(seq, mss);
+                }
             }
         }
         self.settle(now, index);

@@ -36,13 +36,23 @@ impl<S: Storage> Tcp<S> {
     fn transmit(&mut self, now: Instant, index: u32, out: &mut impl IpOutput) -> (usize, bool) {
         let Some(record) = self.storage.parts().connections.get_mut(index) else { return (0, false) };
         let Record { connection, send, .. } = record;
+        #[cfg(feature = "plpmtud")]
+        if connection.path_mss < connection.peer_mss && self.config.probe_sizes {
+            connection.search_path(now, out);
+        }
         let memory = send.bytes();
         let (src, dst) = (connection.tuple.local, connection.tuple.remote);
         for sent in 0..TURN {
             let Some(output) = connection.plan(now) else { return (sent, false) };
             let header = connection.header(&output, now, &self.config);
             let data = output.data();
-            let segment = if data as u32 > connection.send.mss { connection.send.mss as u16 } else { 0 };
+            let large = data as u32 > connection.send.mss;
+            // One that is too large on purpose is not cut.
+            #[cfg(feature = "plpmtud")]
+            let whole = large && connection.send.is_probing_size();
+            #[cfg(not(feature = "plpmtud"))]
+            let whole = false;
+            let segment = if large && !whole { connection.send.mss as u16 } else { 0 };
             let header_len = header.len();
             let queue = &connection.send.queue;
             let offset = header.sequence.wrapping_sub(connection.send.unacknowledged.0) as usize;
@@ -59,10 +69,15 @@ impl<S: Storage> Tcp<S> {
                 return (sent, true);
             }
             connection.sent(&output, now);
+            #[cfg(feature = "plpmtud")]
+            if whole {
+                connection.send.size_probe_sent();
+            }
             match output {
                 Output::Segment(plan) => {
                     self.stats.bytes_sent += data as u64;
                     self.stats.retransmitted += u64::from(plan.again && data > 0);
+                    self.stats.size_probes += u64::from(whole);
                 }
                 Output::Reset => self.stats.resets_sent += 1,
                 Output::KeepAlive => self.stats.keep_alives += 1,
@@ -87,7 +102,13 @@ impl<S: Storage> Tcp<S> {
                         connection.update_mss();
                     }
                     let timeouts = self.config.black_hole_timeouts;
-                    self.stats.black_holes += u64::from(connection.suspect_black_hole(timeouts));
+                    #[cfg(feature = "plpmtud")]
+                    let before = connection.path_mss;
+                    if connection.suspect_black_hole(timeouts) {
+                        self.stats.black_holes += 1;
+                        #[cfg(feature = "plpmtud")]
+                        connection.search_after_black_hole(before, out);
+                    }
                 }
                 Fired::Probe => self.stats.window_probes += 1,
                 #[cfg(feature = "rack")]

@@ -103,6 +103,9 @@ impl IpOutput for Ring<'_> {
     fn route(&mut self, _dst: IpAddr) -> Option<Route> {
         Some(Route { source: self.addr, mtu: self.link.mtu, tso: self.link.tso })
     }
+    fn largest(&mut self, _dst: IpAddr) -> usize {
+        self.link.mtu
+    }
     fn send(
         &mut self,
         src: IpAddr,

@@ -9,14 +9,17 @@ use crate::{
 };
 use core::time::Duration;
 
-const MS: Duration = Duration::from_millis(1);
+pub(super) const MS: Duration = Duration::from_millis(1);
 /// The peer's segment size, and so the host's.
-const MSS: u32 = 1000;
+pub(super) const MSS: u32 = 1000;
 
 /// A connection to a peer with SACK and a wide window, 20 ms away, after one exchange that measured that.
 fn established(config: Config) -> (Table, Handle) {
+    established_with(config, true)
+}
+pub(super) fn established_with(config: Config, sack: bool) -> (Table, Handle) {
     let mut table = Table::with_buffers(config, 40_000);
-    let options = Options { mss: Some(MSS as u16), sack_permitted: true, ..Options::default() };
+    let options = Options { mss: Some(MSS as u16), sack_permitted: sack, ..Options::default() };
     let syn = Header { options, ..table.segment(SYN, IRS, 0) };
     table.iss = table.send(syn, b"")[0].header().sequence;
     table.now += 20 * MS;
@@ -31,12 +34,12 @@ impl Table {
         self.iss + 1 + n * MSS
     }
     /// The host's user writes `n` segments; the first segments that go out.
-    fn write(&mut self, handle: Handle, n: usize) -> Vec<Packet> {
+    pub(super) fn write(&mut self, handle: Handle, n: usize) -> Vec<Packet> {
         assert_eq!(self.host.write(self.now, handle, &vec![7; n * MSS as usize]), Ok(n * MSS as usize));
         self.poll()
     }
     /// An acknowledgment of the segments before `ack`, with blocks of segments; the numbers of the segments the host sends.
-    fn acknowledge(&mut self, ack: u32, blocks: &[(u32, u32)]) -> Vec<u32> {
+    pub(super) fn acknowledge(&mut self, ack: u32, blocks: &[(u32, u32)]) -> Vec<u32> {
         let mut sack = SackBlocks::default();
         blocks.iter().for_each(|(left, right)| sack.push(self.at(*left), self.at(*right)));
         let options = Options { sack, ..Options::default() };
@@ -44,10 +47,10 @@ impl Table {
         let answers = self.send(header, b"");
         self.numbers(&answers)
     }
-    fn numbers(&self, packets: &[Packet]) -> Vec<u32> {
+    pub(super) fn numbers(&self, packets: &[Packet]) -> Vec<u32> {
         packets.iter().map(|p| p.header().sequence.wrapping_sub(self.at(0)) / MSS).collect()
     }
-    fn info(&mut self, handle: Handle) -> Info {
+    pub(super) fn info(&mut self, handle: Handle) -> Info {
         self.host.info(handle).unwrap()
     }
 }

@@ -112,7 +112,7 @@ fn a_connection_without_buffers_is_small() {
         "a connection is {connection} bytes, four with 4 KiB each {}",
         size_of::<Fixed<4, 2048, 2048, 2, (), ()>>()
     );
-    assert!(connection <= 1280, "{connection}");
+    assert!(connection <= 1056, "{connection}");
     let half_open = size_of::<crate::tcp::HalfOpen>();
     assert!(half_open <= 128, "{half_open}");
 }
