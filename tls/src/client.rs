@@ -6,6 +6,7 @@ mod hello;
 use self::{answer::first_hash, early_data::Early};
 use crate::{
     Alert, ClientConfig,
+    certificate_type::{CertificateType, X509, bare},
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, Provider, Secret, SignatureScheme, Transcript},
     exchange::record_size_limit,
@@ -65,6 +66,14 @@ struct Handshake<'c, P: Provider> {
     client_traffic: Secret,
     server_traffic: Secret,
     requested: Requested,
+    kinds: Kinds,
+}
+
+/// With what the server and we show who we are.
+#[derive(Clone, Copy)]
+struct Kinds {
+    server: CertificateType,
+    client: CertificateType,
 }
 
 /// Whether the server has asked for a certificate, and how we may sign.
@@ -239,7 +248,8 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
     ) -> Result<Step<P>, Alert> {
         state.expects = match (state.expects, message.kind) {
             (Expects::EncryptedExtensions, HandshakeType::ENCRYPTED_EXTENSIONS) => {
-                self.encrypted_extensions(message.body, state.suite, &state.client_traffic, out)?;
+                state.kinds =
+                    self.encrypted_extensions(message.body, state.suite, &state.client_traffic, out)?;
                 if self.resumed { Expects::Finished } else { Expects::Certificate }
             }
             (Expects::Certificate, HandshakeType::CERTIFICATE_REQUEST)
@@ -251,7 +261,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 Expects::Certificate
             }
             (Expects::Certificate, HandshakeType::CERTIFICATE) => {
-                Expects::CertificateVerify(self.certificate(message.body)?)
+                Expects::CertificateVerify(self.certificate(message.body, state.kinds.server)?)
             }
             (Expects::CertificateVerify(key), HandshakeType::CERTIFICATE_VERIFY) => {
                 let provider = &self.config.provider;
@@ -276,7 +286,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         suite: CipherSuite,
         client_traffic: &Secret,
         out: &mut Flight<'_, P, B>,
-    ) -> Result<(), Alert> {
+    ) -> Result<Kinds, Alert> {
         let mut reader = Reader::new(body);
         let extensions = Extensions::parse(reader.vector16()?)?;
         reader.end()?;
@@ -284,6 +294,8 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
         self.record_limit = MAX_PLAINTEXT as u16;
+        let [of_server, of_client] = self.config.certificate_types();
+        let mut kinds = Kinds { server: CertificateType::X509, client: CertificateType::X509 };
         for extension in extensions.iter() {
             match extension.kind {
                 ExtensionType::SUPPORTED_GROUPS => {}
@@ -291,6 +303,12 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                     self.accepted_early_data = true;
                 }
                 ExtensionType::SERVER_NAME if self.names_a_host() && extension.data.is_empty() => {}
+                ExtensionType::SERVER_CERTIFICATE_TYPE if of_server != X509 && !self.resumed => {
+                    kinds.server = CertificateType::chosen(of_server, extension.data)?;
+                }
+                ExtensionType::CLIENT_CERTIFICATE_TYPE if of_client != X509 && !self.resumed => {
+                    kinds.client = CertificateType::chosen(of_client, extension.data)?;
+                }
                 ExtensionType::RECORD_SIZE_LIMIT => {
                     self.record_limit = record_size_limit(extension.data)?.min(MAX_PLAINTEXT) as u16;
                 }
@@ -309,6 +327,10 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 _ => return Err(Alert::UNSUPPORTED_EXTENSION),
             }
         }
+        // A server that does not know the extension shows a certificate.
+        if !self.resumed && !of_server.contains(&kinds.server) {
+            return Err(Alert::UNSUPPORTED_CERTIFICATE);
+        }
         out.0.limit(self.record_limit.into());
         let protocol = self.protocol_index();
         match &self.early {
@@ -320,9 +342,9 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 self.early = None;
                 let keys = Protection::new(&self.config.provider, suite, client_traffic.clone());
                 out.0.protect(keys.ok_or(Alert::INTERNAL_ERROR)?);
-                Ok(())
+                Ok(kinds)
             }
-            _ => Ok(()),
+            _ => Ok(kinds),
         }
     }
 
@@ -332,7 +354,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         u8::try_from(index).ok()
     }
 
-    fn certificate(&self, body: &[u8]) -> Result<PublicKey, Alert> {
+    fn certificate(&self, body: &[u8], kind: CertificateType) -> Result<PublicKey, Alert> {
         let list = CertificateList::parse(body)?;
         if !list.certificate_request_context.is_empty() {
             return Err(Alert::ILLEGAL_PARAMETER);
@@ -343,8 +365,11 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         //= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4
         //# If the server supplies an empty Certificate message, the client MUST
         //# abort the handshake with a "decode_error" alert.
-        let key = PublicKey::of(list)?;
-        self.config.verifier.verify(self.server_name, list.entries())?;
+        let key = PublicKey::of(list, kind)?;
+        match kind {
+            CertificateType::X509 => self.config.verifier.verify(self.server_name, list.entries())?,
+            CertificateType::RawPublicKey => self.config.verifier.verify_key(self.server_name, key.spki())?,
+        }
         Ok(key)
     }
 
@@ -380,8 +405,12 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 // An empty list if we have none to show (RFC 8446 section 4.4.2.3).
                 let scheme =
                     if let Requested::Signed(scheme) = state.requested { Some(scheme) } else { None };
-                let certificate = self.config.certificate.zip(scheme);
+                let [_, types] = self.config.certificate_types();
+                let kind = state.kinds.client;
+                let certificate = self.config.certificate.zip(scheme).filter(|_| types.contains(&kind));
                 let chain = certificate.map_or(&[][..], |(certificate, _)| certificate.chain);
+                let key = bare(chain).filter(|_| kind == CertificateType::RawPublicKey);
+                let chain = key.as_ref().map_or(chain, core::slice::from_ref);
                 emit_message(out, HandshakeType::CERTIFICATE, |out| {
                     Ok(CertificateList::emit(out, &[], chain, None)?)
                 })?;

@@ -1,5 +1,7 @@
 //! What each side has and wants.
 use crate::{
+    certificate_type::{CertificateType, X509},
+    cookie::CookieKey,
     crypto::{SignatureScheme, Signer},
     key_log::KeyLog,
     sessions::Sessions,
@@ -68,6 +70,16 @@ pub struct ServerConfig<'c, P> {
     /// What is done with early data (0-RTT); it needs [`tickets`](Self::tickets).
     #[cfg(feature = "early-data")]
     pub early_data: EarlyData,
+    /// Makes cookies, for which every client is asked.
+    #[cfg(feature = "cookies")]
+    pub cookies: Option<&'c CookieKey<'c>>,
+    /// With what the server shows who it is, best first; X.509 at first. A chain may be a mere SubjectPublicKeyInfo where
+    /// raw public keys are all there is.
+    #[cfg(feature = "raw-public-keys")]
+    pub certificate_types: &'c [CertificateType],
+    /// With what clients may show who they are, best first; X.509 at first.
+    #[cfg(feature = "raw-public-keys")]
+    pub client_certificate_types: &'c [CertificateType],
 }
 
 impl<'c, P> ServerConfig<'c, P> {
@@ -82,7 +94,26 @@ impl<'c, P> ServerConfig<'c, P> {
             key_log: None,
             #[cfg(feature = "early-data")]
             early_data: EarlyData::Refused,
+            #[cfg(feature = "cookies")]
+            cookies: None,
+            #[cfg(feature = "raw-public-keys")]
+            certificate_types: X509,
+            #[cfg(feature = "raw-public-keys")]
+            client_certificate_types: X509,
         }
+    }
+    pub(crate) const fn cookies(&self) -> Option<&'c CookieKey<'c>> {
+        #[cfg(feature = "cookies")]
+        return self.cookies;
+        #[cfg(not(feature = "cookies"))]
+        None
+    }
+    /// Of the server and of clients.
+    pub(crate) const fn certificate_types(&self) -> [&'c [CertificateType]; 2] {
+        #[cfg(feature = "raw-public-keys")]
+        return [self.certificate_types, self.client_certificate_types];
+        #[cfg(not(feature = "raw-public-keys"))]
+        [X509; 2]
     }
     pub(crate) const fn early_data_is_replayable(&self) -> bool {
         #[cfg(feature = "early-data")]
@@ -159,6 +190,13 @@ pub struct ClientConfig<'c, P, V> {
     /// see [`EarlyData`].
     #[cfg(feature = "early-data")]
     pub early_data: bool,
+    /// With what servers may show who they are, best first; X.509 at first. Raw public keys need a verifier that knows keys.
+    #[cfg(feature = "raw-public-keys")]
+    pub server_certificate_types: &'c [CertificateType],
+    /// With what the client shows who it is, best first; X.509 at first. The certificate's chain may be a mere
+    /// SubjectPublicKeyInfo where raw public keys are all there is.
+    #[cfg(feature = "raw-public-keys")]
+    pub certificate_types: &'c [CertificateType],
 }
 
 impl<P, V> ClientConfig<'_, P, V> {
@@ -173,7 +211,18 @@ impl<P, V> ClientConfig<'_, P, V> {
             key_log: None,
             #[cfg(feature = "early-data")]
             early_data: false,
+            #[cfg(feature = "raw-public-keys")]
+            server_certificate_types: X509,
+            #[cfg(feature = "raw-public-keys")]
+            certificate_types: X509,
         }
+    }
+    /// Of servers and of the client.
+    pub(crate) const fn certificate_types(&self) -> [&[CertificateType]; 2] {
+        #[cfg(feature = "raw-public-keys")]
+        return [self.server_certificate_types, self.certificate_types];
+        #[cfg(not(feature = "raw-public-keys"))]
+        [X509; 2]
     }
     pub(crate) const fn offers_early_data(&self) -> bool {
         #[cfg(feature = "early-data")]

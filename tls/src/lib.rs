@@ -52,9 +52,11 @@ mod algorithms;
 #[cfg(feature = "alloc")]
 mod authorities;
 mod buffer;
+mod certificate_type;
 mod client;
 mod config;
 mod connection;
+mod cookie;
 pub mod crypto;
 mod error;
 mod exchange;
@@ -77,11 +79,14 @@ pub use alert::Alert;
 #[cfg(feature = "alloc")]
 pub use authorities::{Authorities, AuthoritiesError};
 pub use buffer::Buffer;
+#[cfg(feature = "raw-public-keys")]
+pub use certificate_type::CertificateType;
 pub use client::Client;
 #[cfg(feature = "early-data")]
 pub use config::EarlyData;
 pub use config::{Certificate, ClientAuthentication, ClientConfig, ServerConfig};
 pub use connection::{Connection, Event, Exporter, Role};
+pub use cookie::CookieKey;
 pub use error::Error;
 pub use key_log::{KeyLog, KeyLogLine};
 pub use server::Server;

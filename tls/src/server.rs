@@ -6,6 +6,7 @@ mod retry;
 use self::resumption::offers_psk_dhe_ke;
 use crate::{
     Alert, Certificate, ServerConfig,
+    certificate_type::{CertificateType, bare},
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, NamedGroup, Provider, Secret, SignatureScheme, Transcript},
     exchange::{TLS13, emit_numbers, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
@@ -33,6 +34,8 @@ pub struct Server<'c, P: Provider> {
     /// Bytes of early data that may still be passed over.
     early_data: usize,
     accepts_early_data: bool,
+    /// We have answered with a cookie and kept nothing.
+    wants_cookie: bool,
     /// Bytes of early data that the configuration and the incoming buffer allow.
     max_early_data: u32,
     /// For tickets: whom the client asked for.
@@ -44,7 +47,8 @@ pub struct Server<'c, P: Provider> {
 /// What a second ClientHello must keep.
 struct Retry<P: Provider> {
     suite: CipherSuite,
-    group: NamedGroup,
+    /// The group that was asked for.
+    group: Option<NamedGroup>,
     random: [u8; 32],
     transcript: P::Transcript,
 }
@@ -67,6 +71,7 @@ enum Expects {
     EndOfEarlyData(u32),
     Certificate {
         required: bool,
+        kind: CertificateType,
     },
     CertificateVerify(PublicKey),
     Finished,
@@ -97,6 +102,7 @@ impl<'c, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<Server<'c, P>, P,
             resumed: false,
             early_data: 0,
             accepts_early_data: false,
+            wants_cookie: false,
             max_early_data: 0,
             server_name: [0; 16],
             exporter: None,
@@ -215,6 +221,10 @@ impl<'c, P: Provider> Server<'c, P> {
         let hello = ClientHello::parse(message.body)?;
         let extensions = hello.extensions;
         check_version(&hello)?;
+        let retry = match retry {
+            Some(retry) => Some(retry),
+            None => self.remember(&hello)?,
+        };
         let psks = self.psks(&hello)?;
         let fixed = retry.as_ref().map(|retry| retry.suite);
         let suite = self.suite(&hello, fixed, psks)?;
@@ -232,13 +242,14 @@ impl<'c, P: Provider> Server<'c, P> {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
         let chosen = ours.clone().find_map(|group| share(group).map(|(_, key)| (group, key)));
-        let Some((group, client_share)) = chosen else {
+        let asks_for_cookie = retry.is_none() && self.config.cookies().is_some();
+        let Some((group, client_share)) = chosen.filter(|_| !asks_for_cookie) else {
             let common = ours.clone().find(|group| groups.contains(group.0));
             let group = common.ok_or(Alert::HANDSHAKE_FAILURE)?;
             return match retry {
                 // A second request is forbidden (section 4.1.4): the client did not do as it was told.
                 Some(_) => Err(Alert::ILLEGAL_PARAMETER),
-                None => self.retry(&hello, message, suite, group, out),
+                None => self.retry(&hello, message, suite, Some(group).filter(|_| chosen.is_none()), out),
             };
         };
         if shares.iter().filter(|share| share.0 == group.0).count() > 1 {
@@ -247,8 +258,8 @@ impl<'c, P: Provider> Server<'c, P> {
         let retried = retry.is_some();
         let mut transcript = match retry {
             Some(retry)
-                if (retry.suite, retry.group, &retry.random) != (suite, group, hello.random)
-                    || shares.iter().count() != 1 =>
+                if (retry.suite, &retry.random) != (suite, hello.random)
+                    || retry.group.is_some_and(|asked| asked != group || shares.iter().count() != 1) =>
             {
                 return Err(Alert::ILLEGAL_PARAMETER);
             }
@@ -278,6 +289,20 @@ impl<'c, P: Provider> Server<'c, P> {
                 let schemes = U16List::parse(required(extensions, ExtensionType::SIGNATURE_ALGORITHMS)?)?;
                 Some(self.certificate(host, schemes)?)
             }
+        };
+        let [ours, clients] = self.config.certificate_types();
+        let kind = match certificate {
+            Some(_) => {
+                CertificateType::choose(ours, extensions.find(ExtensionType::SERVER_CERTIFICATE_TYPE))?
+            }
+            None => CertificateType::X509,
+        };
+        let asks = match self.config.clients.filter(|_| psk.is_none()) {
+            Some(asks) => {
+                let theirs = extensions.find(ExtensionType::CLIENT_CERTIFICATE_TYPE);
+                Some((asks.required, CertificateType::choose(clients, theirs)?))
+            }
+            None => None,
         };
         let mut early = 0;
         if let Some(data) = extensions.find(ExtensionType::EARLY_DATA) {
@@ -351,7 +376,6 @@ impl<'c, P: Provider> Server<'c, P> {
             out.0.limit(limit);
         }
         let protocol = self.protocol();
-        let asks = self.config.clients.filter(|_| psk.is_none());
         let wants_status = extensions.find(ExtensionType::STATUS_REQUEST).is_some();
         out.0.handshake(|out| {
             let mut write = |out: &mut Writer<'_>,
@@ -379,6 +403,10 @@ impl<'c, P: Provider> Server<'c, P> {
                     out.u16(ExtensionType::EARLY_DATA.0)?;
                     out.u16(0)?;
                 }
+                kind.tell(out, ExtensionType::SERVER_CERTIFICATE_TYPE)?;
+                if let Some((_, kind)) = asks {
+                    kind.tell(out, ExtensionType::CLIENT_CERTIFICATE_TYPE)?;
+                }
                 Ok(out.end(block)?)
             })?;
             if asks.is_some() {
@@ -392,6 +420,10 @@ impl<'c, P: Provider> Server<'c, P> {
             }
             if let Some((certificate, scheme)) = certificate {
                 write(out, HandshakeType::CERTIFICATE, &mut |out, _| {
+                    if kind == CertificateType::RawPublicKey {
+                        let key = bare(certificate.chain).ok_or(Alert::INTERNAL_ERROR)?;
+                        return Ok(CertificateList::emit(out, &[], &[key], None)?);
+                    }
                     let ocsp = certificate.ocsp.filter(|_| wants_status);
                     Ok(CertificateList::emit(out, &[], certificate.chain, ocsp)?)
                 })?;
@@ -419,7 +451,7 @@ impl<'c, P: Provider> Server<'c, P> {
         self.accepts_early_data = early > 0;
         self.state = State::AwaitFinished(AwaitFinished {
             expects: match asks {
-                Some(asks) => Expects::Certificate { required: asks.required },
+                Some((required, kind)) => Expects::Certificate { required, kind },
                 None if early > 0 => Expects::EndOfEarlyData(early),
                 None => Expects::Finished,
             },
@@ -477,7 +509,7 @@ impl<'c, P: Provider> Server<'c, P> {
                 self.state = State::AwaitFinished(state);
                 return Ok(Step::Keys(keys.ok_or(Alert::INTERNAL_ERROR)?));
             }
-            (Expects::Certificate { required }, HandshakeType::CERTIFICATE) => {
+            (Expects::Certificate { required, kind }, HandshakeType::CERTIFICATE) => {
                 let list = CertificateList::parse(message.body)?;
                 if !list.certificate_request_context.is_empty() {
                     return Err(Alert::ILLEGAL_PARAMETER);
@@ -494,8 +526,13 @@ impl<'c, P: Provider> Server<'c, P> {
                     (None, _) if required => return Err(Alert::CERTIFICATE_REQUIRED),
                     (None, _) => Expects::Finished,
                     (Some(_), Some(clients)) => {
-                        let key = PublicKey::of(list)?;
-                        clients.verifier.verify_client(list.entries())?;
+                        let key = PublicKey::of(list, kind)?;
+                        match kind {
+                            CertificateType::X509 => clients.verifier.verify_client(list.entries())?,
+                            CertificateType::RawPublicKey => {
+                                clients.verifier.verify_client_key(key.spki())?
+                            }
+                        }
                         Expects::CertificateVerify(key)
                     }
                     (Some(_), None) => return Err(Alert::INTERNAL_ERROR),

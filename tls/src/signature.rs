@@ -1,7 +1,11 @@
 //! What a CertificateVerify signs: RFC 8446 section 4.4.3.
 use crate::{
     Alert,
-    crypto::{Hash, MAX_PUBLIC_KEY, Provider, SignatureScheme, Signer, Transcript, subject_public_key_info},
+    certificate_type::CertificateType,
+    crypto::{
+        Hash, MAX_PUBLIC_KEY, Provider, SignatureScheme, Signer, Transcript, is_public_key,
+        subject_public_key_info,
+    },
     wire::{CertificateList, CertificateVerify, Writer},
 };
 
@@ -37,10 +41,16 @@ pub(crate) struct PublicKey {
 }
 
 impl PublicKey {
-    /// The key of the first certificate.
-    pub(crate) fn of(list: CertificateList<'_>) -> Result<Self, Alert> {
+    /// The key of the first certificate; the one there is if it comes bare.
+    pub(crate) fn of(list: CertificateList<'_>, kind: CertificateType) -> Result<Self, Alert> {
         let (first, _) = list.entries().next().ok_or(Alert::DECODE_ERROR)?;
-        let key = subject_public_key_info(first).ok_or(Alert::BAD_CERTIFICATE)?;
+        let key = match kind {
+            CertificateType::X509 => subject_public_key_info(first),
+            CertificateType::RawPublicKey => {
+                Some(first).filter(|key| is_public_key(key) && list.entries().count() == 1)
+            }
+        };
+        let key = key.ok_or(Alert::BAD_CERTIFICATE)?;
         let mut public = Self { spki: [0; MAX_PUBLIC_KEY], len: key.len() as u16 };
         public.spki.get_mut(..key.len()).ok_or(Alert::UNSUPPORTED_CERTIFICATE)?.copy_from_slice(key);
         Ok(public)
@@ -51,7 +61,7 @@ impl PublicKey {
         hash.update(self.spki());
         hash.current().first_chunk().copied().unwrap_or_default()
     }
-    fn spki(&self) -> &[u8] {
+    pub(crate) fn spki(&self) -> &[u8] {
         self.spki.get(..self.len.into()).unwrap_or_default()
     }
     /// Checks the body of a CertificateVerify by this key's owner.

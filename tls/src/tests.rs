@@ -96,6 +96,10 @@ macro_rules! connect {
 }
 
 mod alerts;
+#[cfg(feature = "raw-public-keys")]
+mod certificate_types;
+#[cfg(feature = "cookies")]
+mod cookies;
 #[cfg(feature = "early-data")]
 mod early_data;
 mod sessions;

@@ -12,6 +12,15 @@ pub trait Verifier {
     /// # Errors
     /// The alert that ends the connection.
     fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert>;
+    /// The same for a server that shows a raw public key (RFC 7250): `key` is its SubjectPublicKeyInfo, DER. Nobody is
+    /// known by it unless this says so.
+    ///
+    /// # Errors
+    /// The alert that ends the connection.
+    fn verify_key(&self, server_name: &str, key: &[u8]) -> Result<(), Alert> {
+        let _ = (server_name, key);
+        Err(Alert::UNSUPPORTED_CERTIFICATE)
+    }
 }
 
 /// Says whether a client's certificates are good. That the client has the key is checked elsewhere.
@@ -21,6 +30,14 @@ pub trait ClientVerifier {
     /// # Errors
     /// The alert that ends the connection.
     fn verify_client(&self, certificates: CertificateEntries<'_>) -> Result<(), Alert>;
+    /// The same for a client that shows a raw public key: see [`Verifier::verify_key`].
+    ///
+    /// # Errors
+    /// The alert that ends the connection.
+    fn verify_client_key(&self, key: &[u8]) -> Result<(), Alert> {
+        let _ = key;
+        Err(Alert::UNSUPPORTED_CERTIFICATE)
+    }
 }
 
 /// Accepts peers by their public keys, whatever the certificates around them say: needs neither a wall clock
@@ -34,8 +51,11 @@ pub struct PinnedKeys<'c>(
 impl Verifier for PinnedKeys<'_> {
     fn verify(&self, _: &str, mut certificates: CertificateEntries<'_>) -> Result<(), Alert> {
         let key = certificates.next().and_then(|(certificate, _)| subject_public_key_info(certificate));
+        self.verify_key("", key.ok_or(Alert::BAD_CERTIFICATE)?)
+    }
+    fn verify_key(&self, _: &str, key: &[u8]) -> Result<(), Alert> {
         let mut hash = RustCrypto.hash(Hash::Sha256);
-        hash.update(key.ok_or(Alert::BAD_CERTIFICATE)?);
+        hash.update(key);
         let pin = hash.current();
         if self.0.iter().any(|known| pin.matches(known)) { Ok(()) } else { Err(Alert::UNKNOWN_CA) }
     }
@@ -45,10 +65,16 @@ impl ClientVerifier for PinnedKeys<'_> {
     fn verify_client(&self, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
         self.verify("", certificates)
     }
+    fn verify_client_key(&self, key: &[u8]) -> Result<(), Alert> {
+        self.verify_key("", key)
+    }
 }
 
 impl<V: Verifier + ?Sized> Verifier for &V {
     fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
         (**self).verify(server_name, certificates)
+    }
+    fn verify_key(&self, server_name: &str, key: &[u8]) -> Result<(), Alert> {
+        (**self).verify_key(server_name, key)
     }
 }

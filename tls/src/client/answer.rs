@@ -1,7 +1,8 @@
 //! What a ServerHello and a HelloRetryRequest say: RFC 8446 sections 4.1.3 and 4.1.4.
-use super::{AwaitServerHello, Client, Expects, Handshake, Requested, State};
+use super::{AwaitServerHello, Client, Expects, Handshake, Kinds, Requested, State};
 use crate::{
     Alert,
+    certificate_type::CertificateType,
     connection::{Flight, Step},
     crypto::{CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Secret, Transcript},
     exchange::{from_seed, message_hash},
@@ -197,6 +198,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             client_traffic,
             server_traffic,
             requested: Requested::No,
+            kinds: Kinds { server: CertificateType::X509, client: CertificateType::X509 },
         });
         Ok(Step::Keys(read))
     }

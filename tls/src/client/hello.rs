@@ -2,6 +2,7 @@
 use super::{AwaitServerHello, Client, State};
 use crate::{
     Alert,
+    certificate_type::CertificateType,
     connection::Flight,
     crypto::{Hash, KeyExchange, NamedGroup, Provider, Transcript},
     exchange::{emit_numbers, emit_protocols, emit_record_size_limit, from_seed},
@@ -104,6 +105,11 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
                 emit_protocols(out, self.config.protocols)?;
             }
             emit_record_size_limit(out, room)?;
+            let [of_server, of_client] = self.config.certificate_types();
+            CertificateType::offer(out, ExtensionType::SERVER_CERTIFICATE_TYPE, of_server)?;
+            if self.config.certificate.is_some() {
+                CertificateType::offer(out, ExtensionType::CLIENT_CERTIFICATE_TYPE, of_client)?;
+            }
             if let Some(cookie) = cookie {
                 out.u16(ExtensionType::COOKIE.0)?;
                 let data = out.block(2)?;

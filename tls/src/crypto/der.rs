@@ -133,6 +133,11 @@ pub(super) fn public_key(spki: &[u8]) -> Option<(KeyKind, &[u8])> {
     (rest.is_empty() && end.is_empty()).then_some((algorithm(identifier)?, key))
 }
 
+/// Whether it is a SubjectPublicKeyInfo with a key of a kind that we know.
+pub(crate) fn is_public_key(spki: &[u8]) -> bool {
+    public_key(spki).is_some()
+}
+
 /// The SubjectPublicKeyInfo of an X.509 certificate, as DER; `None` when there is none. Checks nothing else.
 pub fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     let (content, _) = expect(certificate, SEQUENCE)?;

@@ -9,6 +9,7 @@ mod rust_crypto;
 mod secret;
 mod suite;
 
+pub(crate) use der::is_public_key;
 pub use der::subject_public_key_info;
 pub use restricted::Restricted;
 #[cfg(all(feature = "alloc", feature = "p384"))]

@@ -143,6 +143,9 @@ fn each_fault_has_its_alert() {
         ("a key without its modes", hello().set(41, psk(32)), Alert::MISSING_EXTENSION),
         ("a short binder", hello().set(45, [1, 1]).set(41, psk(31)), Alert::DECODE_ERROR),
         ("no modes", hello().set(45, [0]), Alert::DECODE_ERROR),
+        ("no type of certificates", hello().set(20, [0]), Alert::DECODE_ERROR),
+        ("a type of certificates and more", hello().set(20, [1, 0, 0]), Alert::DECODE_ERROR),
+        ("keys alone for certificates", hello().set(20, [2, 2, 3]), Alert::UNSUPPORTED_CERTIFICATE),
         ("early data that say something", hello().set(42, [0]), Alert::DECODE_ERROR),
     ] {
         assert_eq!(hello.heard(), Err(alert), "{what}");

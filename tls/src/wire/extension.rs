@@ -16,6 +16,10 @@ impl ExtensionType {
     pub const SIGNATURE_ALGORITHMS: Self = Self(13);
     /// RFC 7301.
     pub const APPLICATION_LAYER_PROTOCOL_NEGOTIATION: Self = Self(16);
+    /// RFC 7250: what a client can show.
+    pub const CLIENT_CERTIFICATE_TYPE: Self = Self(19);
+    /// RFC 7250: what a server can show.
+    pub const SERVER_CERTIFICATE_TYPE: Self = Self(20);
     /// RFC 8449.
     pub const RECORD_SIZE_LIMIT: Self = Self(28);
     /// Section 4.2.11.
