@@ -69,7 +69,7 @@ pub use impaired::{Impaired, ImpairedRx, ImpairedTx};
 pub use link::{Chance, IN_FLIGHT_BYTES, Impairments, LinkFrame, LinkModel, LinkStats};
 #[cfg(feature = "alloc")]
 pub use manual_clock::ManualClock;
-pub use offload::{complete_checksum, cut_segments, describe_checksum, partial_checksum};
+pub use offload::{Cut, complete_checksum, cut_segments, describe_checksum, partial_checksum, pass_on};
 #[cfg(feature = "alloc")]
 pub use ram_disk::{RamDisk, RamDiskError};
 pub use seeded_entropy::SeededEntropy;

@@ -1,7 +1,8 @@
 //! In software, what a network card with offloads does: complete checksums, cut TCP segments.
 //!
-//! For devices that advertise more in their [`Caps`](crate::Caps) than the wire below them can do.
-use crate::TxMeta;
+//! For devices that advertise more in their [`Caps`] than the wire below them can do, and for who passes frames on between devices
+//! of which one can do more than the other.
+use crate::{Caps, NetTx, RxMeta, TxMeta};
 
 /// The Internet checksum's sum (RFC 1071) of `bytes` on top of `sum`, not yet complemented. `bytes` start at an even
 /// offset of what is summed.
@@ -80,46 +81,206 @@ fn field(meta: TxMeta) -> usize {
 
 /// The transport checksum of a frame and the pseudo-header's sum.
 fn transport_checksum(frame: &[u8]) -> Option<(TxMeta, u16)> {
-    let (transport, protocol, addresses) = match frame.get(12..ETHERNET)? {
-        [0x08, 0x00] => {
-            let header = usize::from(frame.get(ETHERNET)? & 0x0f) * 4;
-            // More fragments, or an offset.
-            let fragment =
-                u16::from_be_bytes(frame.get(ETHERNET + 6..ETHERNET + 8)?.try_into().ok()?) & 0x3fff;
-            if header < 20 || fragment != 0 {
-                return None;
-            }
-            (ETHERNET + header, *frame.get(ETHERNET + 9)?, ETHERNET + 12..ETHERNET + 20)
+    let (network, v6) = network_header(frame)?;
+    let ip = frame.get(network..)?;
+    let (header, protocol, len, addresses) = if v6 {
+        (40, *ip.get(6)?, usize::from(word(ip, 4)?), 8..40)
+    } else {
+        let header = usize::from(ip.first()? & 0x0f) * 4;
+        // More fragments, or an offset.
+        if header < 20 || word(ip, 6)? & 0x3fff != 0 {
+            return None;
         }
-        [0x86, 0xdd] => (ETHERNET + 40, *frame.get(ETHERNET + 6)?, ETHERNET + 8..ETHERNET + 40),
-        _ => return None,
+        // The packet may be shorter than the frame, which is padded to 60 bytes: those are zeros and sum to nothing.
+        (header, *ip.get(9)?, usize::from(word(ip, 2)?).checked_sub(header)?, 12..20)
     };
+    let transport = network + header;
     let offset = match protocol {
         6 => 16,
         17 => 6,
         _ => return None,
-    };
-    // The packet may be shorter than the frame, which is padded to 60 bytes: those are zeros and sum to nothing.
-    let len = match frame.get(12)? {
-        0x08 => {
-            let total = u16::from_be_bytes(frame.get(ETHERNET + 2..ETHERNET + 4)?.try_into().ok()?);
-            usize::from(total).checked_sub(transport - ETHERNET)?
-        }
-        _ => usize::from(u16::from_be_bytes(frame.get(ETHERNET + 4..ETHERNET + 6)?.try_into().ok()?)),
     };
     let field = transport + offset;
     let old = frame.get(field..field + 2)?;
     if protocol == 17 && old == [0, 0] {
         return None;
     }
-    let pseudo = sum(sum(0, frame.get(addresses)?), &[0, protocol]);
+    let pseudo = sum(sum(0, ip.get(addresses)?), &[0, protocol]);
     let pseudo = sum(pseudo, &u32::try_from(len).ok()?.to_be_bytes()) as u16;
     Some((TxMeta::checksum(u16::try_from(transport).ok()?, offset as u16), pseudo))
 }
 
+fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|word| u16::from_be_bytes(*word))
+}
+
+/// Where the IP header of a frame begins, behind 802.1Q tags and MPLS labels, and whether it is IPv6's.
+fn network_header(frame: &[u8]) -> Option<(usize, bool)> {
+    let mut at = 12;
+    while matches!(word(frame, at)?, VLAN | VLAN_SERVICE) {
+        at += 4;
+    }
+    let kind = word(frame, at)?;
+    at += 2;
+    match kind {
+        0x0800 => Some((at, false)),
+        0x86dd => Some((at, true)),
+        0x8847 | 0x8848 => {
+            // The last label has the bottom-of-stack bit; IP says its version itself.
+            while frame.get(at + 2)? & 1 == 0 {
+                at += 4;
+            }
+            match frame.get(at + 4)? >> 4 {
+                4 => Some((at + 4, false)),
+                6 => Some((at + 4, true)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 const ETHERNET: usize = 14;
+const VLAN: u16 = 0x8100;
+const VLAN_SERVICE: u16 = 0x88a8;
+const TAG: usize = 4;
 const FIN_PSH: u8 = 0x09;
 const CWR: u8 = 0x80;
+
+/// A TCP packet that is to be cut into segments, as a card with TSO does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut<'f> {
+    headers: &'f [u8],
+    payload: &'f [u8],
+    network: usize,
+    tcp: usize,
+    size: usize,
+}
+
+impl<'f> Cut<'f> {
+    /// Of a frame, or a packet, whose IP header begins at `network` and whose TCP header at `tcp`; each segment has `size` bytes of
+    /// payload. `None` where the headers are not whole, or `size` is 0.
+    pub fn new(frame: &'f [u8], network: usize, tcp: usize, size: usize) -> Option<Self> {
+        let header = usize::from(frame.get(tcp + 12)? >> 4) * 4;
+        if tcp < network + 20 || header < 20 || size == 0 {
+            return None;
+        }
+        let (headers, payload) = frame.split_at_checked(tcp + header)?;
+        Some(Self { headers, payload, network, tcp, size })
+    }
+
+    /// Of an Ethernet frame that is TCP, behind tags and labels, too.
+    pub fn of_frame(frame: &'f [u8], size: usize) -> Option<Self> {
+        let (network, _) = network_header(frame)?;
+        let (described, _) =
+            transport_checksum(frame).filter(|(described, _)| described.checksum_offset == 16)?;
+        Self::new(frame, network, described.checksum_start.into(), size)
+    }
+
+    /// How many segments there are.
+    pub fn count(&self) -> usize {
+        self.payload.len().div_ceil(self.size).max(1)
+    }
+
+    fn part(&self, number: usize) -> &'f [u8] {
+        let start = number.saturating_mul(self.size).min(self.payload.len());
+        let end = start.saturating_add(self.size).min(self.payload.len());
+        self.payload.get(start..end).unwrap_or(&[])
+    }
+
+    /// The length of a segment with its headers.
+    #[allow(clippy::len_without_is_empty, reason = "each has headers")]
+    pub fn len(&self, number: usize) -> usize {
+        self.headers.len() + self.part(number).len()
+    }
+
+    /// Writes a segment into `out`, which is as long as it: lengths, IPv4 identification, sequence number and flags (FIN and PSH on the
+    /// last, CWR on the first) are right, the checksums are not. `None` where the packet is not IP, or too long for its field.
+    pub fn write(&self, number: usize, out: &mut [u8]) -> Option<()> {
+        let (headers, payload) = out.split_at_mut_checked(self.headers.len())?;
+        headers.copy_from_slice(self.headers);
+        let part = self.part(number);
+        payload.get_mut(..part.len())?.copy_from_slice(part);
+        let (ip, tcp) = headers.get_mut(self.network..)?.split_at_mut_checked(self.tcp - self.network)?;
+        let len = ip.len() + tcp.len() + part.len();
+        if ip.first()? >> 4 == 6 {
+            put16(ip, 4, u16::try_from(len - 40).ok()?)?;
+        } else {
+            let identification = word(ip, 4)?.wrapping_add(number as u16);
+            put16(ip, 2, u16::try_from(len).ok()?)?;
+            put16(ip, 4, identification)?;
+        }
+        let sequence = tcp.get_mut(4..8)?.first_chunk_mut::<4>()?;
+        let add = number.wrapping_mul(self.size) as u32;
+        *sequence = u32::from_be_bytes(*sequence).wrapping_add(add).to_be_bytes();
+        let flags = tcp.get_mut(13)?;
+        *flags &= !(if number + 1 < self.count() { FIN_PSH } else { 0 } | if number > 0 { CWR } else { 0 });
+        Some(())
+    }
+
+    /// The same with the IPv4 header's checksum, and TCP's as [`describe_checksum`] leaves it.
+    pub fn write_described(&self, number: usize, out: &mut [u8]) -> Option<TxMeta> {
+        self.write(number, out)?;
+        let ip = out.get_mut(self.network..self.tcp)?;
+        let v6 = ip.first()? >> 4 == 6;
+        if !v6 {
+            put16(ip, 10, 0)?;
+            let header = complement(sum(0, ip));
+            put16(ip, 10, header)?;
+        }
+        let addresses = sum(0, ip.get(if v6 { 8..40 } else { 12..20 })?);
+        // The pseudo-header ends with the protocol and the length (RFC 9293 section 3.1).
+        let len = u32::try_from(out.len() - self.tcp).ok()?;
+        put16(out, self.tcp + 16, sum(sum(addresses, &[0, 6]), &len.to_be_bytes()) as u16)?;
+        Some(TxMeta::checksum(u16::try_from(self.tcp).ok()?, 16))
+    }
+}
+
+/// Sends a frame that one card received, as `meta` says, out of another with these `caps`: what is left to be done to it the card does
+/// if it can, and otherwise it is done here: checksums, and the cutting of coalesced TCP segments. A frame with tags or labels is left
+/// to no card.
+///
+/// `false` when not all of it went: the ring is full, or the frame is longer than the MTU and no coalesced TCP.
+pub fn pass_on(tx: &mut impl NetTx, caps: &Caps, frame: &[u8], meta: RxMeta) -> bool {
+    let tag = if matches!(word(frame, 12), Some(VLAN | VLAN_SERVICE)) { TAG } else { 0 };
+    let longest = ETHERNET + tag + caps.mtu;
+    let size = usize::from(meta.gro_segment);
+    if frame.len() <= longest && !meta.checksum_ok && size == 0 {
+        return tx.transmit(frame.len(), |slot| slot.bytes.copy_from_slice(frame)).is_ok();
+    }
+    let network = network_header(frame);
+    let offload = caps.checksums.tx && matches!(network, Some((ETHERNET, _)));
+    let tso = match network {
+        Some((_, false)) if offload => caps.tso_v4,
+        Some((_, true)) if offload => caps.tso_v6,
+        _ => 0,
+    };
+    let cut = if frame.len() > longest { Cut::of_frame(frame, size) } else { None };
+    match cut {
+        None if frame.len() > longest => false,
+        Some(cut) if cut.len(0) > longest => false,
+        Some(cut) if frame.len() - ETHERNET > tso => (0..cut.count()).all(|number| {
+            let sent = tx.transmit(cut.len(number), |slot| match cut.write_described(number, slot.bytes) {
+                Some(described) if offload => slot.meta = described,
+                Some(described) if complete_checksum(slot.bytes, described) => {}
+                _ => slot.len = 0,
+            });
+            sent.is_ok()
+        }),
+        whole_or_cut_by_the_card => {
+            let segment = if whole_or_cut_by_the_card.is_some() { meta.gro_segment } else { 0 };
+            let sent = tx.transmit(frame.len(), |slot| {
+                slot.bytes.copy_from_slice(frame);
+                match describe_checksum(slot.bytes) {
+                    Some(described) if offload => slot.meta = described.segments(segment),
+                    Some(described) => drop(complete_checksum(slot.bytes, described)),
+                    None => {}
+                }
+            });
+            sent.is_ok()
+        }
+    }
+}
 
 /// Cuts the TCP frame `frame` into segments of [`tso_segment`](TxMeta::tso_segment) payload bytes, as a card with TSO does:
 /// lengths, IPv4 identification and header checksum, sequence number, flags (FIN and PSH on the last, CWR on the first) and TCP
@@ -139,55 +300,12 @@ pub fn cut_segments(
         emit(frame);
         return Some(());
     }
-    let v6 = match frame.get(12..14)? {
-        [0x08, 0x00] => false,
-        [0x86, 0xdd] => true,
-        _ => return None,
-    };
-    let headers = tcp + usize::from(frame.get(tcp + 12)? >> 4) * 4;
-    if tcp < ETHERNET + 20 || headers < tcp + 20 || headers > frame.len() {
-        return None;
-    }
-    let (headers, payload) = frame.split_at(headers);
-    let first_sequence = u32::from_be_bytes(headers.get(tcp + 4..tcp + 8)?.try_into().ok()?);
-    let identification = u16::from_be_bytes(headers.get(ETHERNET + 4..ETHERNET + 6)?.try_into().ok()?);
-    let ip_header = tcp - ETHERNET;
-    let size = usize::from(meta.tso_segment);
-    let count = payload.len().div_ceil(size).max(1);
-    for number in 0..count {
-        let offset = number * size;
-        let part = payload.get(offset..payload.len().min(offset + size))?;
-        let out = segment.get_mut(..headers.len() + part.len())?;
-        let (out_headers, out_payload) = out.split_at_mut_checked(headers.len())?;
-        out_headers.copy_from_slice(headers);
-        out_payload.copy_from_slice(part);
-        let tcp_len = out.len() - tcp;
-        let pseudo = if v6 {
-            put16(out, ETHERNET + 4, u16::try_from(out.len() - ETHERNET - 40).ok()?)?;
-            sum(0, out.get(ETHERNET + 8..ETHERNET + 40)?)
-        } else {
-            put16(out, ETHERNET + 2, u16::try_from(out.len() - ETHERNET).ok()?)?;
-            put16(out, ETHERNET + 4, identification.wrapping_add(number as u16))?;
-            put16(out, ETHERNET + 10, 0)?;
-            let header = complement(sum(0, out.get(ETHERNET..ETHERNET + ip_header)?));
-            put16(out, ETHERNET + 10, header)?;
-            sum(0, out.get(ETHERNET + 12..ETHERNET + 20)?)
-        };
-        let sequence = first_sequence.wrapping_add(offset as u32);
-        out.get_mut(tcp + 4..tcp + 8)?.copy_from_slice(&sequence.to_be_bytes());
-        let flags = out.get_mut(tcp + 13)?;
-        if number + 1 < count {
-            *flags &= !FIN_PSH;
-        }
-        if number > 0 {
-            *flags &= !CWR;
-        }
-        // The pseudo-header ends with the protocol and the length (RFC 9293 section 3.1).
-        let pseudo = sum(pseudo, &[0, 6]);
-        let pseudo = sum(pseudo, &u32::try_from(tcp_len).ok()?.to_be_bytes());
-        put16(out, tcp + 16, 0)?;
-        let checksum = complement(sum(pseudo, out.get(tcp..)?));
-        put16(out, tcp + 16, checksum)?;
+    let (network, _) = network_header(frame)?;
+    let cut = Cut::new(frame, network, tcp, meta.tso_segment.into())?;
+    for number in 0..cut.count() {
+        let out = segment.get_mut(..cut.len(number))?;
+        let described = cut.write_described(number, out)?;
+        complete_checksum(out, described).then_some(())?;
         emit(out);
     }
     Some(())
@@ -196,6 +314,7 @@ pub fn cut_segments(
 #[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
+    use crate::{Full, TxFrame};
     use alloc::{vec, vec::Vec};
 
     /// A TCP frame with `payload`, its checksum field holding the pseudo-header's sum as a stack with offload leaves it.
@@ -305,6 +424,87 @@ mod tests {
             let (mut frame, _) = frame(false, &[1; 6], 0x10);
             describe_checksum(&mut frame[..len]);
             partial_checksum(&frame[..len]);
+        }
+    }
+
+    /// A ring that keeps what is sent, as the card then puts it on the wire.
+    struct Wire {
+        mtu: usize,
+        slots: usize,
+        frames: Vec<Vec<u8>>,
+    }
+
+    impl NetTx for Wire {
+        fn capacity(&self) -> usize {
+            self.slots
+        }
+        fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut TxFrame<'_>) -> R) -> Result<R, Full> {
+            self.slots = self.slots.checked_sub(1).ok_or(Full)?;
+            let mut bytes = vec![0; len];
+            let mut slot = TxFrame::new(&mut bytes);
+            let result = fill(&mut slot);
+            let (len, meta) = (slot.len, slot.meta);
+            cut_segments(&mut bytes[..len], meta, &mut vec![0; self.mtu + 18], |part| {
+                self.frames.push(part.to_vec());
+            })
+            .unwrap();
+            Ok(result)
+        }
+        fn flush(&mut self) {}
+    }
+
+    #[test]
+    fn what_one_card_coalesced_goes_out_of_any_other() {
+        let tags: [&[u8]; 4] =
+            [&[], &[0x81, 0, 0x20, 7], &[0x88, 0xa8, 0, 9, 0x81, 0, 0, 7], &[0x88, 0x47, 0, 1, 0x01, 64]];
+        let caps = [
+            Caps::new(1500),
+            Caps::new(1500).with_checksums(true, false),
+            Caps::new(1500).with_checksums(true, false).with_tso(65_535, 65_535),
+            Caps::new(1500).with_checksums(true, false).with_tso(3000, 3000),
+            Caps::new(9000).with_checksums(true, false),
+        ];
+        for (tag, v6) in tags.iter().flat_map(|tag| [(tag, false), (tag, true)]) {
+            let (plain, _) = frame(v6, &vec![0x5a; 5000], 0x18);
+            let mut sent = plain[..12].to_vec();
+            sent.extend(*tag);
+            // A label takes the type's place.
+            sent.extend(&plain[if tag.starts_with(&[0x88, 0x47]) { 14 } else { 12 }..]);
+            for caps in caps {
+                let mut wire = Wire { mtu: caps.mtu, slots: 64, frames: Vec::new() };
+                assert!(pass_on(&mut wire, &caps, &sent, RxMeta::new(true, 1000)));
+                assert_eq!(wire.frames.len(), if caps.mtu == 9000 { 1 } else { 5 }, "{tag:x?} {v6}");
+                let mut back: Vec<u8> = Vec::new();
+                for segment in &mut wire.frames {
+                    let (network, _) = network_header(segment).unwrap();
+                    // Without tags and labels it is as `check` knows frames.
+                    segment.drain(12..network);
+                    let kind: &[u8] = if v6 { &[0x86, 0xdd] } else { &[8, 0] };
+                    segment.splice(12..12, kind.iter().copied());
+                    let tcp = if v6 { 54 } else { 34 };
+                    check(segment, tcp);
+                    back.extend(&segment[tcp + 20..]);
+                }
+                assert_eq!(back, [0x5a; 5000]);
+            }
+            // Of a ring that is full, and of what cannot be cut, it is said.
+            let lost = |slots, mtu, meta| {
+                let mut wire = Wire { mtu: 1500, slots, frames: Vec::new() };
+                !pass_on(&mut wire, &Caps::new(mtu), &sent, meta)
+            };
+            assert!(lost(4, 1500, RxMeta::new(true, 1000)));
+            assert!(lost(64, 1500, RxMeta::new(true, 0)) && lost(64, 1500, RxMeta::new(true, 2000)));
+        }
+        // What is complete, or no TCP, goes as it is; what only lacks its checksum gets it.
+        for (mut bytes, ok) in
+            [(vec![7; 60], false), (vec![7; 60], true), (frame(false, &[1; 99], 0x10).0, true)]
+        {
+            let mut wire = Wire { mtu: 1500, slots: 1, frames: Vec::new() };
+            assert!(pass_on(&mut wire, &Caps::new(1500), &bytes, RxMeta::new(ok, 0)));
+            if let Some(meta) = describe_checksum(&mut bytes) {
+                complete_checksum(&mut bytes, meta);
+            }
+            assert_eq!(wire.frames, [bytes]);
         }
     }
 

@@ -1,5 +1,5 @@
 //! OpenFlow: what the codec reads and writes, and a switch between controllers and hosts.
-use airglow_device::{Instant, MacAddr};
+use airglow_device::{Instant, MacAddr, RxMeta};
 use airglow_openflow::{
     switch::{Config, ConnectionId, Output, Switch},
     wire::{
@@ -89,9 +89,10 @@ const PORTS: u32 = 4;
 struct Ports(usize);
 
 impl Output for Ports {
-    fn transmit(&mut self, port: u32, frame: &[u8]) {
+    fn transmit(&mut self, port: u32, frame: &[u8], _: RxMeta) -> bool {
         assert!((1..=PORTS).contains(&port) && frame.len() >= 14, "{} bytes to port {port}", frame.len());
         self.0 += 1;
+        true
     }
 }
 
@@ -130,7 +131,12 @@ pub fn openflow_switch(data: &[u8]) {
         rest = behind;
         let Some((&what, body)) = group.split_first() else { continue };
         match what % 8 {
-            6 => switch.receive(now, 1 + u32::from(what >> 3) % PORTS, body, &mut ports),
+            6 => {
+                // As it would come on a wire, or with its checksum left out, or coalesced.
+                let meta = RxMeta::new(what >= 64, if what >= 128 { 64 } else { 0 });
+                let _ = switch.take(1 + u32::from(what >> 3) % PORTS, body, meta);
+                switch.forward(now, &mut ports);
+            }
             7 => {
                 now += Duration::from_millis(u64::from(what) * 100);
                 switch.poll(now);

@@ -11,7 +11,7 @@ use crate::{
         protocol,
     },
 };
-use airglow_device::{Instant, TxMeta};
+use airglow_device::{Cut, Instant, TxMeta};
 use core::net::IpAddr;
 
 /// What becomes of a packet.
@@ -307,7 +307,7 @@ impl<'m> Core<'m> {
                 Some(())
             })
         } else if transit.gro_segment > 0 && tcp_header >= 20 && each <= mtu {
-            self.cut_transit(now, transit, tcp_header, offload, link);
+            self.cut_transit(now, transit, offload, link);
             return;
         } else if is_ipv4 && !ipv4::Packet::new_checked(packet).is_ok_and(|p| p.dont_fragment()) {
             self.fragment_transit(now, transit, mtu, link);
@@ -359,41 +359,13 @@ impl<'m> Core<'m> {
     }
 
     /// Sends a packet that a card has coalesced as the segments it was, over one that does not cut.
-    fn cut_transit(
-        &mut self,
-        now: Instant,
-        transit: &Transit<'_>,
-        tcp_header: usize,
-        offload: bool,
-        link: &mut dyn Link,
-    ) {
-        const FIN_PSH: u8 = 0x09;
-        const CWR: u8 = 0x80;
-        let Some((headers, payload)) = transit.about.packet.split_at_checked(transit.headers + tcp_header)
-        else {
+    fn cut_transit(&mut self, now: Instant, transit: &Transit<'_>, offload: bool, link: &mut dyn Link) {
+        let Some(cut) = Cut::new(transit.about.packet, 0, transit.headers, transit.gro_segment) else {
             return;
         };
-        let count = payload.len().div_ceil(transit.gro_segment);
-        for (number, part) in payload.chunks(transit.gro_segment).enumerate() {
-            let len = headers.len() + part.len();
-            self.send_transit(now, transit, len, link, &mut |room, meta| {
-                let (to_headers, to_payload) = room.split_at_mut_checked(headers.len())?;
-                to_headers.copy_from_slice(headers);
-                to_payload.copy_from_slice(part);
-                let (ip, tcp) = to_headers.split_at_mut_checked(transit.headers)?;
-                let add = (number * transit.gro_segment) as u32;
-                let sequence = u32::from_be_bytes(*tcp.get(4..8)?.first_chunk()?).wrapping_add(add);
-                tcp.get_mut(4..8)?.copy_from_slice(&sequence.to_be_bytes());
-                let flags = tcp.get_mut(13)?;
-                *flags &= !(if number + 1 < count { FIN_PSH } else { 0 } | if number > 0 { CWR } else { 0 });
-                if transit.about.dst.is_ipv4() {
-                    let id = u16::from_be_bytes(*ip.get(4..6)?.first_chunk()?).wrapping_add(number as u16);
-                    ip.get_mut(2..4)?.copy_from_slice(&u16::try_from(len).ok()?.to_be_bytes());
-                    ip.get_mut(4..6)?.copy_from_slice(&id.to_be_bytes());
-                } else {
-                    let len = u16::try_from(len - ipv6::HEADER_LEN).ok()?;
-                    ip.get_mut(4..6)?.copy_from_slice(&len.to_be_bytes());
-                }
+        for number in 0..cut.count() {
+            self.send_transit(now, transit, cut.len(number), link, &mut |room, meta| {
+                cut.write(number, room)?;
                 complete(room, transit, offload, meta)
             });
         }

@@ -1,6 +1,6 @@
 //! Frames that a switch forwards, for counting instructions: `forwarding RULES FRAMES`. Nothing but what lies inside `forward_batch` is
 //! of interest; `benches/tests/instructions.rs` has callgrind count it.
-use airglow_device::{Instant, MacAddr};
+use airglow_device::{Instant, MacAddr, RxMeta};
 use airglow_openflow::{
     switch::{Config, Output, Switch},
     wire::{Action, Command, Field, FlowMod, Instructions, Kind, Match, Version, emit, flow_mod, port},
@@ -14,8 +14,9 @@ const BATCH: usize = 64;
 struct Sent(usize);
 
 impl Output for Sent {
-    fn transmit(&mut self, _: u32, _: &[u8]) {
+    fn transmit(&mut self, _: u32, _: &[u8], _: RxMeta) -> bool {
         self.0 += 1;
+        true
     }
 }
 
@@ -23,7 +24,7 @@ impl Output for Sent {
 #[inline(never)]
 fn forward_batch(switch: &mut Switch, frames: &[[u8; 60]], sent: &mut Sent) {
     for frame in frames {
-        if switch.take(1, frame) {
+        if switch.take(1, frame, RxMeta::default()) {
             switch.forward(Instant::from_secs(10), sent);
         }
     }

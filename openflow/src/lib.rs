@@ -1,12 +1,15 @@
 //! OpenFlow 1.0, 1.3, 1.4 and 1.5: codec, and a switch and a controller that do no I/O.
 //!
 //! ```
-//! use airglow_device::{Instant, MacAddr};
+//! use airglow_device::{Instant, MacAddr, RxMeta};
 //! use airglow_openflow::{switch::{Config, Output, Switch}, wire::{self, Action, Command, FlowMod, Instructions, Kind, Match, Version, flow_mod, port}};
 //!
 //! struct Sent(Vec<u32>);
 //! impl Output for Sent {
-//!     fn transmit(&mut self, port: u32, _frame: &[u8]) { self.0.push(port) }
+//!     fn transmit(&mut self, port: u32, _frame: &[u8], _meta: RxMeta) -> bool {
+//!         self.0.push(port);
+//!         true
+//!     }
 //! }
 //!
 //! let mut switch = Switch::new(Config::new(1), 0);

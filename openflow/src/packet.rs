@@ -1,5 +1,6 @@
 //! Packets: the key that a flow matches, read from a frame, and changes written back with their checksums.
 use crate::wire::{CopyField, Field, Key, Match, field::REGISTERS};
+use airglow_device::{Cut, RxMeta, complete_checksum, describe_checksum};
 use alloc::vec::Vec;
 
 /// Where the layers of a frame begin.
@@ -17,6 +18,7 @@ pub struct Packet {
     bytes: Vec<u8>,
     key: Key,
     layers: Layers,
+    meta: RxMeta,
 }
 
 impl Default for Key {
@@ -33,8 +35,9 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 impl Packet {
-    /// Takes in a frame that came in on `port`.
-    pub fn read(&mut self, port: u32, frame: &[u8]) {
+    /// Takes in a frame that came in on `port`, of which its device knows `meta`.
+    pub fn read(&mut self, port: u32, frame: &[u8], meta: RxMeta) {
+        self.meta = meta;
         self.bytes.clear();
         self.bytes.extend_from_slice(frame);
         // A fresh key: nothing of an old one is to be kept, as `parse` would.
@@ -47,6 +50,31 @@ impl Packet {
     /// The frame.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+    /// What its device said of it: its checksum may be incomplete, and it may be several segments coalesced.
+    pub const fn meta(&self) -> RxMeta {
+        self.meta
+    }
+    /// Passes the frame on as it would be on a wire, for who knows nothing of offloads: its checksum complete, and cut into segments.
+    /// What cannot be cut is passed as it is.
+    pub fn complete(&self, mut each: impl FnMut(&Self)) {
+        if self.meta == RxMeta::default() {
+            return each(self);
+        }
+        let mut whole = Self { meta: RxMeta::default(), ..self.clone() };
+        let Some(cut) = Cut::of_frame(&self.bytes, self.meta.gro_segment.into()) else {
+            if let Some(meta) = describe_checksum(&mut whole.bytes) {
+                complete_checksum(&mut whole.bytes, meta);
+            }
+            return each(&whole);
+        };
+        for number in 0..cut.count() {
+            whole.bytes.resize(cut.len(number), 0);
+            if let Some(meta) = cut.write_described(number, &mut whole.bytes) {
+                complete_checksum(&mut whole.bytes, meta);
+                each(&whole);
+            }
+        }
     }
     /// Its key.
     pub const fn key(&self) -> &Key {
@@ -108,7 +136,7 @@ impl Packet {
 
     /// `None` where the frame ends too early: what was read stays.
     fn parse_layers(&mut self) -> Option<()> {
-        let Self { bytes, key, layers } = self;
+        let Self { bytes, key, layers, .. } = self;
         let bytes: &[u8] = bytes;
         key.get_mut(Field::EthDst).copy_from_slice(bytes.get(..6)?);
         key.get_mut(Field::EthSrc).copy_from_slice(bytes.get(6..12)?);

@@ -3,7 +3,7 @@ use crate::{
     stream::{Ended, next_message, send as send_bytes},
     switch::{Config, ConnectionId, Output, Switch},
 };
-use airglow_device::{NetDevice, NetRx, NetTx, Stream, Timer};
+use airglow_device::{Caps, NetDevice, NetRx, NetTx, RxMeta, Stream, Timer, pass_on};
 use airglow_runtime::{Either, select, timeout};
 use alloc::{string::String, vec::Vec};
 use bytes::BytesMut;
@@ -38,7 +38,8 @@ struct Inner<D: NetDevice> {
 /// The devices behind ports 1, 2, and so on.
 struct Ports<D> {
     devices: Vec<D>,
-    // Frames for the port that is receiving just now, whose halves are lent out; and which ports have something to flush.
+    caps: Vec<Caps>,
+    // Which ports have something to flush.
     unflushed: Vec<bool>,
 }
 
@@ -47,38 +48,34 @@ struct Lent<'a, D: NetDevice> {
     before: &'a mut [D],
     tx: &'a mut D::Tx,
     after: &'a mut [D],
+    caps: &'a [Caps],
     unflushed: &'a mut [bool],
-    dropped: u64,
 }
 
 impl<D: NetDevice> Output for Lent<'_, D> {
-    fn transmit(&mut self, port: u32, frame: &[u8]) {
-        let Some(index) = (port as usize).checked_sub(1) else { return };
-        let here = self.before.len();
-        let sent = match index {
-            _ if index < here => send(self.before[index].split().1, frame),
-            _ if index == here => send(self.tx, frame),
-            _ => self.after.get_mut(index - here - 1).is_some_and(|device| send(device.split().1, frame)),
+    fn transmit(&mut self, port: u32, frame: &[u8], meta: RxMeta) -> bool {
+        let Some(index) = (port as usize).checked_sub(1) else { return false };
+        let (Some(caps), Some(flag)) = (self.caps.get(index), self.unflushed.get_mut(index)) else {
+            return false;
         };
-        self.dropped += u64::from(!sent);
-        if let Some(flag) = self.unflushed.get_mut(index) {
-            *flag = true;
+        *flag = true;
+        let here = self.before.len();
+        if index == here {
+            return pass_on(self.tx, caps, frame, meta);
         }
+        let other =
+            if index < here { self.before.get_mut(index) } else { self.after.get_mut(index - here - 1) };
+        other.is_some_and(|device| pass_on(device.split().1, caps, frame, meta))
     }
 }
 
 impl<D: NetDevice> Output for Ports<D> {
-    fn transmit(&mut self, port: u32, frame: &[u8]) {
-        let Some(index) = (port as usize).checked_sub(1) else { return };
-        if let Some(device) = self.devices.get_mut(index) {
-            send(device.split().1, frame);
-            self.unflushed[index] = true;
-        }
+    fn transmit(&mut self, port: u32, frame: &[u8], meta: RxMeta) -> bool {
+        let Some(index) = (port as usize).checked_sub(1) else { return false };
+        let Some(device) = self.devices.get_mut(index) else { return false };
+        self.unflushed[index] = true;
+        pass_on(device.split().1, &self.caps[index], frame, meta)
     }
-}
-
-fn send(tx: &mut impl NetTx, frame: &[u8]) -> bool {
-    tx.transmit(frame.len(), |slot| slot.bytes.copy_from_slice(frame)).is_ok()
 }
 
 impl<D: NetDevice> Ports<D> {
@@ -100,7 +97,8 @@ impl<D: NetDevice, T: Timer> Datapath<D, T> {
             switch.add_port(now, index as u32 + 1, name, device.mac(), 0);
         }
         let devices: Vec<D> = devices.into_iter().map(|(_, device)| device).collect();
-        let ports = Ports { unflushed: devices.iter().map(|_| false).collect(), devices };
+        let caps = devices.iter().map(NetDevice::caps).collect();
+        let ports = Ports { unflushed: devices.iter().map(|_| false).collect(), caps, devices };
         Self { inner: RefCell::new(Inner { switch, ports, driver: None, controllers: Vec::new() }), timer }
     }
 
@@ -123,9 +121,9 @@ impl<D: NetDevice, T: Timer> Datapath<D, T> {
                 switch.link(index as u32 + 1, device.link() == airglow_device::LinkState::Up);
                 let (rx, tx) = device.split();
                 let mut out: Lent<'_, D> =
-                    Lent { before, tx, after, unflushed: &mut ports.unflushed, dropped: 0 };
-                let taken = rx.receive(BUDGET, |frame, _| {
-                    if switch.take(index as u32 + 1, frame) {
+                    Lent { before, tx, after, caps: &ports.caps, unflushed: &mut ports.unflushed };
+                let taken = rx.receive(BUDGET, |frame, meta| {
+                    if switch.take(index as u32 + 1, frame, meta) {
                         switch.forward(now, &mut out);
                     }
                 });

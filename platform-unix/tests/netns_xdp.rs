@@ -186,7 +186,7 @@ fn a_card_with_another_address_and_one_that_passes_on_hear_all() {
     a.split().1.flush();
     assert_eq!(collect(&reactor, &mut b, 1, is_experiment).len(), 1);
     drop(b);
-    let mut b = enter(&right, || Xdp::open_promiscuous(&reactor, "r0").unwrap());
+    let mut b = enter(&right, || Xdp::open_promiscuous(&reactor, "r0", false).unwrap());
     assert!(b.mac() != mac && b.mac().is_unicast());
     send(&experiment(mac, a.mac(), &[1; 60]), TxMeta::NONE, &mut a);
     a.split().1.flush();

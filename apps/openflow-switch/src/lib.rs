@@ -3,6 +3,7 @@
 //! | boot parameter | meaning | default |
 //! |---|---|---|
 //! | `ports=A,B` | the devices that are its ports 1, 2, ... | required |
+//! | `card=packet`, `xdp` or `tap` | on Linux, by what means: AF_PACKET, AF_XDP, or tap devices that it makes | `packet` |
 //! | `listen=ADDR:PORT` | waits for controllers (and `ovs-ofctl`) there; over TLS with `ssl:` before the address | off |
 //! | `controller=tcp:ADDR:PORT` | connects to a controller, again and again with growing pauses; over TLS with `ssl:` instead | off |
 //! | `cert=FILE key=FILE ca=FILE` | with `ssl:`, on Unix: [who one is and whom one trusts](airglow_openflow_tls) | |

@@ -22,7 +22,7 @@ async fn flood<P: Platform<Timer = airglow::platform::Reactor>>(platform: &P) ->
     let (size, flows, seconds) = (number("size")?, number("flows")?, number("seconds")?);
     let name = words.text("on").ok_or("`on=` is missing")?;
     let timer = platform.timer();
-    let mut device = Packet::open_promiscuous(timer, name).map_err(|e| e.to_string())?;
+    let mut device = Packet::open_promiscuous(timer, name, false).map_err(|e| e.to_string())?;
     let mut frame = [0xff; 1514];
     let frame = frame.get_mut(..size.clamp(60, 1514)).ok_or("")?;
     let end = timer.now() + Duration::from_secs(seconds as u64);

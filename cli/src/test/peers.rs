@@ -39,6 +39,7 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
     tests.cargo("HTTPS", "test --release --package airglow-website --test https");
     tests.cargo("Open vSwitch", "test --package airglow-openflow-switch --test peers");
+    tests.cargo("large frames through our switch", "test --package airglow-openflow-switch --test offload");
     tests.cargo("as Open vSwitch", "test --package airglow-openflow-switch --test like_ovs");
     tests.cargo("os-ken", "test --package airglow-openflow-switch --test os_ken");
     tests.cargo("a controller's network", "test --package airglow-openflow-controller --test peers");

@@ -4,7 +4,7 @@ use crate::{
     packet::Packet,
     wire::{Action, Field, FlowMod, Match, PacketIn, PortReason, port},
 };
-use airglow_device::{Instant, MacAddr};
+use airglow_device::{Instant, MacAddr, RxMeta};
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
@@ -126,7 +126,7 @@ impl Frame {
             return None;
         }
         let mut packet = Packet::default();
-        packet.read(packet_in.in_port, packet_in.data);
+        packet.read(packet_in.in_port, packet_in.data, RxMeta::default());
         let vlan = packet.key().number(Field::VlanVid) as u16 & 0xfff;
         Some(Self { source: MacAddr(s), destination, vlan, packet })
     }

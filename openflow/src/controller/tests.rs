@@ -3,7 +3,7 @@ use crate::{
     switch::{self, ConnectionId, Output, Switch},
     wire::{self, HEADER, Header, Version},
 };
-use airglow_device::MacAddr;
+use airglow_device::{MacAddr, RxMeta};
 use proptest::prelude::*;
 use std::{collections::BTreeSet, vec, vec::Vec};
 
@@ -28,8 +28,9 @@ struct Node {
 struct Sent(Vec<(u32, Vec<u8>)>);
 
 impl Output for Sent {
-    fn transmit(&mut self, port: u32, frame: &[u8]) {
+    fn transmit(&mut self, port: u32, frame: &[u8], _: RxMeta) -> bool {
         self.0.push((port, frame.to_vec()));
+        true
     }
 }
 

@@ -53,7 +53,7 @@ fn check(packet: &Packet) {
 
 fn packet(frame: &[u8]) -> Packet {
     let mut packet = Packet::default();
-    packet.read(7, frame);
+    packet.read(7, frame, RxMeta::default());
     packet
 }
 

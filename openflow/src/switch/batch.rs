@@ -1,5 +1,6 @@
 //! Frames that have come in and are sent on together.
 use crate::packet::Packet;
+use airglow_device::RxMeta;
 use alloc::vec::Vec;
 
 /// Frames that are sent on together, and bytes of frames: so many look-ups a processor has under way, so much its nearest cache holds.
@@ -16,12 +17,12 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Takes a frame: whether that is enough.
-    pub fn take(&mut self, port: u32, frame: &[u8]) -> bool {
+    pub fn take(&mut self, port: u32, frame: &[u8], meta: RxMeta) -> bool {
         if self.taken == self.packets.len() {
             self.packets.push((Packet::default(), None));
         }
         if let Some((packet, _)) = self.packets.get_mut(self.taken) {
-            packet.read(port, frame);
+            packet.read(port, frame, meta);
             self.taken += 1;
             self.bytes += frame.len();
         }

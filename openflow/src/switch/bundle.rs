@@ -4,7 +4,7 @@ use crate::{
     packet::Packet,
     wire::{Fault, FlowMod, GroupMod, HEADER, Header, Kind, MeterMod, ONF, PacketOut, Reader, Version},
 };
-use airglow_device::Instant;
+use airglow_device::{Instant, RxMeta};
 use alloc::vec::Vec;
 
 /// Open bundles of one controller.
@@ -183,7 +183,7 @@ impl Switch {
                     Later::Buffer(buffer) => {
                         if let Ok((port, bytes)) = self.unbuffer(buffer) {
                             let mut packet = Packet::default();
-                            packet.read(port, &bytes);
+                            packet.read(port, &bytes, RxMeta::default());
                             self.run(now, &mut packet, out);
                         }
                     }

@@ -16,7 +16,7 @@ use crate::{
         Instructions, MeterMod, PacketOut, Reader, Version, flow_mod, group, port, properties,
     },
 };
-use airglow_device::Instant;
+use airglow_device::{Instant, RxMeta};
 use alloc::{boxed::Box, vec::Vec};
 
 impl Switch {
@@ -160,7 +160,7 @@ impl Switch {
             }
             let (in_port, bytes) = self.unbuffer(change.buffer)?;
             let mut packet = Packet::default();
-            packet.read(in_port, &bytes);
+            packet.read(in_port, &bytes, RxMeta::default());
             self.run(now, &mut packet, out);
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Switch {
         out: &mut impl Output,
     ) {
         let mut packet = Packet::default();
-        packet.read(fields.value.number(Field::InPort) as u32, bytes);
+        packet.read(fields.value.number(Field::InPort) as u32, bytes, RxMeta::default());
         packet.set_pipeline(fields);
         self.look_ups = 0;
         let origin = Origin::outside(0, Reason::PacketOut);

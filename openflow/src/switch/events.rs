@@ -12,6 +12,8 @@ use crate::{
 use airglow_device::Instant;
 use alloc::vec::Vec;
 
+/// Bytes of a packet in a message, whose length has sixteen bits, beside its fields.
+const MOST_OF_A_PACKET: usize = 0xffff - 1024;
 /// Port status: the port is new.
 pub(super) const ADDED: u8 = 0;
 /// Port status: something about it changed.
@@ -82,6 +84,20 @@ impl Switch {
         reason: Option<u8>,
         wanted: impl Fn(&Connection) -> bool,
     ) -> bool {
+        // Controllers know nothing of offloads: they are told of each segment, with its checksum.
+        let mut told = false;
+        packet.complete(|packet| told |= self.packet_in_complete(packet, origin, max_len, reason, &wanted));
+        told
+    }
+
+    fn packet_in_complete(
+        &mut self,
+        packet: &Packet,
+        origin: Origin,
+        max_len: Option<u16>,
+        reason: Option<u8>,
+        wanted: impl Fn(&Connection) -> bool,
+    ) -> bool {
         let in_port = packet.key().number(Field::InPort) as u32;
         let quiet =
             self.ports.get(&in_port).is_some_and(|p| p.description.config & port::config::NO_PACKET_IN != 0);
@@ -105,7 +121,8 @@ impl Switch {
                 continue;
             }
             let most = usize::from(max_len.unwrap_or(connection.miss_send_len));
-            let part = if buffer == flow_mod::NO_BUFFER { bytes } else { &bytes[..bytes.len().min(most)] };
+            let most = if buffer == flow_mod::NO_BUFFER { MOST_OF_A_PACKET } else { most };
+            let part = &bytes[..bytes.len().min(most)];
             let Some(version) = connection.version else { continue };
             let told = Told { packet, origin, buffer, part, reason: reason_for(version), version };
             let (kind, out) = (Kind::PacketIn, &mut connection.out);
@@ -219,6 +236,11 @@ pub(super) fn nxm_padded(matches: &wire::Match, out: &mut Vec<u8>) -> u16 {
     length as u16
 }
 
+/// The length of a packet as messages have it.
+fn total_len(packet: &Packet) -> u16 {
+    u16::try_from(packet.bytes().len()).unwrap_or(u16::MAX)
+}
+
 /// A packet on its way to a controller.
 struct Told<'p> {
     packet: &'p Packet,
@@ -233,7 +255,7 @@ impl Told<'_> {
     fn standard(&self, out: &mut Vec<u8>) {
         let Self { packet, origin, version, .. } = self;
         out.extend_from_slice(&self.buffer.to_be_bytes());
-        out.extend_from_slice(&(packet.bytes().len() as u16).to_be_bytes());
+        out.extend_from_slice(&total_len(packet).to_be_bytes());
         match version {
             Version::V10 => {
                 let in_port = packet.key().number(Field::InPort) as u32;
@@ -257,7 +279,7 @@ impl Told<'_> {
         out.extend_from_slice(&nicira::NICIRA.to_be_bytes());
         out.extend_from_slice(&nicira::message::PACKET_IN.to_be_bytes());
         out.extend_from_slice(&self.buffer.to_be_bytes());
-        out.extend_from_slice(&(packet.bytes().len() as u16).to_be_bytes());
+        out.extend_from_slice(&total_len(packet).to_be_bytes());
         out.extend_from_slice(&[self.reason, origin.table]);
         out.extend_from_slice(&origin.cookie.to_be_bytes());
         let at = out.len();

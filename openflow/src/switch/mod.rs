@@ -26,7 +26,7 @@ pub use protocol::{Closed, ConnectionId};
 pub use rule::{Removed, Rule};
 
 use crate::wire::{Bucket, GroupType, port};
-use airglow_device::{Instant, MacAddr};
+use airglow_device::{Instant, MacAddr, RxMeta};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use batch::Batch;
 use core::time::Duration;
@@ -38,8 +38,9 @@ use table::Table;
 
 /// Where frames go.
 pub trait Output {
-    /// Sends a frame out of a port. A frame that the port has no room for is lost there, and counted there.
-    fn transmit(&mut self, port: u32, frame: &[u8]);
+    /// Sends a frame out of a port. `meta` is what the device that it came from knows of it: what is left to be done to its checksum, and of
+    /// how many segments it consists, is this port's to do. `false` when it is lost for want of room, or because it is too long.
+    fn transmit(&mut self, port: u32, frame: &[u8], meta: RxMeta) -> bool;
 }
 
 /// What the switch is called and how much it holds.

@@ -4,7 +4,7 @@ use crate::{
     packet::Packet,
     wire::{Action, Field, Instructions, Version, port},
 };
-use airglow_device::Instant;
+use airglow_device::{Instant, RxMeta};
 use alloc::{rc::Rc, vec::Vec};
 
 /// Deepest nesting of look-ups by `resubmit`.
@@ -59,17 +59,19 @@ impl Origin {
 }
 
 impl Switch {
-    /// Takes a frame that came in on a port, and sends it on.
+    /// Takes a frame that came in on a port, complete, and sends it on.
     pub fn receive(&mut self, now: Instant, number: u32, frame: &[u8], out: &mut impl Output) {
-        let _ = self.take(number, frame);
+        let _ = self.take(number, frame, RxMeta::default());
         self.forward(now, out);
     }
 
     /// Takes a frame that came in on a port and keeps it for [`forward`](Self::forward): `true` when that is due, because much is kept.
+    /// `meta` is what the port's device knows of it, and goes with it to the ports it is sent to. Several segments that the device
+    /// has coalesced are one packet to flows and counters, and as many as they are to controllers.
     ///
     /// With many flows in use, frames that are sent on together cost less: their look-ups wait for memory together.
     #[must_use]
-    pub fn take(&mut self, number: u32, frame: &[u8]) -> bool {
+    pub fn take(&mut self, number: u32, frame: &[u8], meta: RxMeta) -> bool {
         let Some(port) = self.ports.get_mut(&number) else { return false };
         port.stats.rx_packets += 1;
         port.stats.rx_bytes += frame.len() as u64;
@@ -79,7 +81,7 @@ impl Switch {
             port.stats.rx_dropped += 1;
             return false;
         }
-        self.batch.take(number, frame)
+        self.batch.take(number, frame, meta)
     }
 
     /// Sends on what was [taken](Self::take).
@@ -366,9 +368,12 @@ impl Switch {
             port.stats.tx_dropped += 1;
             return;
         }
-        port.stats.tx_packets += 1;
-        port.stats.tx_bytes += packet.bytes().len() as u64;
-        out.transmit(number, packet.bytes());
+        if out.transmit(number, packet.bytes(), packet.meta()) {
+            port.stats.tx_packets += 1;
+            port.stats.tx_bytes += packet.bytes().len() as u64;
+        } else {
+            port.stats.tx_dropped += 1;
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use std::{vec, vec::Vec};
 struct Sent(Vec<(u32, Vec<u8>)>);
 
 impl Output for Sent {
-    fn transmit(&mut self, port: u32, frame: &[u8]) {
+    fn transmit(&mut self, port: u32, frame: &[u8], _: RxMeta) -> bool {
         self.0.push((port, frame.to_vec()));
+        true
     }
 }
 
@@ -140,7 +141,7 @@ proptest! {
             frame[38..42].copy_from_slice(&u32::from(*last).to_be_bytes());
             frame.resize(frame.len() + more, 0);
             alone.switch.receive(alone.now, *port, &frame, &mut alone.sent);
-            if together.switch.take(*port, &frame) {
+            if together.switch.take(*port, &frame, RxMeta::default()) {
                 together.switch.forward(together.now, &mut together.sent);
             }
         }
@@ -414,7 +415,7 @@ proptest! {
         }
         for frame in frames.iter().map(Vec::as_slice).chain([&arp()[..]]) {
             let mut packet = Packet::default();
-            packet.read(1, frame);
+            packet.read(1, frame, RxMeta::default());
             let best = rules.iter().filter(|(m, _)| m.matches(packet.key())).map(|(_, priority)| *priority).max();
             let found = bench.switch.tables[0].find(packet.key());
             let found = found.and_then(|index| bench.switch.tables[0].rule_mut(index)).map(|rule| rule.priority);
@@ -435,4 +436,5 @@ proptest! {
     }
 }
 
+mod offload;
 mod since_14;

@@ -84,7 +84,7 @@ impl Packet {
                 reactor: reactor.clone(),
                 messages: Messages::new(),
                 buffer: vec![0; frames::BATCH * SLOT].into(),
-                complete: !offload,
+                complete: if offload { Complete::Never } else { Complete::Always },
                 longest: if offload { transmit::LONGEST } else { mtu + 14 + TAG },
                 count: Count::default(),
             },
@@ -95,15 +95,19 @@ impl Packet {
 }
 
 impl Packet {
-    /// Opens the interface `name` to pass frames on: every frame is heard, whoever it is for, with its checksum complete; frames
-    /// longer than the MTU are dropped. [`mac`](NetDevice::mac) is the interface's own address.
+    /// Opens the interface `name` to pass frames on: every frame is heard, whoever it is for; `offload` as in [`open`](Self::open), and
+    /// what [`pass_on`](airglow_device::pass_on) would not find to be incomplete is completed. [`mac`](NetDevice::mac) is the
+    /// interface's own address.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_promiscuous(reactor: &Reactor, name: &str) -> Result<Self, OpenError> {
+    pub fn open_promiscuous(reactor: &Reactor, name: &str, offload: bool) -> Result<Self, OpenError> {
         let own = Claim::new(name)?.mac;
-        let mut card = Self::open(reactor, name, Some(MacAddr::UNSPECIFIED), false)?;
+        let mut card = Self::open(reactor, name, Some(MacAddr::UNSPECIFIED), offload)?;
         card.mac = own;
+        if offload {
+            card.rx.complete = Complete::Others;
+        }
         Ok(card)
     }
 }
@@ -119,13 +123,22 @@ const TAG: usize = 4;
 /// Bytes for one frame: the tag's room, the virtio header, the longest frame; the packet in it is aligned to eight.
 const SLOT: usize = (TAG + vnet::LEN + transmit::LONGEST).next_multiple_of(8);
 
+/// Which checksums are completed on receipt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Complete {
+    Never,
+    /// Those that do not stand where TCP's and UDP's do.
+    Others,
+    Always,
+}
+
 /// The receiving half of a [`Packet`].
 pub struct PacketRx {
     source: Rc<Source>,
     reactor: Reactor,
     messages: Messages,
     buffer: Box<[u8]>,
-    complete: bool,
+    complete: Complete,
     longest: usize,
     count: Count,
 }
@@ -174,8 +187,10 @@ impl PacketRx {
             self.count.drop(1);
             return false;
         };
-        if self.complete {
-            header.complete(bytes);
+        match self.complete {
+            Complete::Always => header.complete(bytes),
+            Complete::Others => header.complete_other(bytes),
+            Complete::Never => {}
         }
         let len = bytes.len();
         let bytes = match received.vlan {

@@ -157,14 +157,14 @@ impl Xdp {
         })
     }
 
-    /// Opens the interface `name` to pass frames on: every frame is heard, whoever it is for, with its checksum complete.
+    /// Opens the interface `name` to pass frames on: every frame is heard, whoever it is for; `offload` as in [`open`](Self::open).
     /// [`mac`](NetDevice::mac) is the interface's own address.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_promiscuous(reactor: &Reactor, name: &str) -> Result<Self, OpenError> {
+    pub fn open_promiscuous(reactor: &Reactor, name: &str, offload: bool) -> Result<Self, OpenError> {
         let own = Claim::new(name)?.mac;
-        let mut card = Self::open(reactor, name, Some(MacAddr::UNSPECIFIED), false)?;
+        let mut card = Self::open(reactor, name, Some(MacAddr::UNSPECIFIED), offload)?;
         card.mac = own;
         Ok(card)
     }
