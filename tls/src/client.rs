@@ -7,6 +7,7 @@ use self::{answer::first_hash, early_data::Early};
 use crate::{
     Alert, ClientConfig,
     certificate_type::{CertificateType, X509, bare},
+    compression::{self, Unpacked, unpack},
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, Provider, Secret, SignatureScheme, Transcript},
     exchange::record_size_limit,
@@ -66,6 +67,8 @@ struct Handshake<'c, P: Provider> {
     client_traffic: Secret,
     server_traffic: Secret,
     requested: Requested,
+    /// The server can unpack certificates.
+    unpacks: bool,
     kinds: Kinds,
 }
 
@@ -233,7 +236,11 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
                     false => self.hello(state, hello, message, out),
                 }
             }
-            State::Handshake(state) => self.protected(state, message, out),
+            State::Handshake(state) => {
+                let asked = self.config.wants_compressed() && matches!(state.expects, Expects::Certificate);
+                let mut memory = Unpacked::default();
+                self.protected(state, unpack(message, asked, room, &mut memory)?, out)
+            }
             _ => Err(Alert::UNEXPECTED_MESSAGE),
         }
     }
@@ -255,7 +262,8 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             (Expects::Certificate, HandshakeType::CERTIFICATE_REQUEST)
                 if state.requested == Requested::No =>
             {
-                let offered = certificate_request(message.body)?;
+                let (offered, unpacks) = certificate_request(message.body)?;
+                state.unpacks = unpacks;
                 let scheme = self.config.certificate.and_then(|certificate| certificate.scheme(offered));
                 state.requested = scheme.map_or(Requested::Empty, Requested::Signed);
                 Expects::Certificate
@@ -411,9 +419,15 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 let chain = certificate.map_or(&[][..], |(certificate, _)| certificate.chain);
                 let key = bare(chain).filter(|_| kind == CertificateType::RawPublicKey);
                 let chain = key.as_ref().map_or(chain, core::slice::from_ref);
-                emit_message(out, HandshakeType::CERTIFICATE, |out| {
-                    Ok(CertificateList::emit(out, &[], chain, None)?)
-                })?;
+                let compressed = certificate.and_then(|(certificate, _)| certificate.compressed(false));
+                match compressed.filter(|_| state.unpacks && kind == CertificateType::X509) {
+                    Some(compressed) => emit_message(out, HandshakeType::COMPRESSED_CERTIFICATE, |out| {
+                        Ok(out.bytes(compressed)?)
+                    })?,
+                    None => emit_message(out, HandshakeType::CERTIFICATE, |out| {
+                        Ok(CertificateList::emit(out, &[], chain, None)?)
+                    })?,
+                }
                 let hash = said(out);
                 if let Some((certificate, scheme)) = certificate {
                     emit_message(out, HandshakeType::CERTIFICATE_VERIFY, |out| {
@@ -470,8 +484,8 @@ impl<P: Provider, V> Client<'_, P, V> {
     }
 }
 
-/// The signature schemes of a CertificateRequest.
-fn certificate_request(body: &[u8]) -> Result<U16List<'_>, Alert> {
+/// The signature schemes of a CertificateRequest, and whether the server can unpack certificates.
+fn certificate_request(body: &[u8]) -> Result<(U16List<'_>, bool), Alert> {
     let mut reader = Reader::new(body);
     if !reader.vector8()?.is_empty() {
         return Err(Alert::ILLEGAL_PARAMETER);
@@ -479,5 +493,6 @@ fn certificate_request(body: &[u8]) -> Result<U16List<'_>, Alert> {
     let extensions = Extensions::parse(reader.vector16()?)?;
     reader.end()?;
     let schemes = extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).ok_or(Alert::MISSING_EXTENSION)?;
-    Ok(U16List::parse(schemes)?)
+    let unpacks = compression::is_wanted(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
+    Ok((U16List::parse(schemes)?, unpacks))
 }

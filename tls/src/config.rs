@@ -1,4 +1,6 @@
 //! What each side has and wants.
+#[cfg(feature = "certificate-compression")]
+use crate::compression::CompressedCertificate;
 use crate::{
     certificate_type::{CertificateType, X509},
     cookie::CookieKey,
@@ -23,6 +25,9 @@ pub struct Certificate<'c> {
     pub names: &'c [&'c str],
     /// An OCSP response (RFC 6960, DER) that the end entity's certificate is not revoked, for clients that ask.
     pub ocsp: Option<&'c [u8]>,
+    /// The same compressed, for peers that ask (RFC 8879); made of this certificate and none other.
+    #[cfg(feature = "certificate-compression")]
+    pub compressed: Option<&'c CompressedCertificate>,
 }
 
 impl fmt::Debug for Certificate<'_> {
@@ -34,7 +39,24 @@ impl fmt::Debug for Certificate<'_> {
 impl<'c> Certificate<'c> {
     /// Without an OCSP response.
     pub const fn new(chain: &'c [&'c [u8]], key: &'c dyn Signer, names: &'c [&'c str]) -> Self {
-        Self { chain, key, names, ocsp: None }
+        Self {
+            chain,
+            key,
+            names,
+            ocsp: None,
+            #[cfg(feature = "certificate-compression")]
+            compressed: None,
+        }
+    }
+    /// The body of its CompressedCertificate message.
+    pub(crate) fn compressed(&self, ocsp: bool) -> Option<&'c [u8]> {
+        #[cfg(feature = "certificate-compression")]
+        return self.compressed?.body(ocsp);
+        #[cfg(not(feature = "certificate-compression"))]
+        {
+            let _ = ocsp;
+            None
+        }
     }
     pub(crate) fn is_for(&self, host: &[u8]) -> bool {
         self.names.iter().any(|name| match name.strip_prefix("*.") {
@@ -80,6 +102,9 @@ pub struct ServerConfig<'c, P> {
     /// With what clients may show who they are, best first; X.509 at first.
     #[cfg(feature = "raw-public-keys")]
     pub client_certificate_types: &'c [CertificateType],
+    /// Asks clients to compress their certificates (RFC 8879).
+    #[cfg(feature = "certificate-compression")]
+    pub wants_compressed: bool,
 }
 
 impl<'c, P> ServerConfig<'c, P> {
@@ -100,7 +125,15 @@ impl<'c, P> ServerConfig<'c, P> {
             certificate_types: X509,
             #[cfg(feature = "raw-public-keys")]
             client_certificate_types: X509,
+            #[cfg(feature = "certificate-compression")]
+            wants_compressed: false,
         }
+    }
+    pub(crate) const fn wants_compressed(&self) -> bool {
+        #[cfg(feature = "certificate-compression")]
+        return self.wants_compressed;
+        #[cfg(not(feature = "certificate-compression"))]
+        false
     }
     pub(crate) const fn cookies(&self) -> Option<&'c CookieKey<'c>> {
         #[cfg(feature = "cookies")]
@@ -197,6 +230,10 @@ pub struct ClientConfig<'c, P, V> {
     /// SubjectPublicKeyInfo where raw public keys are all there is.
     #[cfg(feature = "raw-public-keys")]
     pub certificate_types: &'c [CertificateType],
+    /// Asks servers to compress their certificates (RFC 8879): fewer bytes on the wire for as many bytes of memory more
+    /// as the certificates have, and 11 KiB, until they are looked at.
+    #[cfg(feature = "certificate-compression")]
+    pub wants_compressed: bool,
 }
 
 impl<P, V> ClientConfig<'_, P, V> {
@@ -215,7 +252,15 @@ impl<P, V> ClientConfig<'_, P, V> {
             server_certificate_types: X509,
             #[cfg(feature = "raw-public-keys")]
             certificate_types: X509,
+            #[cfg(feature = "certificate-compression")]
+            wants_compressed: false,
         }
+    }
+    pub(crate) const fn wants_compressed(&self) -> bool {
+        #[cfg(feature = "certificate-compression")]
+        return self.wants_compressed;
+        #[cfg(not(feature = "certificate-compression"))]
+        false
     }
     /// Of servers and of the client.
     pub(crate) const fn certificate_types(&self) -> [&[CertificateType]; 2] {

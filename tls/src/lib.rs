@@ -54,6 +54,7 @@ mod authorities;
 mod buffer;
 mod certificate_type;
 mod client;
+mod compression;
 mod config;
 mod connection;
 mod cookie;
@@ -82,6 +83,8 @@ pub use buffer::Buffer;
 #[cfg(feature = "raw-public-keys")]
 pub use certificate_type::CertificateType;
 pub use client::Client;
+#[cfg(feature = "certificate-compression")]
+pub use compression::CompressedCertificate;
 #[cfg(feature = "early-data")]
 pub use config::EarlyData;
 pub use config::{Certificate, ClientAuthentication, ClientConfig, ServerConfig};

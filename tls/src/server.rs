@@ -7,6 +7,7 @@ use self::resumption::offers_psk_dhe_ke;
 use crate::{
     Alert, Certificate, ServerConfig,
     certificate_type::{CertificateType, bare},
+    compression::{self, Unpacked, unpack},
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, NamedGroup, Provider, Secret, SignatureScheme, Transcript},
     exchange::{TLS13, emit_numbers, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
@@ -173,7 +174,12 @@ impl<P: Provider> Role<P> for Server<'_, P> {
             State::AwaitHello(retry) if message.kind == HandshakeType::CLIENT_HELLO => {
                 self.hello(retry, message, room, out)
             }
-            State::AwaitFinished(state) => self.protected(state, message, out),
+            State::AwaitFinished(state) => {
+                let asked =
+                    self.config.wants_compressed() && matches!(state.expects, Expects::Certificate { .. });
+                let mut memory = Unpacked::default();
+                self.protected(state, unpack(message, asked, room, &mut memory)?, out)
+            }
             _ => Err(Alert::UNEXPECTED_MESSAGE),
         }
     }
@@ -267,6 +273,7 @@ impl<'c, P: Provider> Server<'c, P> {
             None => self.config.provider.hash(suite.hash()),
         };
         // Everything that may be wrong with the hello is looked at before anything is answered.
+        let wants_compressed = compression::is_wanted(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
         let wants_tickets = offers_psk_dhe_ke(extensions)?;
         self.client_random = *hello.random;
         self.protocol = self.agree_on_protocol(extensions)?;
@@ -415,16 +422,29 @@ impl<'c, P: Provider> Server<'c, P> {
                     let block = out.block(2)?;
                     let schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
                     emit_numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, schemes)?;
+                    if self.config.wants_compressed() {
+                        compression::offer(out)?;
+                    }
                     Ok(out.end(block)?)
                 })?;
             }
             if let Some((certificate, scheme)) = certificate {
-                write(out, HandshakeType::CERTIFICATE, &mut |out, _| {
+                let ocsp = certificate.ocsp.filter(|_| wants_status);
+                let compressed = certificate
+                    .compressed(ocsp.is_some())
+                    .filter(|_| wants_compressed && kind == CertificateType::X509);
+                let message = match compressed {
+                    Some(_) => HandshakeType::COMPRESSED_CERTIFICATE,
+                    None => HandshakeType::CERTIFICATE,
+                };
+                write(out, message, &mut |out, _| {
+                    if let Some(compressed) = compressed {
+                        return Ok(out.bytes(compressed)?);
+                    }
                     if kind == CertificateType::RawPublicKey {
                         let key = bare(certificate.chain).ok_or(Alert::INTERNAL_ERROR)?;
                         return Ok(CertificateList::emit(out, &[], &[key], None)?);
                     }
-                    let ocsp = certificate.ocsp.filter(|_| wants_status);
                     Ok(CertificateList::emit(out, &[], certificate.chain, ocsp)?)
                 })?;
                 write(out, HandshakeType::CERTIFICATE_VERIFY, &mut |out, transcript| {

@@ -98,6 +98,8 @@ macro_rules! connect {
 mod alerts;
 #[cfg(feature = "raw-public-keys")]
 mod certificate_types;
+#[cfg(feature = "certificate-compression")]
+mod compression;
 #[cfg(feature = "cookies")]
 mod cookies;
 #[cfg(feature = "early-data")]

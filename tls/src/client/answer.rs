@@ -198,6 +198,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             client_traffic,
             server_traffic,
             requested: Requested::No,
+            unpacks: false,
             kinds: Kinds { server: CertificateType::X509, client: CertificateType::X509 },
         });
         Ok(Step::Keys(read))

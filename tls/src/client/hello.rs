@@ -3,6 +3,7 @@ use super::{AwaitServerHello, Client, State};
 use crate::{
     Alert,
     certificate_type::CertificateType,
+    compression,
     connection::Flight,
     crypto::{Hash, KeyExchange, NamedGroup, Provider, Transcript},
     exchange::{emit_numbers, emit_protocols, emit_record_size_limit, from_seed},
@@ -105,6 +106,9 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
                 emit_protocols(out, self.config.protocols)?;
             }
             emit_record_size_limit(out, room)?;
+            if self.config.wants_compressed() {
+                compression::offer(out)?;
+            }
             let [of_server, of_client] = self.config.certificate_types();
             CertificateType::offer(out, ExtensionType::SERVER_CERTIFICATE_TYPE, of_server)?;
             if self.config.certificate.is_some() {

@@ -146,6 +146,8 @@ fn each_fault_has_its_alert() {
         ("no type of certificates", hello().set(20, [0]), Alert::DECODE_ERROR),
         ("a type of certificates and more", hello().set(20, [1, 0, 0]), Alert::DECODE_ERROR),
         ("keys alone for certificates", hello().set(20, [2, 2, 3]), Alert::UNSUPPORTED_CERTIFICATE),
+        ("no algorithm of compression", hello().set(27, [0]), Alert::DECODE_ERROR),
+        ("half an algorithm of compression", hello().set(27, [1, 0]), Alert::DECODE_ERROR),
         ("early data that say something", hello().set(42, [0]), Alert::DECODE_ERROR),
     ] {
         assert_eq!(hello.heard(), Err(alert), "{what}");

@@ -20,6 +20,8 @@ impl ExtensionType {
     pub const CLIENT_CERTIFICATE_TYPE: Self = Self(19);
     /// RFC 7250: what a server can show.
     pub const SERVER_CERTIFICATE_TYPE: Self = Self(20);
+    /// RFC 8879.
+    pub const COMPRESS_CERTIFICATE: Self = Self(27);
     /// RFC 8449.
     pub const RECORD_SIZE_LIMIT: Self = Self(28);
     /// Section 4.2.11.

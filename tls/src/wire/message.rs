@@ -26,6 +26,8 @@ impl HandshakeType {
     pub const FINISHED: Self = Self(20);
     /// Section 4.6.3.
     pub const KEY_UPDATE: Self = Self(24);
+    /// RFC 8879 section 4.
+    pub const COMPRESSED_CERTIFICATE: Self = Self(25);
     /// Stands for the first ClientHello in the transcript after a HelloRetryRequest (section 4.4.1).
     pub const MESSAGE_HASH: Self = Self(254);
 }
