@@ -2,7 +2,7 @@
 use airglow_device::{Clock, Instant, SeededEntropy};
 use airglow_tls::{
     Certificate, Client, ClientAuthentication, ClientConfig, Connection, Error, Event, PinnedKeys, Role,
-    Server, ServerConfig, SessionCache, TicketKeys,
+    Server, ServerConfig, SessionCache, TicketKeys, Version,
     crypto::{
         Aead, CipherSuite, Hash, NamedGroup, PrivateKey, Provider, Restricted, RustCrypto, Secret,
         SignatureScheme, TAG, Transcript, subject_public_key_info,
@@ -27,6 +27,11 @@ pub fn tls_messages(data: &[u8]) {
     }
     if let Ok(list) = CertificateList::parse(data) {
         list.entries().for_each(|(certificate, _)| within(certificate));
+    }
+    if let Ok(list) = CertificateList::parse_tls12(data) {
+        assert!(
+            list.entries().all(|(certificate, more)| !certificate.is_empty() && more.iter().next().is_none())
+        );
     }
     if let Ok(verify) = CertificateVerify::parse(data) {
         within(verify.signature);
@@ -129,6 +134,9 @@ impl Provider for Meddler {
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         self.provider.verify(scheme, spki, message, signature)
     }
+    fn verify_hash(&self, scheme: SignatureScheme, spki: &[u8], hash: &[u8], signature: &[u8]) -> bool {
+        self.provider.verify_hash(scheme, spki, hash, signature)
+    }
 }
 
 /// What the fuzzer asks of a pair.
@@ -136,6 +144,9 @@ struct Plan {
     /// The peer shows a certificate, or resumes a session.
     certificate: bool,
     resumes: bool,
+    /// The oldest version that either side speaks, and the newest that the peer does.
+    oldest: Version,
+    newest: Version,
     /// Bytes at a time.
     step: usize,
     /// Changes to the bytes on the wire, and to what is said under protection.
@@ -159,6 +170,8 @@ fn plan(data: &[u8]) -> Option<Plan> {
     Some(Plan {
         certificate: flags & 1 != 0,
         resumes: flags & 2 != 0,
+        oldest: if flags & 0x18 == 0 { Version::Tls13 } else { Version::Tls12 },
+        newest: if flags & 8 == 0 { Version::Tls13 } else { Version::Tls12 },
         step: usize::from(*step).max(1) * if flags & 4 == 0 { 64 } else { 1 },
         wire,
         protected: Rc::new(protected),
@@ -216,9 +229,11 @@ fn both(plan: &Plan, server_is_ours: bool) {
         Some(ClientAuthentication { verifier: &verifier, required: false }).filter(|_| plan.certificate);
     let certificate = Some(certificates[0]).filter(|_| plan.certificate);
     macro_rules! server {
-        ($provider:expr) => {
+        ($provider:expr, $newest:expr) => {
             ServerConfig {
                 protocols: &[b"a", b"bc"],
+                minimum_version: plan.oldest,
+                maximum_version: $newest,
                 tickets: Some(&tickets),
                 clients,
                 ..ServerConfig::new($provider, &certificates)
@@ -226,9 +241,11 @@ fn both(plan: &Plan, server_is_ours: bool) {
         };
     }
     macro_rules! client {
-        ($provider:expr) => {
+        ($provider:expr, $newest:expr) => {
             ClientConfig {
                 protocols: &[b"bc"],
+                minimum_version: plan.oldest,
+                maximum_version: $newest,
                 certificate,
                 sessions: Some(&sessions).map(|sessions| sessions as &dyn airglow_tls::Sessions),
                 ..ClientConfig::new($provider, verifier)
@@ -240,7 +257,8 @@ fn both(plan: &Plan, server_is_ours: bool) {
         let (incoming, outgoing) = buffers();
         Connection::client(config, "a.example", &entropy, incoming, outgoing).expect("room")
     };
-    let (good_server, good_client) = (server!(CLASSIC), client!(CLASSIC));
+    let newest = Version::Tls13;
+    let (good_server, good_client) = (server!(CLASSIC, newest), client!(CLASSIC, newest));
     if plan.resumes {
         let (incoming, outgoing) = buffers();
         let mut server = Connection::server(&good_server, &entropy, incoming, outgoing);
@@ -254,13 +272,13 @@ fn both(plan: &Plan, server_is_ours: bool) {
     let meddler = || Meddler { provider: CLASSIC, edits: plan.protected.clone() };
     let (incoming, outgoing) = buffers();
     if server_is_ours {
-        let config = client!(meddler());
+        let config = client!(meddler(), plan.newest);
         let (incoming_2, outgoing_2) = buffers();
         let client: End<Client<'_, _, _>, _> =
             Connection::client(&config, "a.example", &entropy, incoming_2, outgoing_2).expect("room");
         judge(plan, Connection::server(&good_server, &entropy, incoming, outgoing), client);
     } else {
-        let config = server!(meddler());
+        let config = server!(meddler(), plan.newest);
         let server: End<Server<'_, _>, _> = Connection::server(&config, &entropy, incoming, outgoing);
         judge(plan, new_client(&good_client), server);
     }

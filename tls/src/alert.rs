@@ -62,6 +62,8 @@ alerts! {
     INAPPROPRIATE_FALLBACK = 86, "inappropriate_fallback";
     /// The user gives up; a close_notify follows.
     USER_CANCELED = 90, "user_canceled";
+    /// A handshake within a connection that is not wanted; a warning (RFC 5246 section 7.2.2).
+    NO_RENEGOTIATION = 100, "no_renegotiation";
     /// An extension that this message must have is not there.
     MISSING_EXTENSION = 109, "missing_extension";
     /// An extension that this message must not have.

@@ -2,6 +2,8 @@
 mod answer;
 mod early_data;
 mod hello;
+#[cfg(feature = "tls12")]
+mod tls12;
 
 use self::{answer::first_hash, early_data::Early};
 use crate::{
@@ -102,6 +104,8 @@ enum Expects {
 enum State<'c, P: Provider> {
     AwaitServerHello(AwaitServerHello<P>),
     Handshake(Handshake<'c, P>),
+    #[cfg(feature = "tls12")]
+    Tls12(tls12::Handshake<P>),
     Done,
 }
 
@@ -219,6 +223,11 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
     fn protocol(&self) -> Option<&[u8]> {
         self.protocol
     }
+    #[cfg(feature = "tls12")]
+    fn change_cipher_spec(&mut self) -> Result<Option<Protection<P>>, Alert> {
+        let State::Tls12(state) = &mut self.state else { return Ok(None) };
+        state.change_cipher_spec(&self.config.provider).map(Some)
+    }
     fn handle<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
         message: Message<'_>,
@@ -231,6 +240,10 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
                 if hello.extensions.has_duplicates() {
                     return Err(Alert::ILLEGAL_PARAMETER);
                 }
+                #[cfg(feature = "tls12")]
+                if self.takes_tls12(&hello) {
+                    return self.hello_tls12(state, hello, message, out);
+                }
                 match *hello.random == HELLO_RETRY_REQUEST {
                     true => self.retry(state, hello, message, room, out),
                     false => self.hello(state, hello, message, out),
@@ -241,6 +254,8 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
                 let mut memory = Unpacked::default();
                 self.protected(state, unpack(message, asked, room, &mut memory)?, out)
             }
+            #[cfg(feature = "tls12")]
+            State::Tls12(state) => self.handle_tls12(state, message, out),
             _ => Err(Alert::UNEXPECTED_MESSAGE),
         }
     }
@@ -323,14 +338,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION
                     if !self.config.protocols.is_empty() =>
                 {
-                    let names = ProtocolNames::parse(extension.data)?;
-                    let mut names = names.iter();
-                    let (chosen, more) = (names.next(), names.next());
-                    let mut ours = self.config.protocols.iter().copied();
-                    self.protocol = ours.find(|name| Some(*name) == chosen && more.is_none());
-                    if self.protocol.is_none() {
-                        return Err(Alert::ILLEGAL_PARAMETER);
-                    }
+                    self.protocol = Some(self.chosen_protocol(extension.data)?);
                 }
                 _ => return Err(Alert::UNSUPPORTED_EXTENSION),
             }
@@ -360,6 +368,16 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
     fn protocol_index(&self) -> Option<u8> {
         let index = self.config.protocols.iter().position(|name| Some(*name) == self.protocol)?;
         u8::try_from(index).ok()
+    }
+
+    /// The one of our protocols that the server chose.
+    fn chosen_protocol(&self, data: &[u8]) -> Result<&'c [u8], Alert> {
+        let names = ProtocolNames::parse(data)?;
+        let mut names = names.iter();
+        let (chosen, more) = (names.next(), names.next());
+        let mut ours = self.config.protocols.iter().copied();
+        let chosen = ours.find(|name| Some(*name) == chosen && more.is_none());
+        chosen.ok_or(Alert::ILLEGAL_PARAMETER)
     }
 
     fn certificate(&self, body: &[u8], kind: CertificateType) -> Result<PublicKey, Alert> {
@@ -447,7 +465,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         self.log("CLIENT_TRAFFIC_SECRET_0", &client);
         self.log("SERVER_TRAFFIC_SECRET_0", &server);
         self.log("EXPORTER_SECRET", &exporter);
-        self.exporter = Some(Exporter { hash: state.suite.hash(), secret: exporter });
+        self.exporter = Some(Exporter::new(state.suite.hash(), exporter));
         if self.config.sessions.is_some() {
             let secret = state.schedule.derive(b"res master", &state.transcript.current());
             self.resumption = Some((state.suite, secret));
@@ -469,6 +487,8 @@ impl<P: Provider, V> Client<'_, P, V> {
     /// server has another secret, so that the right Finished is.
     pub(crate) fn mishear(&mut self, said: bool) {
         match &mut self.state {
+            #[cfg(feature = "tls12")]
+            State::Tls12(state) => state.mishear(),
             State::Handshake(state) if said => state.transcript.update(b"?"),
             State::Handshake(state) => state.server_traffic = Secret::new(b"?"),
             _ => {}

@@ -13,6 +13,27 @@ use crate::{
 };
 use core::fmt;
 
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// RFC 5246, with ephemeral keys, AEAD and the extended master secret only.
+    #[cfg(feature = "tls12")]
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl Version {
+    /// Whether TLS 1.2 is spoken when this is the oldest version.
+    pub(crate) const fn lets_tls12(self) -> bool {
+        !matches!(self, Self::Tls13)
+    }
+    /// Whether TLS 1.3 is spoken when this is the newest version.
+    pub(crate) const fn lets_tls13(self) -> bool {
+        matches!(self, Self::Tls13)
+    }
+}
+
 /// A certificate chain, its key, and the names it is for.
 #[derive(Clone, Copy)]
 pub struct Certificate<'c> {
@@ -85,6 +106,10 @@ pub struct ServerConfig<'c, P> {
     pub protocols: &'c [&'c [u8]],
     /// Makes the tickets with which clients resume their sessions; without it each handshake is a whole one.
     pub tickets: Option<&'c dyn Tickets>,
+    /// The oldest version that clients may have: TLS 1.3 unless it is said here.
+    pub minimum_version: Version,
+    /// The newest version that is spoken with them.
+    pub maximum_version: Version,
     /// Asks clients for certificates.
     pub clients: Option<ClientAuthentication<'c>>,
     /// Tells the secrets of every connection: for debugging.
@@ -115,6 +140,8 @@ impl<'c, P> ServerConfig<'c, P> {
             certificates,
             protocols: &[],
             tickets: None,
+            minimum_version: Version::Tls13,
+            maximum_version: Version::Tls13,
             clients: None,
             key_log: None,
             #[cfg(feature = "early-data")]
@@ -215,6 +242,10 @@ pub struct ClientConfig<'c, P, V> {
     pub protocols: &'c [&'c [u8]],
     /// What is shown to servers that ask for a certificate; its names mean nothing here.
     pub certificate: Option<Certificate<'c>>,
+    /// The oldest version that servers may have: TLS 1.3 unless it is said here.
+    pub minimum_version: Version,
+    /// The newest version that is spoken with them.
+    pub maximum_version: Version,
     /// Keeps sessions to resume.
     pub sessions: Option<&'c dyn Sessions>,
     /// Tells the secrets of every connection: for debugging.
@@ -244,6 +275,8 @@ impl<P, V> ClientConfig<'_, P, V> {
             verifier,
             protocols: &[],
             certificate: None,
+            minimum_version: Version::Tls13,
+            maximum_version: Version::Tls13,
             sessions: None,
             key_log: None,
             #[cfg(feature = "early-data")]

@@ -10,6 +10,9 @@ use crate::{
     wire::{ContentType, HandshakeType, Message, RECORD_HEADER, RecordOverflow},
 };
 
+#[cfg(feature = "tls12")]
+mod tls12;
+
 /// KeyUpdates and tickets in a row, without data between them, that are taken for an attack.
 const MAX_IDLE_MESSAGES: u8 = 32;
 
@@ -21,6 +24,9 @@ pub enum Step<P: Provider> {
     Keys(Protection<P>),
     /// As [`Keys`](Self::Keys), and the handshake is done.
     Connected(Protection<P>),
+    /// The handshake is done, under keys that came with a ChangeCipherSpec.
+    #[cfg(feature = "tls12")]
+    Finished,
 }
 
 /// A side of the handshake: [`Server`](crate::Server) or [`Client`](crate::Client).
@@ -68,6 +74,10 @@ pub trait Role<P: Provider> {
     /// The protocol that both sides chose (RFC 7301).
     #[doc(hidden)]
     fn protocol(&self) -> Option<&[u8]>;
+    /// A ChangeCipherSpec: the peer's next record is under these keys, if it means anything (RFC 5246 section 7.1).
+    #[cfg(feature = "tls12")]
+    #[doc(hidden)]
+    fn change_cipher_spec(&mut self) -> Result<Option<Protection<P>>, Alert>;
     #[doc(hidden)]
     fn handle<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
@@ -82,6 +92,21 @@ pub trait Role<P: Provider> {
 pub struct Exporter {
     pub(crate) hash: Hash,
     pub(crate) secret: Secret,
+    /// In TLS 1.2, the randoms of both sides, the client's first (RFC 5705 section 4).
+    #[cfg(feature = "tls12")]
+    pub(crate) randoms: Option<[u8; 64]>,
+}
+
+impl Exporter {
+    /// TLS 1.3's.
+    pub(crate) const fn new(hash: Hash, secret: Secret) -> Self {
+        Self {
+            hash,
+            secret,
+            #[cfg(feature = "tls12")]
+            randoms: None,
+        }
+    }
 }
 
 /// Where a handshake puts what it sends.
@@ -209,6 +234,11 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         let (provider, hash) = (self.role.provider(), exporter.hash);
         if len > hash.len() {
             return None;
+        }
+        #[cfg(feature = "tls12")]
+        if let Some(randoms) = &exporter.randoms {
+            let said = [label, context];
+            return Some(crate::tls12::export(provider, hash, &exporter.secret, randoms, said, len));
         }
         let mut digest = provider.hash(hash);
         let empty = digest.current();
@@ -379,6 +409,14 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                         return Err(Alert::UNEXPECTED_MESSAGE.into());
                     }
                     self.incoming.skip(header.len);
+                    #[cfg(feature = "tls12")]
+                    self.change_cipher_spec()?;
+                }
+                #[cfg(feature = "tls12")]
+                (_, Some(keys)) if keys.is_tls12() => {
+                    if self.open_tls12(header)? {
+                        return Ok(Event::Data);
+                    }
                 }
                 // A peer that could not make out our hello has no keys to protect its alert with.
                 (ContentType::ALERT, keys) if keys.is_none() || !(self.opened || self.connected) => {
@@ -424,14 +462,19 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             let step = self.role.handle(message, room, &mut Flight(&mut self.outgoing))?;
             self.started = true;
             self.incoming.cut(self.early, len);
-            let connected = matches!(step, Step::Connected(_));
-            let (Step::Keys(keys) | Step::Connected(keys)) = step else { continue };
+            let (keys, connected) = match step {
+                Step::Continue => continue,
+                Step::Keys(keys) => (Some(keys), false),
+                Step::Connected(keys) => (Some(keys), true),
+                #[cfg(feature = "tls12")]
+                Step::Finished => (None, true),
+            };
             //= https://www.rfc-editor.org/rfc/rfc8446#section-5.1
             //# Handshake messages MUST NOT span key changes.
             if self.incoming.content().len() > self.early {
                 return Err(Alert::UNEXPECTED_MESSAGE.into());
             }
-            self.read = Some(keys);
+            self.read = keys.or_else(|| self.read.take());
             if connected {
                 self.connected = true;
                 break;
@@ -460,6 +503,11 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             ContentType::HANDSHAKE if self.connected => {
                 let mut at = 0;
                 while at < len {
+                    #[cfg(feature = "tls12")]
+                    if self.is_tls12() {
+                        at = self.renegotiation(record, at, len)?;
+                        continue;
+                    }
                     self.whole_ticket(record, at, len)?;
                     at = self.late_message(record, at, len)?;
                 }
@@ -490,12 +538,13 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             }
             ContentType::ALERT => {
                 let alert = self.incoming.record(record).get(RECORD_HEADER..RECORD_HEADER + len);
-                let Some(&[_, alert]) = alert else { return Err(Alert::DECODE_ERROR.into()) };
+                let Some(&[level, alert]) = alert else { return Err(Alert::DECODE_ERROR.into()) };
                 self.incoming.skip(record);
                 match Alert(alert) {
                     // Before the handshake is done there is nothing that could end.
                     Alert::CLOSE_NOTIFY if self.connected => self.received_close = true,
                     Alert::USER_CANCELED if self.idle_messages < MAX_IDLE_MESSAGES => self.idle_messages += 1,
+                    _ if level == 1 && self.is_tls12() => self.count_message()?,
                     alert => return Err(Fault::Peer(alert)),
                 }
                 Ok(false)
@@ -564,6 +613,9 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         Ok(at + 1)
     }
 
+    fn is_tls12(&self) -> bool {
+        self.read.as_ref().is_some_and(Protection::is_tls12)
+    }
     fn count_message(&mut self) -> Result<(), Alert> {
         self.idle_messages += 1;
         if self.idle_messages > MAX_IDLE_MESSAGES { Err(Alert::UNEXPECTED_MESSAGE) } else { Ok(()) }

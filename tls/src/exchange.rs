@@ -35,10 +35,15 @@ pub(crate) fn record_size_limit(data: &[u8]) -> Result<usize, Alert> {
     if limit < 64 { Err(Alert::ILLEGAL_PARAMETER) } else { Ok(usize::from(limit) - 1) }
 }
 
-/// Writes our own `record_size_limit` for a buffer of `room` bytes.
-pub(crate) fn emit_record_size_limit(out: &mut Writer<'_>, room: usize) -> Result<(), NoRoom> {
-    let most = crate::wire::MAX_PLAINTEXT + 1;
-    let limit = room.saturating_sub(crate::protection::OVERHEAD - 1).clamp(64, most);
+/// Writes our own `record_size_limit` for a buffer of `room` bytes, where a record has `overhead` bytes that the limit
+/// does not count; at `most`, which is what the version allows (RFC 8449 section 4).
+pub(crate) fn emit_record_size_limit(
+    out: &mut Writer<'_>,
+    room: usize,
+    overhead: usize,
+    most: usize,
+) -> Result<(), NoRoom> {
+    let limit = room.saturating_sub(overhead).clamp(64, most);
     out.u16(ExtensionType::RECORD_SIZE_LIMIT.0)?;
     out.u16(2)?;
     out.u16(limit as u16)

@@ -65,6 +65,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
     pub(crate) fn record(&mut self, len: usize) -> &mut [u8] {
         self.buf.as_mut().get_mut(self.raw..self.raw + RECORD_HEADER + len).unwrap_or_default()
     }
+    /// Takes out the eight bytes behind the next record's header, which so moves to what is left of the record.
+    #[cfg(feature = "tls12")]
+    pub(crate) fn explicit_nonce(&mut self) -> Option<[u8; 8]> {
+        let front = self.buf.as_mut().get_mut(self.raw..self.raw + RECORD_HEADER + 8)?;
+        let nonce = *front.last_chunk()?;
+        front.copy_within(..RECORD_HEADER, 8);
+        self.raw += 8;
+        Some(nonce)
+    }
     /// Passes over the next record of `len` bytes.
     pub(crate) fn skip(&mut self, len: usize) {
         self.raw = (self.raw + RECORD_HEADER + len).min(self.filled);

@@ -1,4 +1,4 @@
-//! TLS 1.3, client and server: a sans-IO core and a thin async shell over any byte stream.
+//! TLS 1.3, client and server, and with a feature TLS 1.2: a sans-IO core and a thin async shell over any byte stream.
 //!
 //! A [`Connection`] is one end as a state machine: bytes in, bytes out, in two buffers of the caller's. A
 //! [`TlsStream`] is a stream over a stream, an [`Acceptor`] a listener over a listener.
@@ -73,6 +73,8 @@ mod sessions;
 mod shell;
 mod signature;
 mod tickets;
+#[cfg(feature = "tls12")]
+mod tls12;
 mod verifier;
 pub mod wire;
 
@@ -87,7 +89,7 @@ pub use client::Client;
 pub use compression::CompressedCertificate;
 #[cfg(feature = "early-data")]
 pub use config::EarlyData;
-pub use config::{Certificate, ClientAuthentication, ClientConfig, ServerConfig};
+pub use config::{Certificate, ClientAuthentication, ClientConfig, ServerConfig, Version};
 pub use connection::{Connection, Event, Exporter, Role};
 pub use cookie::CookieKey;
 pub use error::Error;

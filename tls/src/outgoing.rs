@@ -2,12 +2,12 @@
 use crate::{
     Alert,
     crypto::Provider,
-    protection::{OVERHEAD, Protection},
+    protection::{MAX_OVERHEAD, Protection},
     wire::{Block, ContentType, HandshakeType, MAX_PLAINTEXT, NoRoom, RECORD_HEADER, RecordHeader, Writer},
 };
 
 /// Kept free for a KeyUpdate and an alert.
-const RESERVE: usize = 5 + OVERHEAD + 2 + OVERHEAD;
+const RESERVE: usize = 5 + MAX_OVERHEAD + 2 + MAX_OVERHEAD;
 
 pub(crate) struct Outgoing<P: Provider, B> {
     buf: B,
@@ -77,6 +77,11 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
         self.buf.as_ref().len() - self.end
     }
 
+    /// Bytes before a record's content.
+    fn head(&self) -> usize {
+        RECORD_HEADER + self.keys.as_ref().map_or(0, Protection::explicit_nonce)
+    }
+
     /// Makes one record of the `len` bytes that already lie behind the place for its header.
     fn seal(&mut self, content_type: ContentType, len: usize) -> Result<(), NoRoom> {
         let record = self.buf.as_mut().get_mut(self.end..).ok_or(NoRoom)?;
@@ -91,10 +96,10 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
     }
 
     fn record(&mut self, content_type: ContentType, content: &[u8]) -> Result<(), NoRoom> {
-        if self.room() < content.len() + OVERHEAD {
+        if self.room() < content.len() + MAX_OVERHEAD {
             self.compact();
         }
-        let at = self.end + RECORD_HEADER;
+        let at = self.end + self.head();
         let place = self.buf.as_mut().get_mut(at..at + content.len()).ok_or(NoRoom)?;
         place.copy_from_slice(content);
         self.seal(content_type, content.len())
@@ -107,14 +112,15 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
     ) -> Result<(), Alert> {
         self.compact();
         // The messages are written where no record that is made of them, front to back, can reach them.
-        let shift = (self.room() / self.limit + 1) * OVERHEAD;
+        let shift = (self.room() / self.limit + 1) * MAX_OVERHEAD;
         let mut from = self.end + shift;
         let mut writer = Writer::new(self.buf.as_mut().get_mut(from..).ok_or(NoRoom)?);
         write(&mut writer)?;
         let mut left = writer.len();
         while left > 0 {
             let len = left.min(self.limit);
-            self.buf.as_mut().copy_within(from..from + len, self.end + RECORD_HEADER);
+            let head = self.head();
+            self.buf.as_mut().copy_within(from..from + len, self.end + head);
             self.seal(ContentType::HANDSHAKE, len)?;
             from += len;
             left -= len;
@@ -132,13 +138,17 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
 
     /// An alert; one that finds no room is not sent.
     pub(crate) fn alert(&mut self, alert: Alert) {
-        let level = if alert == Alert::CLOSE_NOTIFY { 1 } else { 2 };
+        let level = if matches!(alert, Alert::CLOSE_NOTIFY | Alert::NO_RENEGOTIATION) { 1 } else { 2 };
         let _ = self.record(ContentType::ALERT, &[level, alert.0]);
     }
 
     /// Sends a KeyUpdate and changes the keys, when it is owed to the peer or the keys are worn.
     pub(crate) fn refresh(&mut self, provider: &P) -> Result<(), Alert> {
         let worn = self.keys.as_ref().is_some_and(Protection::is_worn);
+        // TLS 1.2 has no way to other keys but a handshake, which is refused: the connection ends.
+        if worn && self.keys.as_ref().is_some_and(Protection::is_tls12) {
+            return Err(Alert::INTERNAL_ERROR);
+        }
         if (worn || self.key_update_owed) && self.buf.as_ref().len() - self.pending().len() >= RESERVE {
             // update_not_requested
             self.record(ContentType::HANDSHAKE, &[HandshakeType::KEY_UPDATE.0, 0, 0, 1, 0])?;
@@ -152,7 +162,7 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
 
     /// Takes as much of `bytes` as one record and the buffer hold; 0 when there is no room at all.
     pub(crate) fn write(&mut self, provider: &P, bytes: &[u8]) -> Result<usize, Alert> {
-        let full = OVERHEAD + RESERVE;
+        let full = MAX_OVERHEAD + RESERVE;
         if self.room() <= full {
             self.compact();
         }

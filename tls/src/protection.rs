@@ -7,8 +7,16 @@ use crate::{
 };
 use core::fmt;
 
+#[cfg(feature = "tls12")]
+mod tls12;
+#[cfg(feature = "tls12")]
+pub(crate) use tls12::OVERHEAD as MAX_OVERHEAD;
+
 /// Bytes that protection adds to a record's content: header, content type, tag.
 pub const OVERHEAD: usize = RECORD_HEADER + 1 + TAG;
+/// The most of any version.
+#[cfg(not(feature = "tls12"))]
+pub(crate) const MAX_OVERHEAD: usize = OVERHEAD;
 
 /// One direction's keys.
 pub struct Protection<P: Provider> {
@@ -17,6 +25,8 @@ pub struct Protection<P: Provider> {
     aead: P::Aead,
     iv: Secret,
     sequence: u64,
+    #[cfg(feature = "tls12")]
+    tls12: bool,
 }
 
 impl<P: Provider> Protection<P> {
@@ -24,7 +34,15 @@ impl<P: Provider> Protection<P> {
     pub fn new(provider: &P, suite: CipherSuite, secret: Secret) -> Option<Self> {
         let expand = |label: &[u8], len| expand_label(provider, suite.hash(), &secret, label, &[], len);
         let (key, iv) = (expand(b"key", suite.key_len()), expand(b"iv", 12));
-        Some(Self { suite, aead: provider.aead(suite, &key)?, iv, sequence: 0, secret })
+        Some(Self {
+            suite,
+            aead: provider.aead(suite, &key)?,
+            iv,
+            sequence: 0,
+            secret,
+            #[cfg(feature = "tls12")]
+            tls12: false,
+        })
     }
     /// The traffic secret.
     pub const fn secret(&self) -> &Secret {
@@ -39,6 +57,18 @@ impl<P: Provider> Protection<P> {
         let secret = expand_label(provider, hash, &self.secret, b"traffic upd", &[], hash.len());
         *self = Self::new(provider, self.suite, secret).ok_or(Alert::INTERNAL_ERROR)?;
         Ok(())
+    }
+    /// Bytes of the nonce that lie between a record's header and its content: none in TLS 1.3.
+    pub(crate) fn explicit_nonce(&self) -> usize {
+        let explicit = self.is_tls12() && self.suite != CipherSuite::TLS_CHACHA20_POLY1305_SHA256;
+        if explicit { 8 } else { 0 }
+    }
+    /// Whether they are TLS 1.2's.
+    pub(crate) const fn is_tls12(&self) -> bool {
+        #[cfg(feature = "tls12")]
+        return self.tls12;
+        #[cfg(not(feature = "tls12"))]
+        false
     }
     /// Whether so many records were protected that it is time for new keys (RFC 8446 section 5.5).
     pub const fn is_worn(&self) -> bool {
@@ -62,7 +92,7 @@ impl<P: Provider> Protection<P> {
     }
 
     /// Protects the `len` bytes that lie in `record` after room for a header: header before, content type and
-    /// tag after. Returns the record's length, `len` + [`OVERHEAD`].
+    /// tag after. Returns the record's length, in TLS 1.3 `len` + [`OVERHEAD`].
     ///
     /// # Errors
     /// `record` is too short, `len` is above [`MAX_PLAINTEXT`], or the numbers are used up.
@@ -74,6 +104,10 @@ impl<P: Provider> Protection<P> {
     ) -> Result<usize, NoRoom> {
         if len > MAX_PLAINTEXT {
             return Err(NoRoom);
+        }
+        #[cfg(feature = "tls12")]
+        if self.tls12 {
+            return self.seal_tls12(content_type, record, len);
         }
         let record = record.get_mut(..len + OVERHEAD).ok_or(NoRoom)?;
         let (header, payload) = record.split_first_chunk_mut::<RECORD_HEADER>().ok_or(NoRoom)?;

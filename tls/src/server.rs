@@ -2,6 +2,8 @@
 mod early_data;
 mod resumption;
 mod retry;
+#[cfg(feature = "tls12")]
+mod tls12;
 
 use self::resumption::offers_psk_dhe_ke;
 use crate::{
@@ -13,11 +15,11 @@ use crate::{
     exchange::{TLS13, emit_numbers, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
     key_schedule::KeySchedule,
     outgoing::emit_message,
-    protection::Protection,
+    protection::{OVERHEAD, Protection},
     signature::{CLIENT_CONTEXT, PublicKey, SERVER_CONTEXT, emit_certificate_verify},
     wire::{
-        CertificateList, ClientHello, ExtensionType, Extensions, HandshakeType, KeyShares, Malformed,
-        Message, ProtocolNames, Reader, ServerHello, U16List, Writer,
+        CertificateList, ClientHello, ExtensionType, Extensions, HandshakeType, KeyShares, MAX_PLAINTEXT,
+        Malformed, Message, ProtocolNames, Reader, ServerHello, U16List, Writer,
     },
 };
 use airglow_device::Entropy;
@@ -83,6 +85,8 @@ enum Expects {
 enum State<'c, P: Provider> {
     AwaitHello(Option<Retry<P>>),
     AwaitFinished(AwaitFinished<'c, P>),
+    #[cfg(feature = "tls12")]
+    Tls12(tls12::Handshake<P>),
     Done,
 }
 
@@ -164,6 +168,11 @@ impl<P: Provider> Role<P> for Server<'_, P> {
     fn peer(&self) -> Option<&[u8; 32]> {
         self.peer.as_ref()
     }
+    #[cfg(feature = "tls12")]
+    fn change_cipher_spec(&mut self) -> Result<Option<Protection<P>>, Alert> {
+        let State::Tls12(state) = &mut self.state else { return Ok(None) };
+        state.change_cipher_spec(&self.config.provider).map(Some)
+    }
     fn handle<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
         message: Message<'_>,
@@ -180,6 +189,8 @@ impl<P: Provider> Role<P> for Server<'_, P> {
                 let mut memory = Unpacked::default();
                 self.protected(state, unpack(message, asked, room, &mut memory)?, out)
             }
+            #[cfg(feature = "tls12")]
+            State::Tls12(state) => self.handle_tls12(state, message, out),
             _ => Err(Alert::UNEXPECTED_MESSAGE),
         }
     }
@@ -226,6 +237,10 @@ impl<'c, P: Provider> Server<'c, P> {
     ) -> Result<Step<P>, Alert> {
         let hello = ClientHello::parse(message.body)?;
         let extensions = hello.extensions;
+        #[cfg(feature = "tls12")]
+        if retry.is_none() && self.takes_tls12(&hello)? {
+            return self.hello_tls12(&hello, message, room, out);
+        }
         check_version(&hello)?;
         let retry = match retry {
             Some(retry) => Some(retry),
@@ -337,7 +352,7 @@ impl<'c, P: Provider> Server<'c, P> {
             let exporter = schedule.derive(b"e exp master", &hash);
             self.log("CLIENT_EARLY_TRAFFIC_SECRET", &traffic);
             self.log("EARLY_EXPORTER_SECRET", &exporter);
-            self.early_exporter = Some(Exporter { hash: suite.hash(), secret: exporter });
+            self.early_exporter = Some(Exporter::new(suite.hash(), exporter));
             traffic
         });
         let [server_random, seed] = halves(&self.random);
@@ -404,7 +419,7 @@ impl<'c, P: Provider> Server<'c, P> {
                     emit_protocols(out, &[protocol])?;
                 }
                 if limit.is_some() {
-                    emit_record_size_limit(out, room)?;
+                    emit_record_size_limit(out, room, OVERHEAD - 1, MAX_PLAINTEXT + 1)?;
                 }
                 if early > 0 {
                     out.u16(ExtensionType::EARLY_DATA.0)?;
@@ -465,7 +480,7 @@ impl<'c, P: Provider> Server<'c, P> {
         self.log("CLIENT_TRAFFIC_SECRET_0", &client_application_traffic);
         self.log("SERVER_TRAFFIC_SECRET_0", &server_application_traffic);
         self.log("EXPORTER_SECRET", &exporter);
-        self.exporter = Some(Exporter { hash: suite.hash(), secret: exporter });
+        self.exporter = Some(Exporter::new(suite.hash(), exporter));
         out.0.protect(keys(server_application_traffic)?);
         let read = keys(early_traffic.unwrap_or_else(|| client_handshake_traffic.clone()))?;
         self.accepts_early_data = early > 0;
@@ -627,8 +642,11 @@ fn check_version(hello: &ClientHello<'_>) -> Result<(), Alert> {
 impl<P: Provider> Server<'_, P> {
     /// Makes it believe that something else was said, so that the right Finished is wrong.
     pub(crate) fn mishear(&mut self) {
-        if let State::AwaitFinished(state) = &mut self.state {
-            state.transcript.update(b"?");
+        match &mut self.state {
+            State::AwaitFinished(state) => state.transcript.update(b"?"),
+            #[cfg(feature = "tls12")]
+            State::Tls12(state) => state.mishear(),
+            _ => {}
         }
     }
 }

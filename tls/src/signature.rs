@@ -94,10 +94,19 @@ pub(crate) fn emit_certificate_verify(
     context: &[u8],
     transcript: &[u8],
 ) -> Result<(), Alert> {
+    let content = signed_content(context, transcript);
+    emit_signature(out, scheme, |out| key.sign(scheme, content.bytes(), out))
+}
+
+/// Writes a scheme and the signature that `sign` makes with it.
+pub(crate) fn emit_signature(
+    out: &mut Writer<'_>,
+    scheme: SignatureScheme,
+    sign: impl FnOnce(&mut [u8]) -> Option<usize>,
+) -> Result<(), Alert> {
     out.u16(scheme.0)?;
     let block = out.block(2)?;
-    let content = signed_content(context, transcript);
-    let len = key.sign(scheme, content.bytes(), out.spare());
+    let len = sign(out.spare());
     out.room(len.ok_or(Alert::INTERNAL_ERROR)?)?;
     Ok(out.end(block)?)
 }

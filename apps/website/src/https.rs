@@ -6,7 +6,7 @@ use airglow::{
 };
 use airglow_http::{Error, Exchange, Limits, Server, Status, files};
 use airglow_tls::{
-    Acceptor, Certificate, ServerConfig, TicketKeys,
+    Acceptor, Certificate, ServerConfig, TicketKeys, Version,
     crypto::{PrivateKey, RustCrypto},
     pem,
 };
@@ -28,6 +28,7 @@ pub(crate) struct Options {
     chain: Vec<Vec<u8>>,
     key: PrivateKey,
     hsts: bool,
+    oldest: Version,
     redirect: Option<u16>,
 }
 
@@ -40,7 +41,7 @@ impl Options {
             words.rfind(|word| word.split('=').next() == Some(key)).unwrap_or(parameters.words())
         };
         if !on {
-            for key in ["cert", "key", "hsts", "redirect"] {
+            for key in ["cert", "key", "hsts", "tls12", "redirect"] {
                 if parameters.text(key).is_some() {
                     return Err(ParameterError {
                         word: word(key),
@@ -58,8 +59,10 @@ impl Options {
         let expected = "key=FILE, the certificate's key: ECDSA over P-256 or P-384 or Ed25519, in PEM or DER";
         let key = key.ok_or(ParameterError { word: word("key"), expected })?;
         let hsts = parameters.switch("hsts")?.unwrap_or(false);
+        let tls12 = parameters.switch("tls12")?.unwrap_or(false);
+        let oldest = if tls12 { Version::Tls12 } else { Version::Tls13 };
         let redirect = parameters.get("redirect", "a port number (1 to 65535)")?;
-        Ok(Some(Self { chain, key, hsts, redirect }))
+        Ok(Some(Self { chain, key, hsts, oldest, redirect }))
     }
 }
 
@@ -77,6 +80,7 @@ pub(crate) async fn serve<'p, P: Platform, K: KeyValue>(
     let config = ServerConfig {
         protocols: &[b"http/1.1"],
         tickets: Some(&tickets),
+        minimum_version: options.oldest,
         ..ServerConfig::new(RustCrypto, &certificates)
     };
     let listener = platform.tcp().listen(port).await.map_err(|_| Failed::Port(port))?;

@@ -14,7 +14,7 @@ use crate::{
 use zeroize::Zeroizing;
 
 /// RFC 8446 section 4.1.3: a server that could have done better says so at the end of its random.
-const DOWNGRADE: [[u8; 8]; 2] = [*b"DOWNGRD\x01", *b"DOWNGRD\x00"];
+pub(super) const DOWNGRADE: [[u8; 8]; 2] = [*b"DOWNGRD\x01", *b"DOWNGRD\x00"];
 
 impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
     /// What a ServerHello and a HelloRetryRequest have in common.

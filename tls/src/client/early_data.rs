@@ -41,7 +41,7 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
         out.0.change_cipher_spec()?;
         out.0.limit(session.record_limit.into());
         out.0.protect(Protection::new(provider, suite, traffic).ok_or(Alert::INTERNAL_ERROR)?);
-        self.early_exporter = Some(Exporter { hash: suite.hash(), secret: exporter });
+        self.early_exporter = Some(Exporter::new(suite.hash(), exporter));
         self.early = Some(Early { left: session.max_early_data.min(MOST), protocol: session.protocol });
         Ok(())
     }

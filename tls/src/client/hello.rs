@@ -9,9 +9,10 @@ use crate::{
     exchange::{emit_numbers, emit_protocols, emit_record_size_limit, from_seed},
     key_schedule::KeySchedule,
     outgoing::emit_message,
+    protection::{MAX_OVERHEAD, OVERHEAD},
     sessions::Session,
     verifier::Verifier,
-    wire::{ExtensionType, HandshakeType, Writer},
+    wire::{ExtensionType, HandshakeType, MAX_PLAINTEXT, Writer},
 };
 use core::net::IpAddr;
 use zeroize::Zeroizing;
@@ -34,7 +35,9 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
             exchange(group, &Zeroizing::new(*seed.first_chunk()?))
         });
         let exchange = exchange(first, &self.seed).ok_or(Alert::INTERNAL_ERROR)?;
-        let known = |session: &Session| provider.cipher_suites().contains(&session.suite);
+        let known = |session: &Session| {
+            self.config.maximum_version.lets_tls13() && provider.cipher_suites().contains(&session.suite)
+        };
         let session = self.config.sessions.and_then(|sessions| sessions.take(self.server_name)).filter(known);
         let mut hellos = [provider.hash(Hash::Sha256), provider.hash(Hash::Sha384)];
         out.0.handshake(|out| {
@@ -62,6 +65,8 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
         room: usize,
     ) -> Result<(), Alert> {
         let provider = &self.config.provider;
+        let tls12 = self.config.minimum_version.lets_tls12();
+        let tls13 = self.config.maximum_version.lets_tls13();
         let start = out.len();
         emit_message(out, HandshakeType::CLIENT_HELLO, |out| {
             out.u16(0x0303)?;
@@ -69,8 +74,12 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
             out.u8(32)?;
             out.bytes(&self.session_id)?;
             let suites = out.block(2)?;
-            for suite in provider.cipher_suites() {
+            for suite in provider.cipher_suites().iter().filter(|_| tls13) {
                 out.u16(suite.0)?;
+            }
+            #[cfg(feature = "tls12")]
+            if tls12 {
+                crate::tls12::emit_suites(out, provider.cipher_suites())?;
             }
             out.end(suites)?;
             out.bytes(&[1, 0])?;
@@ -86,26 +95,37 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
                 out.end(data)?;
             }
             out.u16(ExtensionType::SUPPORTED_VERSIONS.0)?;
-            out.bytes(&[0, 3, 2, 3, 4])?;
+            out.bytes(match (tls12, tls13) {
+                (false, _) => &[0, 3, 2, 3, 4],
+                (true, false) => &[0, 3, 2, 3, 3],
+                (true, true) => &[0, 5, 4, 3, 4, 3, 3],
+            })?;
+            #[cfg(feature = "tls12")]
+            if tls12 {
+                crate::tls12::emit_indications(out)?;
+            }
             let groups = provider.groups().iter().map(|group| group.0);
             emit_numbers(out, ExtensionType::SUPPORTED_GROUPS, groups)?;
             let schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
             emit_numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, schemes)?;
-            out.u16(ExtensionType::KEY_SHARE.0)?;
-            let (data, list) = (out.block(2)?, out.block(2)?);
-            for exchange in shares.into_iter().flatten() {
-                out.u16(exchange.group().0)?;
-                let share = out.block(2)?;
-                let len = exchange.public(out.spare()).ok_or(Alert::INTERNAL_ERROR)?;
-                out.room(len)?;
-                out.end(share)?;
+            if tls13 {
+                out.u16(ExtensionType::KEY_SHARE.0)?;
+                let (data, list) = (out.block(2)?, out.block(2)?);
+                for exchange in shares.into_iter().flatten() {
+                    out.u16(exchange.group().0)?;
+                    let share = out.block(2)?;
+                    let len = exchange.public(out.spare()).ok_or(Alert::INTERNAL_ERROR)?;
+                    out.room(len)?;
+                    out.end(share)?;
+                }
+                out.end(list)?;
+                out.end(data)?;
             }
-            out.end(list)?;
-            out.end(data)?;
             if !self.config.protocols.is_empty() {
                 emit_protocols(out, self.config.protocols)?;
             }
-            emit_record_size_limit(out, room)?;
+            let overhead = if tls12 { MAX_OVERHEAD } else { OVERHEAD - 1 };
+            emit_record_size_limit(out, room, overhead, MAX_PLAINTEXT + usize::from(tls13))?;
             if self.config.wants_compressed() {
                 compression::offer(out)?;
             }
@@ -120,7 +140,7 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
                 out.bytes(cookie)?;
                 out.end(data)?;
             }
-            if self.config.sessions.is_some() {
+            if tls13 && self.config.sessions.is_some() {
                 out.u16(ExtensionType::PSK_KEY_EXCHANGE_MODES.0)?;
                 // psk_dhe_ke
                 out.bytes(&[0, 2, 1, 1])?;

@@ -66,6 +66,13 @@ pub trait Provider {
     }
     /// Whether `signature` of `message` is by the key with this SubjectPublicKeyInfo (DER).
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool;
+    /// The same of a message of which only the scheme's hash is known. As TLS 1.2 means the schemes, ECDSA's do not say
+    /// which curve (RFC 5246 section 7.4.1.4.1). Providers that cannot have no TLS 1.2.
+    #[cfg(feature = "tls12")]
+    fn verify_hash(&self, scheme: SignatureScheme, spki: &[u8], hash: &[u8], signature: &[u8]) -> bool {
+        let (_, _, _, _) = (scheme, spki, hash, signature);
+        false
+    }
 }
 
 /// A running hash.
@@ -102,6 +109,13 @@ pub trait Signer {
     fn schemes(&self) -> &[SignatureScheme];
     /// Signs `message` into the front of `out`; the length, or `None` when it cannot.
     fn sign(&self, scheme: SignatureScheme, message: &[u8], out: &mut [u8]) -> Option<usize>;
+    /// The same of a message of which only the scheme's hash is known: a client needs it in TLS 1.2, and shows no
+    /// certificate to servers of that version when it cannot.
+    #[cfg(feature = "tls12")]
+    fn sign_hash(&self, scheme: SignatureScheme, hash: &[u8], out: &mut [u8]) -> Option<usize> {
+        let (_, _, _) = (scheme, hash, out);
+        None
+    }
 }
 
 impl<P: Provider> Provider for &P {
@@ -140,6 +154,10 @@ impl<P: Provider> Provider for &P {
     }
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         (**self).verify(scheme, spki, message, signature)
+    }
+    #[cfg(feature = "tls12")]
+    fn verify_hash(&self, scheme: SignatureScheme, spki: &[u8], hash: &[u8], signature: &[u8]) -> bool {
+        (**self).verify_hash(scheme, spki, hash, signature)
     }
 }
 

@@ -48,4 +48,8 @@ impl<P: Provider> Provider for Restricted<P> {
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         self.provider.verify(scheme, spki, message, signature)
     }
+    #[cfg(feature = "tls12")]
+    fn verify_hash(&self, scheme: SignatureScheme, spki: &[u8], hash: &[u8], signature: &[u8]) -> bool {
+        self.provider.verify_hash(scheme, spki, hash, signature)
+    }
 }

@@ -119,6 +119,18 @@ impl Provider for RustCrypto {
     fn verify(&self, scheme: SignatureScheme, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         verify(scheme, spki, message, signature).is_some()
     }
+    #[cfg(feature = "tls12")]
+    fn verify_hash(&self, scheme: SignatureScheme, spki: &[u8], hash: &[u8], signature: &[u8]) -> bool {
+        let outcome = der::public_key(spki).and_then(|(kind, key)| match kind {
+            KeyKind::EcdsaP256 | KeyKind::EcdsaP384 if !scheme.is_rsa() => {
+                verify_hash(kind == KeyKind::EcdsaP384, key, hash, signature)
+            }
+            #[cfg(feature = "rsa")]
+            KeyKind::Rsa => super::rsa::verify_hash(scheme, key, hash, signature),
+            _ => None,
+        });
+        outcome.is_some()
+    }
 }
 
 fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Secret {
@@ -240,7 +252,7 @@ impl Aead for RecordCipher {
 
 /// Whether `signature` is by `key`, a point on P-256 or P-384, over the `hash` of a message: pairs of curve and hash that
 /// TLS 1.3 does not know and certificates use.
-#[cfg(all(feature = "alloc", feature = "p384"))]
+#[cfg(all(feature = "p384", any(feature = "alloc", feature = "tls12")))]
 pub(crate) fn verify_hash(p384: bool, key: &[u8], hash: &[u8], signature: &[u8]) -> Option<()> {
     use ecdsa::signature::hazmat::PrehashVerifier;
     if p384 {
@@ -385,6 +397,21 @@ impl Signer for PrivateKey {
                 let signature = ed25519_dalek::Signer::try_sign(key, message).ok()?.to_bytes();
                 out.get_mut(..signature.len())?.copy_from_slice(&signature);
                 Some(signature.len())
+            }
+            _ => None,
+        }
+    }
+    #[cfg(feature = "tls12")]
+    fn sign_hash(&self, scheme: SignatureScheme, hash: &[u8], out: &mut [u8]) -> Option<usize> {
+        use ecdsa::signature::hazmat::PrehashSigner;
+        match (self, scheme) {
+            (Self::EcdsaP256(key), SignatureScheme::ECDSA_SECP256R1_SHA256) => {
+                let signature: ecdsa::Signature = key.sign_prehash(hash).ok()?;
+                der::emit_signature(&signature.to_bytes(), out)
+            }
+            (Self::EcdsaP384(key), SignatureScheme::ECDSA_SECP384R1_SHA384) => {
+                let signature: p384::ecdsa::Signature = key.sign_prehash(hash).ok()?;
+                der::emit_signature(&signature.to_bytes(), out)
             }
             _ => None,
         }

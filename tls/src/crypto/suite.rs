@@ -88,6 +88,25 @@ impl SignatureScheme {
     /// Ed25519 (RFC 8032).
     pub const ED25519: Self = Self(0x0807);
 
+    /// Its hash, unless that is none of the suites'.
+    #[cfg(feature = "tls12")]
+    pub(crate) const fn hash(self) -> Option<Hash> {
+        match self {
+            Self::ECDSA_SECP256R1_SHA256 | Self::RSA_PSS_RSAE_SHA256 | Self::RSA_PKCS1_SHA256 => {
+                Some(Hash::Sha256)
+            }
+            Self::ECDSA_SECP384R1_SHA384 | Self::RSA_PSS_RSAE_SHA384 | Self::RSA_PKCS1_SHA384 => {
+                Some(Hash::Sha384)
+            }
+            _ => None,
+        }
+    }
+    /// Whether it takes an RSA key.
+    #[cfg(feature = "tls12")]
+    pub(crate) const fn is_rsa(self) -> bool {
+        !matches!(self, Self::ECDSA_SECP256R1_SHA256 | Self::ECDSA_SECP384R1_SHA384 | Self::ED25519)
+    }
+
     /// Whether TLS 1.3 allows it in a CertificateVerify.
     pub const fn signs_handshakes(self) -> bool {
         !matches!(self, Self::RSA_PKCS1_SHA256 | Self::RSA_PKCS1_SHA384 | Self::RSA_PKCS1_SHA512)

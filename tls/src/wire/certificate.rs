@@ -7,11 +7,16 @@ pub struct CertificateList<'a> {
     /// Empty but in answers to a request after the handshake.
     pub certificate_request_context: &'a [u8],
     list: &'a [u8],
+    /// As TLS 1.2 has it: certificates and nothing beside them.
+    bare: bool,
 }
 
 /// The certificates of a [`CertificateList`], the end entity's first: DER, and the extensions of each.
 #[derive(Clone, Debug)]
-pub struct CertificateEntries<'a>(Reader<'a>);
+pub struct CertificateEntries<'a> {
+    list: Reader<'a>,
+    bare: bool,
+}
 
 impl<'a> CertificateList<'a> {
     /// Reads the body of a Certificate message.
@@ -30,11 +35,42 @@ impl<'a> CertificateList<'a> {
             }
             Extensions::parse(entries.vector16()?)?;
         }
-        Ok(Self { certificate_request_context, list })
+        Ok(Self { certificate_request_context, list, bare: false })
+    }
+    /// Reads the body of TLS 1.2's Certificate message (RFC 5246 section 7.4.2).
+    ///
+    /// # Errors
+    /// It is not one.
+    #[cfg(feature = "tls12")]
+    pub fn parse_tls12(body: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(body);
+        let list = reader.vector24()?;
+        reader.end()?;
+        let mut entries = Reader::new(list);
+        while !entries.is_empty() {
+            if entries.vector24()?.is_empty() {
+                return Err(Malformed);
+            }
+        }
+        Ok(Self { certificate_request_context: &[], list, bare: true })
     }
     /// The certificates.
     pub const fn entries(&self) -> CertificateEntries<'a> {
-        CertificateEntries(Reader::new(self.list))
+        CertificateEntries { list: Reader::new(self.list), bare: self.bare }
+    }
+    /// Writes the body of TLS 1.2's message: a chain of DER certificates.
+    ///
+    /// # Errors
+    /// No room.
+    #[cfg(feature = "tls12")]
+    pub fn emit_tls12(out: &mut Writer<'_>, chain: &[&[u8]]) -> Result<(), NoRoom> {
+        let list = out.block(3)?;
+        for certificate in chain {
+            let entry = out.block(3)?;
+            out.bytes(certificate)?;
+            out.end(entry)?;
+        }
+        out.end(list)
     }
     /// Writes a body: a context and a chain of DER certificates, with an OCSP response (RFC 6960, DER) for the first
     /// if there is one.
@@ -76,8 +112,9 @@ impl<'a> CertificateList<'a> {
 impl<'a> Iterator for CertificateEntries<'a> {
     type Item = (&'a [u8], Extensions<'a>);
     fn next(&mut self) -> Option<Self::Item> {
-        let certificate = self.0.vector24().ok()?;
-        Some((certificate, Extensions::parse(self.0.vector16().ok()?).ok()?))
+        let certificate = self.list.vector24().ok()?;
+        let extensions = if self.bare { &[] } else { self.list.vector16().ok()? };
+        Some((certificate, Extensions::parse(extensions).ok()?))
     }
 }
 

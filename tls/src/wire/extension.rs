@@ -12,6 +12,8 @@ impl ExtensionType {
     pub const STATUS_REQUEST: Self = Self(5);
     /// Section 4.2.7.
     pub const SUPPORTED_GROUPS: Self = Self(10);
+    /// RFC 8422 section 5.1.2.
+    pub const EC_POINT_FORMATS: Self = Self(11);
     /// Section 4.2.3.
     pub const SIGNATURE_ALGORITHMS: Self = Self(13);
     /// RFC 7301.
@@ -20,6 +22,8 @@ impl ExtensionType {
     pub const CLIENT_CERTIFICATE_TYPE: Self = Self(19);
     /// RFC 7250: what a server can show.
     pub const SERVER_CERTIFICATE_TYPE: Self = Self(20);
+    /// RFC 7627.
+    pub const EXTENDED_MASTER_SECRET: Self = Self(23);
     /// RFC 8879.
     pub const COMPRESS_CERTIFICATE: Self = Self(27);
     /// RFC 8449.
@@ -38,6 +42,8 @@ impl ExtensionType {
     pub const CERTIFICATE_AUTHORITIES: Self = Self(47);
     /// Section 4.2.8.
     pub const KEY_SHARE: Self = Self(51);
+    /// RFC 5746.
+    pub const RENEGOTIATION_INFO: Self = Self(0xff01);
 }
 
 /// One extension.

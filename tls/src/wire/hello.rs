@@ -10,6 +10,8 @@ pub const HELLO_RETRY_REQUEST: [u8; 32] = [
 /// A ClientHello.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHello<'a> {
+    /// The newest version of those who know no `supported_versions`.
+    pub legacy_version: u16,
     /// Fresh randomness.
     pub random: &'a [u8; 32],
     /// Echoed by the server; at most 32 bytes.
@@ -29,7 +31,7 @@ impl<'a> ClientHello<'a> {
     /// It is not one.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body);
-        reader.u16()?;
+        let legacy_version = reader.u16()?;
         let random = reader.array()?;
         let legacy_session_id = reader.vector8()?;
         let cipher_suites = U16List::new(reader.vector16()?)?;
@@ -42,13 +44,22 @@ impl<'a> ClientHello<'a> {
             false => Extensions::parse(reader.vector16()?)?,
         };
         reader.end()?;
-        Ok(Self { random, legacy_session_id, cipher_suites, legacy_compression_methods, extensions })
+        Ok(Self {
+            legacy_version,
+            random,
+            legacy_session_id,
+            cipher_suites,
+            legacy_compression_methods,
+            extensions,
+        })
     }
 }
 
 /// A ServerHello, or a HelloRetryRequest.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerHello<'a> {
+    /// The version, unless `supported_versions` says another.
+    pub legacy_version: u16,
     /// Fresh randomness, or [`HELLO_RETRY_REQUEST`].
     pub random: &'a [u8; 32],
     /// The client's `legacy_session_id`.
@@ -68,7 +79,7 @@ impl<'a> ServerHello<'a> {
     /// It is not one.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body);
-        reader.u16()?;
+        let legacy_version = reader.u16()?;
         let random = reader.array()?;
         let legacy_session_id_echo = reader.vector8()?;
         let cipher_suite = reader.u16()?;
@@ -81,7 +92,14 @@ impl<'a> ServerHello<'a> {
             false => Extensions::parse(reader.vector16()?)?,
         };
         reader.end()?;
-        Ok(Self { random, legacy_session_id_echo, cipher_suite, legacy_compression_method, extensions })
+        Ok(Self {
+            legacy_version,
+            random,
+            legacy_session_id_echo,
+            cipher_suite,
+            legacy_compression_method,
+            extensions,
+        })
     }
 
     /// Writes everything before the extensions.

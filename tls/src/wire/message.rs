@@ -6,6 +6,8 @@ use super::{Extensions, Malformed, Reader};
 pub struct HandshakeType(pub u8);
 
 impl HandshakeType {
+    /// RFC 5246 section 7.4.1.1.
+    pub const HELLO_REQUEST: Self = Self(0);
     /// Section 4.1.2.
     pub const CLIENT_HELLO: Self = Self(1);
     /// Section 4.1.3; a HelloRetryRequest too.
@@ -18,12 +20,20 @@ impl HandshakeType {
     pub const ENCRYPTED_EXTENSIONS: Self = Self(8);
     /// Section 4.4.2.
     pub const CERTIFICATE: Self = Self(11);
+    /// RFC 5246 section 7.4.3.
+    pub const SERVER_KEY_EXCHANGE: Self = Self(12);
     /// Section 4.3.2.
     pub const CERTIFICATE_REQUEST: Self = Self(13);
+    /// RFC 5246 section 7.4.5.
+    pub const SERVER_HELLO_DONE: Self = Self(14);
     /// Section 4.4.3.
     pub const CERTIFICATE_VERIFY: Self = Self(15);
+    /// RFC 5246 section 7.4.7.
+    pub const CLIENT_KEY_EXCHANGE: Self = Self(16);
     /// Section 4.4.4.
     pub const FINISHED: Self = Self(20);
+    /// RFC 6066 section 8.
+    pub const CERTIFICATE_STATUS: Self = Self(22);
     /// Section 4.6.3.
     pub const KEY_UPDATE: Self = Self(24);
     /// RFC 8879 section 4.

@@ -1,12 +1,12 @@
 //! Other people's clients against our server.
-use crate::ours::{BOTH, P256_CERTIFICATE, PATIENCE, SUITES, Setup, only, serve, serve_with};
-use airglow_tls::{Alert, Error};
+use crate::ours::{BOTH, P256_CERTIFICATE, PATIENCE, SUITES, Seen, Setup, only, serve, serve_with};
+use airglow_tls::{Alert, Error, Version};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Command, Output, Stdio},
-    sync::Arc,
+    sync::{Arc, mpsc::Receiver},
     time::Instant,
 };
 
@@ -73,16 +73,17 @@ fn openssl_exports_the_same_secret() {
 #[test]
 fn openssl_is_shown_that_the_certificate_was_not_revoked() {
     let ca = pem("openssl-ocsp", include_bytes!("../../../tests/keys/p384-ca.der"));
-    let setup = Setup::new(only(SUITES[0], BOTH), "kept");
+    let setup = Setup { oldest: Version::Tls12, ..Setup::new(only(SUITES[0], BOTH), "kept") };
     for (arguments, parts) in [
-        ("-status", &["OCSP Response Status: successful", "Cert Status: good"][..]),
+        ("-status -tls1_2", &["New, TLSv1.2", "OCSP Response Status: successful", "Cert Status: good"][..]),
+        ("-status", &["OCSP Response Status: successful", "Cert Status: good"]),
         // Only for those who ask.
         ("-tls1_3", &["Verify return code: 0 (ok)"]),
     ] {
         let (addr, seen) = serve_with(setup, 1);
         let said = openssl(addr, &ca, &format!("{arguments} -verify_hostname leaf.example"), b"hello\n");
         assert!(parts.iter().all(|part| said.contains(part)) && said.contains("HELLO"), "{said}");
-        assert_eq!(said.contains("OCSP Response Status"), arguments == "-status");
+        assert_eq!(said.contains("OCSP Response Status"), arguments.starts_with("-status"));
         assert_eq!(seen.recv_timeout(PATIENCE).unwrap().outcome.2, Ok(()));
     }
     std::fs::remove_file(ca).unwrap();
@@ -126,6 +127,84 @@ fn openssl_is_refused_what_we_do_not_speak() {
         assert!(said.contains(&format!("SSL alert number {}", alert.0)), "{arguments}: {said}");
         assert_eq!(outcome.recv_timeout(PATIENCE).unwrap().2, Err(Error::Sent(alert)), "{arguments}");
     }
+    std::fs::remove_file(ca).unwrap();
+}
+
+/// A server that speaks TLS 1.2 too.
+fn serve_tls12(certificate: &'static str) -> (SocketAddr, Receiver<Seen>) {
+    serve_with(Setup { oldest: Version::Tls12, ..Setup::new(only(SUITES[0], BOTH), certificate) }, 1)
+}
+
+#[test]
+fn openssl_gets_tls12_where_it_is_wanted() {
+    let ca = pem("openssl-tls12", P256_CERTIFICATE);
+    for (arguments, version) in
+        [("-tls1_2", "New, TLSv1.2"), ("-no_tls1_3", "New, TLSv1.2"), ("-tls1_3", "New, TLSv1.3")]
+    {
+        let (addr, seen) = serve_tls12("p256");
+        let export = "-keymatexport EXPORTER-airglow -keymatexportlen 32";
+        let said = openssl(addr, &ca, &format!("{arguments} {export}"), b"hello\n");
+        let secure = ["HELLO", version, "Secure Renegotiation IS supported", "Extended master secret: yes"];
+        let parts = if arguments == "-tls1_3" { &secure[..2] } else { &secure };
+        assert!(parts.iter().all(|part| said.contains(part)), "{arguments}: {said}");
+        let seen = seen.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(seen.outcome.2, Ok(()));
+        // With TLS 1.2 a context of no length is another thing than no context, which OpenSSL means.
+        let digits: String = seen.exported.unwrap().iter().map(|byte| format!("{byte:02X}")).collect();
+        assert_eq!(said.contains(&digits), arguments == "-tls1_3");
+    }
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn openssl_may_not_renegotiate() {
+    let ca = pem("openssl-renegotiation", P256_CERTIFICATE);
+    let (addr, seen) = serve_tls12("p256");
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-tls1_2", "-connect", &addr.to_string(), "-CAfile"]).arg(&ca);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // `R` alone on a line asks for another handshake.
+    for line in ["one\n", "R\n"] {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        stdin.write_all(line.as_bytes()).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    drop(stdin);
+    let said = text(&child.wait_with_output().unwrap());
+    assert!(
+        said.contains("ONE") && said.contains("RENEGOTIATING") && said.contains("no renegotiation"),
+        "{said}"
+    );
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap().outcome.0, b"ONE\n");
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
+fn what_is_required_of_tls12() {
+    let ca = pem("tls12-refused", P256_CERTIFICATE);
+    for (arguments, alert) in [
+        ("-tls1_1 -cipher DEFAULT@SECLEVEL=0", Alert::PROTOCOL_VERSION),
+        ("-tls1_2 -fallback_scsv", Alert::INAPPROPRIATE_FALLBACK),
+        ("-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256", Alert::HANDSHAKE_FAILURE),
+        ("-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", Alert::HANDSHAKE_FAILURE),
+        ("-tls1_2 -groups X25519", Alert::HANDSHAKE_FAILURE),
+    ] {
+        let (addr, seen) = serve_tls12("p256");
+        let said = openssl(addr, &ca, arguments, b"");
+        assert!(said.contains(&format!("SSL alert number {}", alert.0)), "{arguments}: {said}");
+        assert_eq!(seen.recv_timeout(PATIENCE).unwrap().outcome.2, Err(Error::Sent(alert)), "{arguments}");
+    }
+    // Without the extended master secret.
+    let (addr, seen) = serve_tls12("p256");
+    let priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH";
+    let mut command = Command::new("gnutls-cli");
+    command.args(["--port", &addr.port().to_string(), "--priority", priority, "--x509cafile"]).arg(&ca);
+    let said = text(&run(command.arg("localhost"), b""));
+    assert!(said.contains("[40]: Handshake failed"), "{said}");
+    let outcome = seen.recv_timeout(PATIENCE).unwrap().outcome;
+    assert_eq!(outcome.2, Err(Error::Sent(Alert::HANDSHAKE_FAILURE)));
     std::fs::remove_file(ca).unwrap();
 }
 

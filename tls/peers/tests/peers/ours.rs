@@ -2,7 +2,7 @@
 use airglow_device::{Clock, Entropy, Instant};
 use airglow_tls::{
     BUFFER, Certificate, ClientAuthentication, Connection, EarlyData, Error, Event, PinnedKeys, ServerConfig,
-    TicketKeys,
+    TicketKeys, Version,
     crypto::{
         CipherSuite, Hash, NamedGroup, PrivateKey, Provider, Restricted, RustCrypto, Transcript,
         subject_public_key_info,
@@ -89,6 +89,8 @@ pub struct Setup {
     pub certificate: &'static str,
     /// The certificates of clients, one of which must be shown.
     pub clients: &'static [&'static str],
+    /// The oldest version that it speaks.
+    pub oldest: Version,
     /// Closes when it has answered once, instead of waiting for the client to.
     pub closes: bool,
     /// Bytes of early data that it takes, and answers at once.
@@ -98,7 +100,8 @@ pub struct Setup {
 impl Setup {
     /// One that asks for nothing and waits for the client to close.
     pub const fn new(provider: Only, certificate: &'static str) -> Self {
-        Self { provider, certificate, clients: &[], closes: false, early_data: 0 }
+        let oldest = Version::Tls13;
+        Self { provider, certificate, clients: &[], oldest, closes: false, early_data: 0 }
     }
 }
 
@@ -151,6 +154,7 @@ pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
         let config = ServerConfig {
             protocols: &[b"http/1.1", b"capitals"],
             tickets: Some(&tickets),
+            minimum_version: setup.oldest,
             clients: Some(clients).filter(|_| !pins.is_empty()),
             early_data: match setup.early_data {
                 0 => EarlyData::Refused,

@@ -5,7 +5,7 @@ use crate::ours::{
 };
 use airglow_testbed::name_servers::free_port;
 use airglow_tls::{
-    Alert, BUFFER, Certificate, ClientConfig, Connection, Error, Event, PinnedKeys, Sessions,
+    Alert, BUFFER, Certificate, ClientConfig, Connection, Error, Event, PinnedKeys, Sessions, Version,
     crypto::PrivateKey,
 };
 use std::{
@@ -25,6 +25,8 @@ pub struct Asking<'a> {
     /// The name of the certificate that is shown.
     pub shows: Option<&'static str>,
     pub sessions: Option<&'a dyn Sessions>,
+    /// The oldest version that it speaks.
+    pub oldest: Version,
     /// Whether the question is said early.
     pub early: bool,
 }
@@ -46,7 +48,8 @@ fn ask(
     question: &[u8],
     enough: usize,
 ) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
-    let asking = Asking { provider, certificate, shows: None, sessions: None, early: false };
+    let oldest = Version::Tls13;
+    let asking = Asking { provider, certificate, shows: None, sessions: None, oldest, early: false };
     ask_with(addr, &asking, question, enough).map(|answer| (answer.bytes, answer.protocol))
 }
 
@@ -67,6 +70,7 @@ pub fn ask_with(
             .zip(chain.as_ref())
             .map(|((_, key), chain)| Certificate::new(chain, key, &[])),
         sessions: asking.sessions,
+        minimum_version: asking.oldest,
         early_data: asking.early,
         ..ClientConfig::new(asking.provider, PinnedKeys(&pins))
     };

@@ -1,0 +1,285 @@
+//! The client's side of TLS 1.2's handshake: RFC 5246 section 7.3.
+use super::{AwaitServerHello, Client, Requested, State, answer::DOWNGRADE};
+use crate::{
+    Alert, CertificateType,
+    connection::{Exporter, Flight, Step},
+    crypto::{CipherSuite, Hash, Provider, Secret, SignatureScheme},
+    exchange::{from_seed, record_size_limit},
+    outgoing::emit_message,
+    protection::Protection,
+    signature::{PublicKey, emit_signature},
+    tls12::{
+        ServerKeyExchange, Share, Side, TLS12, Transcripts, check_renegotiation_info, finished, groups,
+        master_secret, protection, suite_of,
+    },
+    verifier::Verifier,
+    wire::{CertificateList, ExtensionType, HandshakeType, Message, Reader, ServerHello, U16List},
+};
+use zeroize::Zeroizing;
+
+/// A handshake from the ServerHello on.
+pub(super) struct Handshake<P: Provider> {
+    expects: Expects,
+    suite: CipherSuite,
+    /// Whether the server signs with RSA.
+    rsa: bool,
+    transcripts: Transcripts<P>,
+    /// Ours and the server's.
+    randoms: [u8; 64],
+    requested: Requested,
+    /// Of no length before our ClientKeyExchange.
+    master: Secret,
+}
+
+/// What the server sends next.
+// One per connection, beside buffers many times as large; there may be no allocator to box with.
+#[allow(clippy::large_enum_variant)]
+enum Expects {
+    Certificate,
+    ServerKeyExchange(PublicKey),
+    ServerHelloDone(Share, Secret),
+    ChangeCipherSpec,
+    Finished,
+}
+
+impl<P: Provider> Handshake<P> {
+    /// The keys of the server's Finished, if it is time for them.
+    pub(super) fn change_cipher_spec(&mut self, provider: &P) -> Result<Protection<P>, Alert> {
+        if !matches!(self.expects, Expects::ChangeCipherSpec) {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        self.expects = Expects::Finished;
+        self.keys(provider, Side::Server)
+    }
+    fn keys(&self, provider: &P, side: Side) -> Result<Protection<P>, Alert> {
+        protection(provider, self.suite, &self.master, &self.randoms, side).ok_or(Alert::INTERNAL_ERROR)
+    }
+    fn finished(&self, provider: &P, side: Side) -> Secret {
+        let hash = self.suite.hash();
+        finished(provider, hash, &self.master, &self.transcripts.current(hash), side)
+    }
+    #[cfg(test)]
+    pub(super) fn mishear(&mut self) {
+        self.transcripts.update(b"?");
+    }
+}
+
+/// The signature schemes of a CertificateRequest (RFC 5246 section 7.4.4).
+fn certificate_request(body: &[u8]) -> Result<U16List<'_>, Alert> {
+    let mut reader = Reader::new(body);
+    let (types, schemes, _) = (reader.vector8()?, reader.vector16()?, reader.vector16()?);
+    reader.end()?;
+    if types.is_empty() { Err(Alert::DECODE_ERROR) } else { Ok(U16List::new(schemes)?) }
+}
+
+impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
+    /// Whether the server wants TLS 1.2, and the configuration lets it.
+    pub(super) fn takes_tls12(&self, hello: &ServerHello<'_>) -> bool {
+        self.config.minimum_version.lets_tls12()
+            && (!self.config.maximum_version.lets_tls13()
+                || hello.extensions.find(ExtensionType::SUPPORTED_VERSIONS).is_none())
+    }
+
+    pub(super) fn hello_tls12<B: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        state: AwaitServerHello<P>,
+        hello: ServerHello<'_>,
+        message: Message<'_>,
+        out: &mut Flight<'_, P, B>,
+    ) -> Result<Step<P>, Alert> {
+        // Somebody in between wants it to be less than both could do.
+        if self.config.maximum_version.lets_tls13()
+            && DOWNGRADE.iter().any(|sentinel| hello.random.ends_with(sentinel))
+        {
+            return Err(Alert::ILLEGAL_PARAMETER);
+        }
+        // What was sent early cannot be taken back (RFC 8446 appendix D.3).
+        if hello.legacy_version != TLS12 || self.early.is_some() {
+            return Err(Alert::PROTOCOL_VERSION);
+        }
+        let suite = suite_of(hello.cipher_suite);
+        let suite = suite.filter(|(suite, _)| self.config.provider.cipher_suites().contains(suite));
+        let (suite, rsa) = suite.ok_or(Alert::ILLEGAL_PARAMETER)?;
+        // Our session id is of no session (RFC 8446 section 4.1.2), so that none is resumed.
+        if state.retry.is_some()
+            || hello.legacy_session_id_echo == self.session_id
+            || hello.legacy_compression_method != 0
+        {
+            return Err(Alert::ILLEGAL_PARAMETER);
+        }
+        // Raw public keys are not spoken of here.
+        let [of_server, _] = self.config.certificate_types();
+        if !of_server.contains(&CertificateType::X509) {
+            return Err(Alert::UNSUPPORTED_CERTIFICATE);
+        }
+        let (mut extended, mut indicated) = (false, false);
+        for extension in hello.extensions.iter() {
+            match extension.kind {
+                ExtensionType::EXTENDED_MASTER_SECRET if extension.data.is_empty() => extended = true,
+                ExtensionType::RENEGOTIATION_INFO => {
+                    check_renegotiation_info(extension.data)?;
+                    indicated = true;
+                }
+                ExtensionType::EC_POINT_FORMATS if extension.data.contains(&0) => {}
+                ExtensionType::EC_POINT_FORMATS => return Err(Alert::ILLEGAL_PARAMETER),
+                ExtensionType::SERVER_NAME if self.names_a_host() && extension.data.is_empty() => {}
+                ExtensionType::RECORD_SIZE_LIMIT => out.0.limit(record_size_limit(extension.data)?),
+                ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION
+                    if !self.config.protocols.is_empty() =>
+                {
+                    self.protocol = Some(self.chosen_protocol(extension.data)?);
+                }
+                _ => return Err(Alert::UNSUPPORTED_EXTENSION),
+            }
+        }
+        if !extended || !indicated {
+            return Err(Alert::HANDSHAKE_FAILURE);
+        }
+        let mut randoms = [0; 64];
+        let (client_random, server_random) = randoms.split_at_mut(32);
+        client_random.copy_from_slice(&self.random);
+        server_random.copy_from_slice(hello.random);
+        let mut transcripts = Transcripts(state.hellos);
+        transcripts.update(message.whole);
+        self.state = State::Tls12(Handshake {
+            expects: Expects::Certificate,
+            suite,
+            rsa,
+            transcripts,
+            randoms,
+            requested: Requested::No,
+            master: Secret::zeros(0),
+        });
+        Ok(Step::Continue)
+    }
+
+    pub(super) fn handle_tls12<B: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        mut state: Handshake<P>,
+        message: Message<'_>,
+        out: &mut Flight<'_, P, B>,
+    ) -> Result<Step<P>, Alert> {
+        //= https://www.rfc-editor.org/rfc/rfc5246#section-7.4.1.1
+        //# This message MUST NOT be included in the message hashes that are
+        //# maintained throughout the handshake and used in the Finished messages
+        //# and the certificate verify message.
+        if message.kind == HandshakeType::HELLO_REQUEST && message.body.is_empty() {
+            self.state = State::Tls12(state);
+            return Ok(Step::Continue);
+        }
+        let provider = &self.config.provider;
+        state.expects = match (state.expects, message.kind) {
+            (Expects::Certificate, HandshakeType::CERTIFICATE) => {
+                let list = CertificateList::parse_tls12(message.body)?;
+                let key = PublicKey::of(list, CertificateType::X509)?;
+                self.config.verifier.verify(self.server_name, list.entries())?;
+                Expects::ServerKeyExchange(key)
+            }
+            (Expects::ServerKeyExchange(key), HandshakeType::SERVER_KEY_EXCHANGE) => {
+                let exchange = ServerKeyExchange::parse(message.body)?;
+                exchange.check(provider, &key, &state.randoms, state.rsa)?;
+                self.peer = Some(key.pin(provider));
+                if !groups(provider).any(|group| group == exchange.group) {
+                    return Err(Alert::ILLEGAL_PARAMETER);
+                }
+                let seed = provider.hmac(Hash::Sha256, &*self.seed, &[b"TLS 1.2 share"]);
+                let seed = Zeroizing::new(*seed.first_chunk().ok_or(Alert::INTERNAL_ERROR)?);
+                let answer = from_seed(provider, &seed, |seed| {
+                    Share::new(|out| provider.answer(exchange.group, seed, exchange.share, out))
+                });
+                let (share, shared) = answer.ok_or(Alert::ILLEGAL_PARAMETER)?;
+                Expects::ServerHelloDone(share, shared)
+            }
+            (Expects::ServerHelloDone(share, shared), HandshakeType::CERTIFICATE_REQUEST)
+                if state.requested == Requested::No =>
+            {
+                let offered = certificate_request(message.body)?;
+                let [_, of_client] = self.config.certificate_types();
+                let shows = of_client.contains(&CertificateType::X509);
+                let certificate = self.config.certificate.filter(|_| shows);
+                let scheme = certificate.and_then(|certificate| certificate.scheme(offered));
+                // What we sign is known as a hash only.
+                let scheme = scheme.filter(|scheme| scheme.hash().is_some());
+                state.requested = scheme.map_or(Requested::Empty, Requested::Signed);
+                Expects::ServerHelloDone(share, shared)
+            }
+            (Expects::ServerHelloDone(share, shared), HandshakeType::SERVER_HELLO_DONE) => {
+                if !message.body.is_empty() {
+                    return Err(Alert::DECODE_ERROR);
+                }
+                state.transcripts.update(message.whole);
+                state.expects = Expects::ChangeCipherSpec;
+                self.answer_tls12(&mut state, &share, &shared, out)?;
+                self.state = State::Tls12(state);
+                return Ok(Step::Continue);
+            }
+            (Expects::Finished, HandshakeType::FINISHED) => {
+                state.expects = Expects::Finished;
+                let expected = state.finished(provider, Side::Server);
+                if message.body.len() != expected.len() {
+                    return Err(Alert::DECODE_ERROR);
+                }
+                if !expected.matches(message.body) {
+                    return Err(Alert::DECRYPT_ERROR);
+                }
+                let (hash, secret, randoms) = (state.suite.hash(), state.master, Some(state.randoms));
+                self.exporter = Some(Exporter { hash, secret, randoms });
+                return Ok(Step::Finished);
+            }
+            _ => return Err(Alert::UNEXPECTED_MESSAGE),
+        };
+        state.transcripts.update(message.whole);
+        self.state = State::Tls12(state);
+        Ok(Step::Continue)
+    }
+
+    /// Our certificate if there is one, our share, and Finished under the keys that come of it.
+    fn answer_tls12<B: AsRef<[u8]> + AsMut<[u8]>>(
+        &self,
+        state: &mut Handshake<P>,
+        share: &Share,
+        shared: &[u8],
+        out: &mut Flight<'_, P, B>,
+    ) -> Result<(), Alert> {
+        let provider = &self.config.provider;
+        let scheme: Option<SignatureScheme> =
+            if let Requested::Signed(scheme) = state.requested { Some(scheme) } else { None };
+        let certificate = self.config.certificate.zip(scheme);
+        out.0.handshake(|out| {
+            let start = out.len();
+            if state.requested != Requested::No {
+                let chain = certificate.map_or(&[][..], |(certificate, _)| certificate.chain);
+                emit_message(out, HandshakeType::CERTIFICATE, |out| {
+                    Ok(CertificateList::emit_tls12(out, chain)?)
+                })?;
+            }
+            emit_message(out, HandshakeType::CLIENT_KEY_EXCHANGE, |out| {
+                let block = out.block(1)?;
+                out.bytes(share.bytes())?;
+                Ok(out.end(block)?)
+            })?;
+            state.transcripts.update(out.since(start));
+            let hash = state.suite.hash();
+            state.master = master_secret(provider, hash, shared, &state.transcripts.current(hash));
+            if let Some((certificate, scheme)) = certificate {
+                let start = out.len();
+                let said = state.transcripts.current(scheme.hash().ok_or(Alert::INTERNAL_ERROR)?);
+                emit_message(out, HandshakeType::CERTIFICATE_VERIFY, |out| {
+                    emit_signature(out, scheme, |out| certificate.key.sign_hash(scheme, &said, out))
+                })?;
+                state.transcripts.update(out.since(start));
+            }
+            Ok(())
+        })?;
+        self.log("CLIENT_RANDOM", &state.master);
+        out.0.change_cipher_spec()?;
+        out.0.protect(state.keys(provider, Side::Client)?);
+        let ours = state.finished(provider, Side::Client);
+        out.0.handshake(|out| {
+            let start = out.len();
+            emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&ours)?))?;
+            state.transcripts.update(out.since(start));
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! What a connection does differently in TLS 1.2.
+use super::{Connection, Fault, Role};
+use crate::{
+    Alert,
+    crypto::Provider,
+    wire::{HandshakeType, RECORD_HEADER, RecordHeader},
+};
+
+impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> {
+    /// The peer has said that what follows is protected, which in TLS 1.3 means nothing.
+    pub(super) fn change_cipher_spec(&mut self) -> Result<(), Fault> {
+        if let Some(keys) = self.role.change_cipher_spec()? {
+            // Part of a message would be taken for part of a protected one.
+            if !self.incoming.content().is_empty() {
+                return Err(Alert::UNEXPECTED_MESSAGE.into());
+            }
+            self.read = Some(keys);
+        }
+        Ok(())
+    }
+
+    /// Opens the next record; whether there are more data.
+    pub(super) fn open_tls12(&mut self, header: RecordHeader) -> Result<bool, Fault> {
+        let Some(keys) = &mut self.read else { return Err(Alert::INTERNAL_ERROR.into()) };
+        let explicit = keys.explicit_nonce();
+        let len = header.len.checked_sub(explicit).ok_or(Alert::BAD_RECORD_MAC)?;
+        let explicit = if explicit > 0 { self.incoming.explicit_nonce() } else { None };
+        let content = keys.open_tls12(explicit, self.incoming.record(len))?;
+        self.content(header.content_type, len, content)
+    }
+
+    /// Passes over bytes from `at` on of a handshake that the peer wants to begin within this one, and tells it that there
+    /// will be none.
+    pub(super) fn renegotiation(&mut self, record: usize, at: usize, len: usize) -> Result<usize, Fault> {
+        let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
+        let bytes = bytes.unwrap_or_default();
+        if self.late_skip > 0 {
+            let skipped = self.late_skip.min(bytes.len());
+            self.late_skip -= skipped;
+            return Ok(at + skipped);
+        }
+        if let (Some(byte), Some(place)) = (bytes.first(), self.late.get_mut(self.late_len)) {
+            *place = *byte;
+            self.late_len += 1;
+        }
+        let [kind, high, middle, low, _] = self.late;
+        // Only clients take tickets.
+        let hello = if self.role.takes_tickets() {
+            HandshakeType::HELLO_REQUEST
+        } else {
+            HandshakeType::CLIENT_HELLO
+        };
+        if HandshakeType(kind) != hello {
+            return Err(Alert::UNEXPECTED_MESSAGE.into());
+        }
+        if self.late_len == 4 {
+            self.late_len = 0;
+            self.late_skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+            if hello == HandshakeType::HELLO_REQUEST && self.late_skip > 0 {
+                return Err(Alert::DECODE_ERROR.into());
+            }
+            self.count_message()?;
+            self.outgoing.alert(Alert::NO_RENEGOTIATION);
+        }
+        Ok(at + 1)
+    }
+}
