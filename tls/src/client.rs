@@ -26,7 +26,7 @@ use crate::{
 };
 use airglow_device::Entropy;
 use core::time::Duration;
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_bytes};
 
 /// The client's side of a [`Connection`].
 pub struct Client<'c, P: Provider, V> {
@@ -252,7 +252,10 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
             State::Handshake(state) => {
                 let asked = self.config.wants_compressed() && matches!(state.expects, Expects::Certificate);
                 let mut memory = Unpacked::default();
-                self.protected(state, unpack(message, asked, room, &mut memory)?, out)
+                let outcome = unpack(message, asked, room, &mut memory)
+                    .and_then(|message| self.protected(state, message, out));
+                zeroize_bytes(memory.as_mut_slice());
+                outcome
             }
             #[cfg(feature = "tls12")]
             State::Tls12(state) => self.handle_tls12(state, message, out),

@@ -131,9 +131,9 @@ pub enum Event {
 /// Feed it with [`space`](Self::space) and [`received`](Self::received), turn it with
 /// [`process`](Self::process), and send what [`output`](Self::output) has whenever it has something, after an
 /// error too: the alert is in there. `B` are the caller's two buffers.
-pub struct Connection<R, P: Provider, B> {
+pub struct Connection<R, P: Provider, B: AsMut<[u8]>> {
     pub(crate) role: R,
-    incoming: Incoming<B>,
+    pub(crate) incoming: Incoming<B>,
     pub(crate) outgoing: Outgoing<P, B>,
     read: Option<Protection<P>>,
     /// Bytes of early data before the handshake's messages in what `incoming` holds opened.

@@ -1,15 +1,31 @@
 //! What came in: opened content in front, records not yet opened behind it, in one buffer of the caller's.
+//!
+//! What was opened is wiped as soon as it is used up, and with the connection: nobody who has the memory later finds it.
 use crate::wire::{NoRoom, RECORD_HEADER, RecordHeader, RecordOverflow};
 use core::ops::Range;
+use zeroize::zeroize_bytes;
 
 /// `start..end`: content that was opened and not yet used up. `raw..filled`: records, the last perhaps in part.
 #[derive(Debug)]
-pub(crate) struct Incoming<B> {
+pub(crate) struct Incoming<B: AsMut<[u8]>> {
     buf: B,
     start: usize,
     end: usize,
     raw: usize,
     filled: usize,
+}
+
+impl<B: AsMut<[u8]>> Incoming<B> {
+    fn wipe(&mut self, range: Range<usize>) {
+        zeroize_bytes(self.buf.as_mut().get_mut(range).unwrap_or_default());
+    }
+}
+
+impl<B: AsMut<[u8]>> Drop for Incoming<B> {
+    fn drop(&mut self) {
+        // A record that was opened and led to an error lies among those that were not.
+        self.wipe(self.start.min(self.raw)..self.filled);
+    }
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
@@ -52,6 +68,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
             let buf = self.buf.as_mut();
             buf.copy_within(self.start..self.end, 0);
             buf.copy_within(self.raw..self.filled, content);
+            self.wipe((content + raw).max(self.start)..self.end);
             (self.start, self.end, self.raw, self.filled) = (0, content, content, content + raw);
         }
     }
@@ -74,9 +91,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
         self.raw += 8;
         Some(nonce)
     }
-    /// Passes over the next record of `len` bytes.
+    /// Passes over the next record of `len` bytes, whose content was used up if it was opened.
     pub(crate) fn skip(&mut self, len: usize) {
-        self.raw = (self.raw + RECORD_HEADER + len).min(self.filled);
+        let until = (self.raw + RECORD_HEADER + len).min(self.filled);
+        self.wipe(self.raw..until);
+        self.raw = until;
     }
     /// Passes over the next record of `len` bytes, of which the first `content` join the opened content.
     pub(crate) fn keep(&mut self, len: usize, content: usize) {
@@ -86,8 +105,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
         } else {
             self.buf.as_mut().copy_within(from..from + content, self.end);
             self.end += content;
+            self.wipe(self.end.max(from)..from + content);
         }
-        self.skip(len);
+        self.raw = (from + len).min(self.filled);
     }
     pub(crate) fn content(&self) -> &[u8] {
         self.buf.as_ref().get(self.start..self.end).unwrap_or_default()
@@ -96,7 +116,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
         self.buf.as_mut().get_mut(self.start..self.end).unwrap_or_default()
     }
     pub(crate) fn consume(&mut self, len: usize) {
-        self.start = self.start.saturating_add(len).min(self.end);
+        let from = self.start;
+        self.start = from.saturating_add(len).min(self.end);
+        self.wipe(from..self.start);
     }
     /// Takes `len` bytes out of the content, from `at` on.
     pub(crate) fn cut(&mut self, at: usize, len: usize) {
@@ -106,6 +128,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Incoming<B> {
         } else if until <= self.end {
             self.buf.as_mut().copy_within(until..self.end, from);
             self.end -= len;
+            self.wipe(self.end..self.end + len);
         }
     }
     /// Whether `len` more bytes would fit if everything were moved to the front.

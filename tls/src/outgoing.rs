@@ -5,6 +5,8 @@ use crate::{
     protection::{MAX_OVERHEAD, Protection},
     wire::{Block, ContentType, HandshakeType, MAX_PLAINTEXT, NoRoom, RECORD_HEADER, RecordHeader, Writer},
 };
+use core::ops::Range;
+use zeroize::zeroize_bytes;
 
 /// Kept free for a KeyUpdate and an alert.
 const RESERVE: usize = 5 + MAX_OVERHEAD + 2 + MAX_OVERHEAD;
@@ -113,10 +115,19 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
         self.compact();
         // The messages are written where no record that is made of them, front to back, can reach them.
         let shift = (self.room() / self.limit + 1) * MAX_OVERHEAD;
-        let mut from = self.end + shift;
+        let from = self.end + shift;
         let mut writer = Writer::new(self.buf.as_mut().get_mut(from..).ok_or(NoRoom)?);
-        write(&mut writer)?;
-        let mut left = writer.len();
+        let outcome = write(&mut writer);
+        let until = from + writer.len();
+        let outcome = outcome.and_then(|()| Ok(self.records(from..until)?));
+        // What was meant for the peer alone is nowhere but under protection.
+        zeroize_bytes(self.buf.as_mut().get_mut(self.end..until).unwrap_or_default());
+        outcome
+    }
+
+    /// Makes records of the handshake messages that lie in `messages`.
+    fn records(&mut self, messages: Range<usize>) -> Result<(), NoRoom> {
+        let (mut from, mut left) = (messages.start, messages.len());
         while left > 0 {
             let len = left.min(self.limit);
             let head = self.head();

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 use airglow_device::Entropy;
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_bytes};
 
 /// The server's side of a [`Connection`].
 pub struct Server<'c, P: Provider> {
@@ -187,7 +187,10 @@ impl<P: Provider> Role<P> for Server<'_, P> {
                 let asked =
                     self.config.wants_compressed() && matches!(state.expects, Expects::Certificate { .. });
                 let mut memory = Unpacked::default();
-                self.protected(state, unpack(message, asked, room, &mut memory)?, out)
+                let outcome = unpack(message, asked, room, &mut memory)
+                    .and_then(|message| self.protected(state, message, out));
+                zeroize_bytes(memory.as_mut_slice());
+                outcome
             }
             #[cfg(feature = "tls12")]
             State::Tls12(state) => self.handle_tls12(state, message, out),

@@ -70,7 +70,7 @@ impl<E> From<Error> for StreamError<E> {
 /// TLS over a stream, as a stream. While it waits for its peer and nothing is under way, buffers that can
 /// ([`Buffer`]) give their memory back. The first read or write makes the handshake; a stream that ends without
 /// close_notify fails with [`Error::Truncated`] instead of ending; dropped without `close` it is aborted.
-pub struct TlsStream<'t, S, R, P: Provider, B, T> {
+pub struct TlsStream<'t, S, R, P: Provider, B: AsMut<[u8]>, T> {
     transport: S,
     tls: Connection<R, P, B>,
     timer: &'t T,
@@ -295,7 +295,7 @@ where
     }
 }
 
-impl<S: ErrorType, R, P: Provider, B, T> ErrorType for TlsStream<'_, S, R, P, B, T> {
+impl<S: ErrorType, R, P: Provider, B: AsMut<[u8]>, T> ErrorType for TlsStream<'_, S, R, P, B, T> {
     type Error = StreamError<S::Error>;
 }
 

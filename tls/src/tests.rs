@@ -107,6 +107,7 @@ mod early_data;
 mod sessions;
 #[cfg(feature = "tls12")]
 mod tls12;
+mod wiping;
 
 #[test]
 fn every_group_of_either_side() {
