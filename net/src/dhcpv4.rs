@@ -74,12 +74,14 @@ pub(crate) struct Client {
     started: Instant,
     next: Instant,
     tries: u32,
+    /// When the last request was sent.
+    asked: Instant,
     lease: Option<Lease>,
 }
 
 impl Client {
     fn new(now: Instant, xid: u32) -> Self {
-        Self { state: State::Selecting, xid, started: now, next: now, tries: 0, lease: None }
+        Self { state: State::Selecting, xid, started: now, next: now, tries: 0, asked: now, lease: None }
     }
 
     fn enter(&mut self, state: State, next: Instant) {
@@ -122,6 +124,9 @@ impl Core<'_> {
     pub(crate) fn restart_dhcp(&mut self, now: Instant, interface: usize) {
         let xid = self.random.next() as u32;
         let Some(client) = self.dhcp_client(interface) else { return };
+        if client.lease.is_some_and(|lease| lease.expires <= now) {
+            return self.dhcp_lose(now, interface, Duration::ZERO);
+        }
         client.xid = xid;
         client.started = now;
         let holds =
@@ -240,8 +245,13 @@ impl Core<'_> {
     /// Takes the lease that a server confirmed.
     fn dhcp_bind(&mut self, now: Instant, interface: usize, server: Ipv4Addr, message: &Repr<'_>) {
         let Some(seconds) = message.lease_time.filter(|seconds| *seconds > 0) else { return };
+        //= https://www.rfc-editor.org/rfc/rfc2131#section-4.4.1
+        //# The client records the lease expiration time
+        //# as the sum of the time at which the original request was sent and the
+        //# duration of the lease from the DHCPACK message.
+        let asked = self.dhcp_client(interface).map_or(now, |client| client.asked);
         let after = |seconds: u32| {
-            if seconds == u32::MAX { Instant::MAX } else { now + Duration::from_secs(seconds.into()) }
+            if seconds == u32::MAX { Instant::MAX } else { asked + Duration::from_secs(seconds.into()) }
         };
         let expires = after(seconds);
         // RFC 2131 section 4.4.5: T1 defaults to half, T2 to seven eighths of the lease.
@@ -249,7 +259,7 @@ impl Core<'_> {
             if seconds == u32::MAX {
                 Instant::MAX
             } else {
-                now + Duration::from_millis(u64::from(seconds) * 125 * eighths)
+                asked + Duration::from_millis(u64::from(seconds) * 125 * eighths)
             }
         };
         let rebind = message.rebinding_time.map(after).filter(|t2| *t2 < expires).unwrap_or(share(7));
@@ -423,6 +433,7 @@ impl Core<'_> {
                 return true;
             }
         }
+        client.asked = now;
         self.put_client(interface, client);
         self.send_dhcp(now, link, interface, from, to, &message);
         false

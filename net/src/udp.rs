@@ -373,13 +373,15 @@ impl Core<'_> {
             return;
         };
         let from = peer(received, datagram.src_port());
-        if datagram.src_port() == 0 || received.src.is_unspecified() {
+        // RFC 1122 section 3.2.1.3: who has no address yet speaks to all, as a DHCP client does to servers.
+        let nobody = received.src.is_unspecified();
+        if datagram.src_port() == 0 || (nobody && received.unicast) {
             // RFC 768: port 0 wants no reply; nothing here has use for one that cannot be answered.
             self.stats.malformed += 1;
             return;
         }
         match responder {
-            Some(responder) if responder.socket == index => {
+            Some(responder) if responder.socket == index && !nobody => {
                 let source = if received.unicast { Some(dst) } else { None };
                 self.udp_respond(
                     now,

@@ -56,14 +56,22 @@ pub(crate) struct Flight {
     sacked: u32,
     lost: u32,
     /// Something was sent again since the last stretch of new data began: what comes now was sent later than that, and is not one with
-    /// what was sent before.
+    /// what was sent before, or RACK would take what was sent again for lost.
+    #[cfg(feature = "rack")]
     apart: bool,
 }
 
 impl Flight {
     /// Nothing in flight; the first byte has number `start`.
     pub const fn new(start: Seq) -> Self {
-        Self { start, row: Row::new(), sacked: 0, lost: 0, apart: false }
+        Self {
+            start,
+            row: Row::new(),
+            sacked: 0,
+            lost: 0,
+            #[cfg(feature = "rack")]
+            apart: false,
+        }
     }
     /// Nothing is in flight; the next byte has this number.
     pub fn restart(&mut self, start: Seq) {
@@ -160,16 +168,19 @@ impl Flight {
         if !end.after(old_end) {
             return;
         }
+        #[cfg(feature = "rack")]
+        let apart = core::mem::take(&mut self.apart);
+        #[cfg(not(feature = "rack"))]
+        let apart = false;
         if let Some(last) = self.row.last_mut()
             && last.fate == Fate::InFlight
             && !last.again
-            && !self.apart
+            && !apart
             && at.wrapping_sub(last.at) <= near
         {
             (last.end, last.at) = (end, at);
             return;
         }
-        self.apart = false;
         self.make_room(1, near);
         let stretch = Stretch { end, at, fate: Fate::InFlight, again: false };
         if self.row.len() < STRETCHES {
@@ -188,7 +199,10 @@ impl Flight {
     }
 
     fn sent_again(&mut self, seq: Seq, end: Seq, at: u32, near: u32) {
-        self.apart = true;
+        #[cfg(feature = "rack")]
+        {
+            self.apart = true;
+        }
         self.make_room(2, near);
         let (first, last) = self.isolate(seq, end);
         // Without room to split it the whole stretch counts as sent, and the peer or the timer will tell otherwise.

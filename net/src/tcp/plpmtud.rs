@@ -27,7 +27,7 @@ pub(crate) struct Search {
 /// Lost probes of a size that make it too large.
 const LOSSES: u8 = 2;
 /// From a lost probe to the next one: not so often that they look like a loss rate.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(200);
 /// RFC 8201 section 4: a path is tried again ten minutes after it was found to be narrow.
 const AGAIN: Duration = Duration::from_secs(10 * 60);
 /// Bytes that are not worth a probe.

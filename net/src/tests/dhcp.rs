@@ -260,6 +260,44 @@ fn after_the_link_was_away_the_old_address_is_asked_for() {
 }
 
 #[test]
+fn an_address_whose_lease_ended_while_the_link_was_away_is_not_used_again() {
+    let mut host = host(false);
+    bound(&mut host, |_| {});
+    host.run_for(Duration::from_secs(60));
+    host.core.link_changed(host.now, 0, false);
+    host.run_for(Duration::from_secs(3600));
+    host.sent.frames.clear();
+    host.core.link_changed(host.now, 0, true);
+    assert_eq!(address(&host), None, "another may have it now");
+    poll(&mut host);
+    assert_eq!(message(&mut host, MacAddr::BROADCAST).2.message_type, MessageType::Discover);
+    host.nothing_else();
+}
+
+//= https://www.rfc-editor.org/rfc/rfc2131#section-4.4.1
+//= type=test
+//# The client records the lease expiration time
+//# as the sum of the time at which the original request was sent and the
+//# duration of the lease from the DHCPACK message.
+#[test]
+fn a_lease_counts_from_the_request_not_from_its_answer() {
+    let mut host = host(false);
+    poll(&mut host);
+    let discover = message(&mut host, MacAddr::BROADCAST).2;
+    host.receive(&frame(&reply(MessageType::Offer, &discover), LEASED));
+    poll(&mut host);
+    let request = message(&mut host, MacAddr::BROADCAST).2;
+    let asked = host.now;
+    host.run_for(Duration::from_secs(2));
+    host.receive(&frame(&reply(MessageType::Ack, &request), LEASED));
+    assert_eq!(host.core.dhcp_timeout(), asked + Duration::from_secs(1800));
+    host.run_for(Duration::from_secs(3597));
+    assert!(address(&host).is_some());
+    host.run_for(Duration::from_secs(1));
+    assert_eq!(address(&host), None);
+}
+
+#[test]
 fn odd_leases() {
     let ip = Ipv4Addr::new;
     // No mask: the class says it. No lease time: no lease.

@@ -1,7 +1,9 @@
-//! Random networks with random faults: every byte stream arrives intact, or the connection ends with an error on both sides, and
-//! memory stays in its bounds.
-//!
-//! `AIRGLOW_SEEDS=10000 cargo test -p airglow-platform-sim --test campaign --release` runs as many; a seed that fails says how to replay it.
+//! Random networks with random faults: every byte stream arrives intact, or the connection ends with an error on both sides, datagrams arrive
+//! intact or not at all, and memory stays in its bounds.
+use crate::{
+    datagrams::{self, Datagrams},
+    internet::{FAULTS, Fault, Internet, ROUTERS, cable, faults, host_address, v4, v6},
+};
 use airglow_device::{Clock, Platform, Read, Stream, Tcp, Write};
 use airglow_net::{
     Error,
@@ -11,8 +13,7 @@ use airglow_platform_sim::{Host, Machine, Outcome, Simulation, seeds};
 use airglow_runtime::{TaskSet, for_each_connection, sleep};
 use std::{
     cell::{Cell, RefCell},
-    fmt::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -22,13 +23,11 @@ const MEMORY: usize = 512 << 10;
 /// Connections that each host may have.
 const CONNECTIONS: usize = 12;
 const PORT: u16 = 80;
-/// When faults are over, those that do not last.
-const FAULTS: u64 = 60;
 /// By then all connections have ended, whatever happened: the longest wait is that for a peer that says nothing.
 const END: u64 = 2400;
 
 /// Byte number `at` of the stream `flow`, each way.
-fn byte(flow: u64, way: u64, at: u64) -> u8 {
+pub fn byte(flow: u64, way: u64, at: u64) -> u8 {
     let x = (at / 8 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (flow << 32 | way << 16).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     ((x ^ x >> 29).wrapping_mul(0x94d0_49bb_1331_11eb) >> (at % 8 * 8)) as u8
@@ -54,7 +53,7 @@ struct End {
 
 type Ends = RefCell<Vec<End>>;
 
-async fn send<S: Stream>(stream: &mut S, flow: u64, way: u64, len: u64) -> Outcome {
+pub async fn send<S: Stream>(stream: &mut S, flow: u64, way: u64, len: u64) -> Outcome {
     let mut at = 0;
     while at < len {
         let chunk: Vec<u8> = (at..len.min(at + 3000)).map(|at| byte(flow, way, at)).collect();
@@ -65,7 +64,7 @@ async fn send<S: Stream>(stream: &mut S, flow: u64, way: u64, len: u64) -> Outco
 }
 
 /// Reads `len` bytes, which must be right.
-async fn receive<S: Stream>(stream: &mut S, flow: u64, way: u64, len: u64) -> Outcome {
+pub async fn receive<S: Stream>(stream: &mut S, flow: u64, way: u64, len: u64) -> Outcome {
     let (mut at, mut buf) = (0, [0; 5000]);
     while at < len {
         let most = buf.len().min((len - at) as usize);
@@ -152,125 +151,6 @@ async fn ask(machine: &Machine<'_>, number: u64, flow: Flow, to: SocketAddr, end
     ends.borrow_mut().push(End { flow: number, server: false, outcome });
 }
 
-/// A tree of networks with routers between them, and hosts on them.
-struct Internet {
-    /// Which two networks each router is between.
-    routers: Vec<[usize; 2]>,
-    /// Which network each host is on.
-    hosts: Vec<usize>,
-    /// What the cards on each network take.
-    mtus: Vec<usize>,
-}
-
-impl Internet {
-    fn random(simulation: &Simulation<'_>) -> Self {
-        let below = |bound: usize| simulation.below(bound as u64) as usize;
-        let routers: Vec<_> = (0..below(4)).map(|router| [router + 1, below(router + 1)]).collect();
-        let networks = routers.len() + 1;
-        let hosts = (0..2 + below(4)).map(|_| below(networks)).collect();
-        let mtus = (0..networks).map(|_| [1500, 1500, 1400, 1280][below(4)]).collect();
-        Self { routers, hosts, mtus }
-    }
-
-    /// Routers on the way from one network to another.
-    fn distance(&self, from: usize, to: usize) -> usize {
-        let mut distances = vec![usize::MAX; self.mtus.len()];
-        distances[from] = 0;
-        for _ in 0..distances.len() {
-            for &[a, b] in &self.routers {
-                distances[a] = distances[a].min(distances[b].saturating_add(1));
-                distances[b] = distances[b].min(distances[a].saturating_add(1));
-            }
-        }
-        distances[to]
-    }
-
-    /// The routes of a host on `networks`: to which network, over which router on which network.
-    fn routes(&self, networks: &[usize]) -> Vec<(usize, usize, usize)> {
-        let mut routes = Vec::new();
-        for to in (0..self.mtus.len()).filter(|to| !networks.contains(to)) {
-            let near = networks.iter().copied().min_by_key(|near| self.distance(*near, to)).unwrap();
-            let nearer = |&(_, ends): &(usize, &[usize; 2])| {
-                let [a, b] = *ends;
-                let other = if a == near { Some(b) } else { (b == near).then_some(a) };
-                other.is_some_and(|other| self.distance(other, to) < self.distance(near, to))
-            };
-            let (router, _) = self.routers.iter().enumerate().find(nearer).unwrap();
-            routes.push((to, router, near));
-        }
-        routes
-    }
-}
-
-fn v4(network: usize, host: usize) -> Ipv4Addr {
-    Ipv4Addr::new(10, 0, network as u8, host as u8)
-}
-fn v6(network: usize, host: usize) -> Ipv6Addr {
-    Ipv6Addr::new(0xfd00, 0, 0, network as u16, 0, 0, 0, host as u16)
-}
-fn host_address(internet: &Internet, host: usize, six: bool) -> IpAddr {
-    let network = internet.hosts[host];
-    if six { v6(network, 10 + host).into() } else { v4(network, 10 + host).into() }
-}
-const ROUTERS: usize = 200;
-
-/// What a card's cable does, as bad as it comes; `corrupt` on one cable only: two bits turned over on one way can undo each other in a checksum.
-fn cable(simulation: &Simulation<'_>, mtu: usize, corrupt: bool) -> String {
-    let below = |bound| simulation.below(bound);
-    let mut words = format!("card-mtu={mtu}");
-    let mut word = |one_in: u64, text: String| {
-        if below(one_in) == 0 {
-            let _ = write!(words, " {text}");
-        }
-    };
-    let delay = below(40);
-    word(1, format!("delay={delay}ms"));
-    word(2, format!("jitter={}us", below(1000 * delay + 1)));
-    word(2, format!("loss=0.{:02}", below(4)));
-    word(6, format!("burst=0.2%/{}%", 50 + below(40)));
-    word(3, format!("reorder={}% hold={}ms", below(4), 1 + below(20)));
-    word(3, format!("duplicate={}%", below(4)));
-    word(3, format!("rate={}kbit queue={}", 500 + below(50_000), 20 + below(200)));
-    word(20, "mtu=1300".into());
-    word(2, "offload=on".into());
-    word(if corrupt { 1 } else { u64::MAX }, format!("corrupt=0.{}%", below(10)));
-    words
-}
-
-/// What goes wrong beside the cables.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Cut(usize),
-    Mend(usize),
-    Unplug(usize),
-    Plug(usize),
-    Reboot(usize),
-}
-
-fn faults(simulation: &Simulation<'_>, cables: usize, hosts: usize) -> (Vec<(u64, Fault)>, bool) {
-    let below = |bound: usize| simulation.below(bound as u64) as usize;
-    let (mut faults, mut lasting) = (Vec::new(), false);
-    for _ in 0..below(5) {
-        let at = 2_000 + simulation.below(1000 * (FAULTS - 22));
-        let until = at + 100 + simulation.below(20_000);
-        let cable = below(cables);
-        match below(8) {
-            0..=2 => faults.extend([(at, Fault::Cut(cable)), (until, Fault::Mend(cable))]),
-            3..=4 => faults.extend([(at, Fault::Unplug(cable)), (until, Fault::Plug(cable))]),
-            5..=6 => {
-                lasting = true;
-                faults.push((at, Fault::Reboot(below(hosts))));
-            }
-            _ => {
-                lasting = true;
-                faults.push((at, Fault::Cut(cable)));
-            }
-        }
-    }
-    faults.sort_by_key(|(at, _)| *at);
-    (faults, lasting)
-}
-
 fn config(simulation: &Simulation<'_>) -> Config {
     let mut config = Config::default();
     // A line that is cut for a minute and then loses what is sent again once or twice is no reason to give up.
@@ -288,8 +168,9 @@ fn config(simulation: &Simulation<'_>) -> Config {
 #[test]
 fn streams_arrive_intact_or_end_with_an_error_on_both_sides() {
     let (bytes, errors, most) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let all_datagrams = Datagrams::default();
     seeds("campaign", 1..=40, |run| {
-        let ends = Ends::default();
+        let (ends, datagrams) = (Ends::default(), Datagrams::default());
         let simulation = run.simulation();
         let internet = Rc::new(Internet::random(&simulation));
         let mut flows = Vec::new();
@@ -326,13 +207,17 @@ fn streams_arrive_intact_or_end_with_an_error_on_both_sides() {
             limits.buffers = Limits { receive: 128 << 10, send: 128 << 10 };
             host.tcp_limits(limits).tcp_config(config(&simulation));
             let starts: Vec<_> = flows.iter().map(|_| 3_000 + simulation.below(20_000)).collect();
-            let (flows, ends, internet) = (Rc::clone(&flows), &ends, Rc::clone(&internet));
+            let (flows, ends, datagrams, internet) =
+                (Rc::clone(&flows), &ends, &datagrams, Rc::clone(&internet));
             hosts.push(host);
             host.run(async move |machine: &Machine<'_>| {
                 let tasks = TaskSet::new(64);
                 let _ = tasks.spawn(async {
                     let _ = serve(machine, &flows, ends).await;
                 });
+                let _ = tasks.spawn(datagrams::echo(machine));
+                let peer = host_address(&internet, (number + 1) % internet.hosts.len(), number % 2 == 0);
+                let _ = tasks.spawn(datagrams::ask(machine, peer, datagrams));
                 for (flow_number, flow) in flows.iter().enumerate().filter(|(_, flow)| flow.client == number)
                 {
                     let to = SocketAddr::new(host_address(&internet, flow.server, flow.v6), PORT);
@@ -410,6 +295,14 @@ fn streams_arrive_intact_or_end_with_an_error_on_both_sides() {
             errors.set(errors.get() + of(false).filter(|o| o.is_err()).count());
             bytes.set(bytes.get() + if of(false).any(Result::is_ok) { flow.there + flow.back } else { 0 });
         }
+        if !lasting {
+            assert_eq!(
+                datagrams.last.get(),
+                internet.hosts.len() as u64,
+                "the last question of each host is answered"
+            );
+        }
+        all_datagrams.add(&datagrams);
         for host in &hosts {
             let usage = host.with_stack(|stack| stack.tcp_usage()).unwrap_or_default();
             let left = (usage.connections, usage.half_open, usage.time_wait, usage.buffers);
@@ -417,9 +310,11 @@ fn streams_arrive_intact_or_end_with_an_error_on_both_sides() {
         }
     });
     println!(
-        "{} MB intact, {} clients with an error, at most {} KiB of buffers in a host of {}",
+        "{} MB intact, {} clients with an error, {} of {} datagrams answered, at most {} KiB of buffers in a host of {}",
         bytes.get() / 1_000_000,
         errors.get(),
+        all_datagrams.answered.get(),
+        all_datagrams.asked.get(),
         most.get() >> 10,
         MEMORY >> 10
     );
