@@ -6,6 +6,8 @@ struct Board {
     name: &'static str,
     target: &'static str,
     flash: (u32, u32),
+    /// How much of the flash, at its end, the image leaves free: the disk that an application finds there. Only where there is a driver.
+    kept: u32,
     ram: (u32, u32),
     /// How much of the RAM, from its start, is the stack. It grows down and out of the RAM, so that an
     /// overflow is a fault and never another variable.
@@ -34,6 +36,7 @@ const BOARDS: &[Board] = &[
         name: "lm3s6965evb",
         target: "thumbv7m-none-eabi",
         flash: (0, 256 * KIB),
+        kept: 0,
         ram: (0x2000_0000, 64 * KIB),
         stack: 40_000,
         embassy: false,
@@ -43,6 +46,7 @@ const BOARDS: &[Board] = &[
         name: "mps2-an385",
         target: "thumbv7m-none-eabi",
         flash: (0, 4096 * KIB),
+        kept: 0,
         ram: (0x2000_0000, 4096 * KIB),
         stack: 128 * KIB,
         embassy: false,
@@ -52,6 +56,7 @@ const BOARDS: &[Board] = &[
         name: "mps2-an386",
         target: "thumbv7em-none-eabihf",
         flash: (0, 4096 * KIB),
+        kept: 0,
         ram: (0x2000_0000, 4096 * KIB),
         stack: 128 * KIB,
         embassy: false,
@@ -61,6 +66,7 @@ const BOARDS: &[Board] = &[
         name: "mps2-an500",
         target: "thumbv7em-none-eabihf",
         flash: (0, 4096 * KIB),
+        kept: 0,
         ram: (0x2000_0000, 4096 * KIB),
         stack: 128 * KIB,
         embassy: false,
@@ -70,6 +76,7 @@ const BOARDS: &[Board] = &[
         name: "mps2-an505",
         target: "thumbv8m.main-none-eabihf",
         flash: (0x1000_0000, 4096 * KIB),
+        kept: 0,
         ram: (0x3800_0000, 4096 * KIB),
         stack: 128 * KIB,
         embassy: false,
@@ -79,6 +86,7 @@ const BOARDS: &[Board] = &[
         name: "w5500-evb-pico",
         target: "thumbv6m-none-eabi",
         flash: (0x1000_0000, 2048 * KIB),
+        kept: 64 * KIB,
         ram: (0x2000_0000, 264 * KIB),
         stack: 64 * KIB,
         embassy: true,
@@ -88,6 +96,7 @@ const BOARDS: &[Board] = &[
         name: "w5500-evb-pico2",
         target: "thumbv8m.main-none-eabihf",
         flash: (0x1000_0000, 2048 * KIB),
+        kept: 0,
         ram: (0x2000_0000, 512 * KIB),
         stack: 64 * KIB,
         embassy: true,
@@ -97,6 +106,7 @@ const BOARDS: &[Board] = &[
         name: "nucleo-f429zi",
         target: "thumbv7em-none-eabihf",
         flash: (0x0800_0000, 2048 * KIB),
+        kept: 0,
         ram: (0x2000_0000, 192 * KIB),
         stack: 64 * KIB,
         embassy: true,
@@ -106,6 +116,7 @@ const BOARDS: &[Board] = &[
         name: "nucleo-h743zi",
         target: "thumbv7em-none-eabihf",
         flash: (0x0800_0000, 2048 * KIB),
+        kept: 0,
         // AXI SRAM, which the Ethernet controller reaches; the tightly coupled memory it does not.
         ram: (0x2400_0000, 512 * KIB),
         stack: 64 * KIB,
@@ -121,6 +132,7 @@ fn main() {
         BOARDS.iter().map(|b| format!("{:?}", b.name)).chain(["\"virt-aarch64\"".into()]).collect();
     println!("cargo::rustc-check-cfg=cfg(board, values({}))", names.join(", "));
     println!("cargo::rustc-check-cfg=cfg(embassy_time)");
+    println!("cargo::rustc-check-cfg=cfg(has_flash)");
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
@@ -129,6 +141,7 @@ fn main() {
     println!("cargo::rustc-link-search={}", out.display());
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("aarch64") {
         println!("cargo::rustc-cfg=board=\"virt-aarch64\"");
+        println!("cargo::rustc-cfg=has_flash");
         println!("cargo::rerun-if-changed=src/aarch64/virt.ld");
         let script = fs::read_to_string("src/aarch64/virt.ld").unwrap_or_default();
         write(&out.join("airglow.ld"), &script);
@@ -152,7 +165,10 @@ fn main() {
             board.name
         );
     }
-    let (mut flash, ram) = (board.flash, board.ram);
+    if board.kept > 0 {
+        println!("cargo::rustc-cfg=has_flash");
+    }
+    let (mut flash, ram) = ((board.flash.0, board.flash.1 - board.kept), board.ram);
     let mut boot = "";
     match board.boot {
         Boot::None => {}

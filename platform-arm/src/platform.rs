@@ -1,4 +1,6 @@
 //! From the entry point to the application: the stack in statics, the platform it is handed, its end.
+#[cfg(has_flash)]
+use crate::storage::flash::FlashDisk;
 use crate::{
     entropy::{Generator, Strength},
     local::Once,
@@ -16,6 +18,8 @@ use core::{
     pin::pin,
     time::Duration,
 };
+#[cfg(has_flash)]
+use embedded_storage::nor_flash::NorFlash;
 
 /// The memory of a board's stack, in a `static` of the application, which so chooses the sizes.
 ///
@@ -93,7 +97,7 @@ impl<
 
 /// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 32.
 #[cfg(target_arch = "arm")]
-pub type DefaultMemory = NetMemory<4, 1460, 768, 1, 640, 8>;
+pub type DefaultMemory = NetMemory<4, 1460, 512, 1, 640, 8>;
 /// The sizes that [`main!`](crate::main) takes: on a Cortex-M board four connections, elsewhere 32.
 #[cfg(not(target_arch = "arm"))]
 pub type DefaultMemory = NetMemory<32, 32768, 16384, 4, 65536, 64>;
@@ -163,6 +167,20 @@ impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CON
     /// The disk `number`, counted from 0; `None` when there is none or it was opened before.
     pub fn disk(&self, number: usize) -> Option<machine::block::VirtioBlk> {
         machine::block::VirtioBlk::new(self.kernel, number)
+    }
+}
+
+#[cfg(has_flash)]
+impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CONNECTIONS, RX, TX> {
+    /// The part of the board's flash that is kept free of the image, as a disk of sectors of `SECTOR` bytes, see [`FlashDisk`]; `None` when
+    /// the flash does not answer or the disk was opened before. With `SECTOR` 512 it is where [`keep_seed`](Self::keep_seed) has its place.
+    ///
+    /// On `w5500-evb-pico` these are the last 64 KiB. On `virt-aarch64` it is QEMU's second flash, a file when it was given `-drive if=pflash,unit=1,format=raw,file=FILE` of 64 MiB, and else
+    /// memory that is gone with the emulator.
+    pub fn flash_disk<const SECTOR: usize>(&self) -> Option<FlashDisk<machine::Flash, SECTOR>> {
+        let (flash, start, bytes) = machine::flash()?;
+        let unit = SECTOR.max(<machine::Flash as NorFlash>::ERASE_SIZE);
+        FlashDisk::new(flash, start, bytes / unit as u32)
     }
 }
 

@@ -227,3 +227,38 @@ pub const BOARDS: &[Board] = &[
 pub fn find(name: &str) -> Option<&'static Board> {
     BOARDS.iter().find(|board| board.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The platform's linker scripts come from a list of its own: it knows addresses, this one what a person wants to know.
+    #[test]
+    fn the_platform_knows_the_same_boards() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../platform-arm/build.rs");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, list) = text.split_once("const BOARDS").unwrap();
+        let (list, _) = list.split_once("\n];").unwrap();
+        let entries: Vec<_> = list.split("    Board {").skip(1).collect();
+        let word = |entry: &str, key: &str| {
+            let (_, rest) = entry.split_once(&format!("{key}: \"")).unwrap();
+            rest.split_once('"').unwrap().0.to_owned()
+        };
+        let kib = |entry: &str, key: &str| {
+            let (_, rest) = entry.split_once(&format!("{key}: (")).unwrap();
+            let (_, rest) = rest.split_once(", ").unwrap();
+            rest.split_once(" * KIB").unwrap().0.parse::<u32>().unwrap()
+        };
+        let theirs: Vec<_> = entries
+            .iter()
+            .map(|e| (word(e, "name"), word(e, "target"), kib(e, "flash"), kib(e, "ram")))
+            .collect();
+        let ours: Vec<_> = BOARDS
+            .iter()
+            // Its image is in RAM, and its script written by hand.
+            .filter(|board| board.defmt())
+            .map(|board| (board.name.to_owned(), board.target.to_owned(), board.flash, board.ram))
+            .collect();
+        assert_eq!(theirs, ours);
+    }
+}

@@ -14,7 +14,8 @@ use std::{
 
 /// The section that holds the seed and the boot parameters, see `platform-arm/src/parameters.rs`.
 const SECTION: &str = ".airglow_parameters";
-const SEED: usize = 32;
+/// Bytes of the seed.
+pub const SEED: usize = 32;
 
 /// Compiles `app` for `board` and returns the ELF file.
 pub fn build(workspace: &Workspace, app: &App, board: &Board) -> Result<PathBuf> {
@@ -102,6 +103,13 @@ fn folder(workspace: &Workspace, debian: bool) -> PathBuf {
 
 /// A copy of `image` with these boot parameters and a fresh seed.
 pub fn with_parameters(image: &Path, words: &[String]) -> Result<PathBuf> {
+    let mut seed = [0; SEED];
+    fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut seed)).context("/dev/urandom")?;
+    with_seed(image, words, &seed)
+}
+
+/// The same with a seed that was made before: one image with other words.
+pub fn with_seed(image: &Path, words: &[String], from: &[u8; SEED]) -> Result<PathBuf> {
     let mut bytes = fs::read(image).context(image.display())?;
     let elf = Elf::read(&bytes)?;
     let section = elf.section(SECTION).context_with(|| format!("the image has no section {SECTION}"))?;
@@ -117,7 +125,7 @@ pub fn with_parameters(image: &Path, words: &[String]) -> Result<PathBuf> {
             room.len() - 1
         )));
     }
-    fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(seed)).context("/dev/urandom")?;
+    seed.copy_from_slice(from);
     room.fill(0);
     room[..text.len()].copy_from_slice(text.as_bytes());
     let path = image.with_extension("run.elf");

@@ -7,6 +7,7 @@ mod emulator;
 mod flash;
 mod frames;
 mod image;
+mod kept;
 mod logs;
 mod secure;
 pub mod size;

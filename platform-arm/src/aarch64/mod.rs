@@ -7,20 +7,41 @@ pub mod virtio;
 pub use kernel::{Kernel, Line};
 
 use crate::{
-    driver::{Serial, pl011::Pl011},
+    driver::{Serial, cfi_flash::CfiFlash, pl011::Pl011},
     entropy::{Generator, Strength},
     local::Local,
     parameters,
     register::Mmio,
 };
 use airglow_device::{Clock, WallClock};
-use core::{cell::RefCell, fmt::Write, panic::PanicInfo, time::Duration};
+use core::{
+    cell::{Cell, RefCell},
+    fmt::Write,
+    panic::PanicInfo,
+    time::Duration,
+};
+use embedded_storage::nor_flash::ReadNorFlash;
 
 pub use virtio::VirtioNet as Net;
 
 /// The network device, started; once.
 pub(crate) fn net(kernel: &'static Kernel) -> Option<Net> {
     Net::new(kernel)
+}
+
+/// The second of the board's two flashes, each two chips that erase, together, 256 KiB at once.
+pub type Flash = CfiFlash<Mmio<0x0400_0000>, 0x4_0000>;
+
+/// It, and which part of it is free: all. Once.
+pub(crate) fn flash() -> Option<(Flash, u32, u32)> {
+    static TAKEN: Local<Cell<bool>> = Local::new(Cell::new(false));
+    if TAKEN.replace(true) {
+        return None;
+    }
+    // SAFETY: the flash of `virt`; the flag makes this its only driver.
+    let flash = Flash::new(unsafe { Mmio::new() }).ok()?;
+    let bytes = flash.capacity() as u32;
+    Some((flash, 0, bytes))
 }
 
 /// Seeded by the virtio randomness device where there is one.

@@ -16,6 +16,8 @@ pub mod mps2;
 pub mod mps2_an505;
 #[cfg(any(board = "nucleo-f429zi", board = "nucleo-h743zi"))]
 pub mod nucleo;
+#[cfg(board = "w5500-evb-pico")]
+pub mod rp2040_flash;
 #[cfg(any(board = "w5500-evb-pico", board = "w5500-evb-pico2"))]
 pub mod w5500_evb_pico;
 

@@ -77,15 +77,15 @@ pub(super) fn feed() {
     }
 }
 
-/// The cycles that last at least `time`, but not more than a sleep may.
-fn cycles(time: Duration) -> u32 {
-    let nanos = time.as_nanos() as u64;
-    let cycles = match FRACTION {
-        0 => nanos / NANOS,
-        // A second is more than the longest sleep.
-        _ => nanos.min(1_000_000_000) * (Selected::HERTZ as u64 / 1_000) / 1_000_000,
-    };
-    u32::try_from(cycles + 1).unwrap_or(u32::MAX).min(LONGEST_SLEEP)
+/// The cycles that last at least `nanos`, but not more than a sleep may. No division: this is done before each sleep.
+fn cycles(nanos: u64) -> u32 {
+    const RATE: u64 = ((Selected::HERTZ as u64) << 32) / 1_000_000_000;
+    match u32::try_from(nanos) {
+        Ok(nanos) => {
+            u32::try_from((u64::from(nanos) * RATE >> 32) + 2).unwrap_or(u32::MAX).min(LONGEST_SLEEP)
+        }
+        Err(_) => LONGEST_SLEEP,
+    }
 }
 
 /// Writes the bit of `interrupt` to one of the controller's arrays. An interrupt that is enabled stays masked at the
@@ -147,10 +147,7 @@ impl Park for Kernel {
             return;
         }
         self.report_stack(now);
-        let ticks = match self.timers.next() {
-            Some(at) => cycles(at.since(now)),
-            None => LONGEST_SLEEP,
-        };
+        let ticks = cycles(self.idle(now));
         if let Some(alarm) = self.alarm.borrow_mut().as_mut() {
             alarm.clear();
             set(NVIC_ICPR, Selected::INTERRUPTS[0]);
@@ -175,11 +172,14 @@ impl Kernel {
         ticks
     }
 
+    /// Nanoseconds until the next deadline.
+    fn idle(&self, now: Instant) -> u64 {
+        self.timers.next().map_or(u64::MAX, |at| at.as_nanos().saturating_sub(now.as_nanos()))
+    }
+
     /// Says how deep the stack has been, when there is nothing else to do and it has become deeper; once a second at most.
     fn report_stack(&self, now: Instant) {
-        if now < self.look_at.get()
-            || self.timers.next().is_some_and(|at| at.since(now) < Duration::from_millis(20))
-        {
+        if now < self.look_at.get() || self.idle(now) < 20_000_000 {
             return;
         }
         self.look_at.set(now + Duration::from_secs(1));

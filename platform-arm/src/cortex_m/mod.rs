@@ -14,6 +14,10 @@ pub use crate::local::Once;
 pub use kernel::{Kernel, NetLine};
 pub use stack_use::stack_use;
 
+#[cfg(has_flash)]
+pub use crate::board::rp2040_flash::RomFlash as Flash;
+#[cfg(has_flash)]
+pub(crate) use crate::board::rp2040_flash::flash;
 pub(crate) use crate::platform::NoCalendar as Calendar;
 use crate::{
     board::{Board, Selected},

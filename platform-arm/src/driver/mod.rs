@@ -1,5 +1,6 @@
 //! Drivers over registers. None of them knows a board; each is tested on the host against a model of its chip.
 
+pub mod cfi_flash;
 pub mod cmsdk_timer;
 pub mod cmsdk_uart;
 pub mod gptm;

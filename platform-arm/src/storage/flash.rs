@@ -1,12 +1,13 @@
-//! NOR flash, through `embedded-storage`, as a disk whose sectors are what the flash erases at once.
+//! NOR flash, through `embedded-storage`, as a disk each of whose sectors the flash erases apart from the others.
 use airglow_device::{BlockDevice, BlockInfo, Error, ErrorKind};
 use core::fmt;
 use embedded_storage::nor_flash::NorFlash;
 
 /// A part of a flash as a disk of sectors of `SECTOR` bytes.
 ///
-/// `SECTOR` is the unit in which the flash erases, or a multiple of it, at least 512. A sector that is written as it already is costs
-/// nothing; one that has been erased, by [`discard`](BlockDevice::discard) or never been written, is not erased again. A write that loses its power
+/// `SECTOR` is the unit in which the flash erases or a multiple of it; or, at least 512, less than that unit: then each sector has a unit to
+/// itself, whose rest stays unused, so that no write ever endangers another sector. That is for a few small things, such as a
+/// [seed](super::seed), on a flash that erases 128 KiB at once. A sector that is written as it already is costs nothing; one that has been erased, by [`discard`](BlockDevice::discard) or never been written, is not erased again. A write that loses its power
 /// leaves its sector undefined, as a flash does: keep two copies of what must survive that.
 #[derive(Debug)]
 pub struct FlashDisk<F, const SECTOR: usize> {
@@ -58,17 +59,19 @@ impl<F: NorFlash, const SECTOR: usize> FlashDisk<F, SECTOR> {
     const FITS: () = assert!(
         SECTOR.is_power_of_two()
             && SECTOR >= 512
-            && SECTOR.is_multiple_of(F::ERASE_SIZE)
+            && (SECTOR.is_multiple_of(F::ERASE_SIZE) || F::ERASE_SIZE.is_multiple_of(SECTOR))
             && SECTOR.is_multiple_of(F::WRITE_SIZE)
             && STEP.is_multiple_of(F::READ_SIZE),
         "a sector is a power of two of at least 512 bytes that the flash can erase and write whole"
     );
+    /// What a sector occupies.
+    const STRIDE: u32 = if SECTOR > F::ERASE_SIZE { SECTOR as u32 } else { F::ERASE_SIZE as u32 };
 
     /// The `sectors` sectors of `flash` from the byte `start` on; `None` when they do not lie in it, or `start` is not where a
     /// sector can begin.
     pub fn new(flash: F, start: u32, sectors: u32) -> Option<Self> {
         let () = Self::FITS;
-        let end = u64::from(start) + u64::from(sectors) * SECTOR as u64;
+        let end = u64::from(start) + u64::from(sectors) * u64::from(Self::STRIDE);
         let fits = (start as usize).is_multiple_of(F::ERASE_SIZE) && end <= flash.capacity() as u64;
         fits.then_some(Self { flash, start, sectors })
     }
@@ -81,7 +84,7 @@ impl<F: NorFlash, const SECTOR: usize> FlashDisk<F, SECTOR> {
     /// Where the transfer begins in the flash.
     fn place(&self, sector: u64, count: u64) -> Result<u32, FlashError<F::Error>> {
         match sector.checked_add(count) {
-            Some(end) if end <= self.sectors.into() => Ok(self.start + sector as u32 * SECTOR as u32),
+            Some(end) if end <= self.sectors.into() => Ok(self.start + sector as u32 * Self::STRIDE),
             _ => Err(FlashError::OutOfRange),
         }
     }
@@ -92,6 +95,11 @@ impl<F: NorFlash, const SECTOR: usize> FlashDisk<F, SECTOR> {
         } else {
             Err(FlashError::Unaligned)
         }
+    }
+
+    /// Erases the sector at `at`.
+    fn erase(&mut self, at: u32) -> Result<(), FlashError<F::Error>> {
+        self.flash.erase(at, at + Self::STRIDE).map_err(FlashError::Flash)
     }
 
     /// What the sector at `at` needs to become `wanted`; `None`: to become erased.
@@ -122,14 +130,17 @@ impl<F: NorFlash, const SECTOR: usize> BlockDevice for FlashDisk<F, SECTOR> {
     }
     async fn read(&mut self, sector: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         let at = self.checked(sector, buf.len())?;
-        self.flash.read(at, buf).map_err(FlashError::Flash)
+        for (at, part) in (at..).step_by(Self::STRIDE as usize).zip(buf.chunks_mut(SECTOR)) {
+            self.flash.read(at, part).map_err(FlashError::Flash)?;
+        }
+        Ok(())
     }
     async fn write(&mut self, sector: u64, buf: &[u8]) -> Result<(), Self::Error> {
         let at = self.checked(sector, buf.len())?;
-        for (at, wanted) in (at..).step_by(SECTOR).zip(buf.chunks(SECTOR)) {
+        for (at, wanted) in (at..).step_by(Self::STRIDE as usize).zip(buf.chunks(SECTOR)) {
             let need = self.need(at, Some(wanted))?;
             if need == Need::Erase {
-                self.flash.erase(at, at + SECTOR as u32).map_err(FlashError::Flash)?;
+                self.erase(at)?;
             }
             if need != Need::Nothing {
                 self.flash.write(at, wanted).map_err(FlashError::Flash)?;
@@ -144,9 +155,9 @@ impl<F: NorFlash, const SECTOR: usize> BlockDevice for FlashDisk<F, SECTOR> {
     /// Erases.
     async fn discard(&mut self, sector: u64, count: u64) -> Result<(), Self::Error> {
         let at = self.place(sector, count)?;
-        for at in (at..).step_by(SECTOR).take(count as usize) {
+        for at in (at..).step_by(Self::STRIDE as usize).take(count as usize) {
             if self.need(at, None)? == Need::Erase {
-                self.flash.erase(at, at + SECTOR as u32).map_err(FlashError::Flash)?;
+                self.erase(at)?;
             }
         }
         Ok(())
@@ -237,6 +248,25 @@ mod tests {
         assert!(all[4096..6144] == two && all[8192..] == two);
         let flash = disk.into_inner();
         assert!(flash.bytes[..4096].iter().chain(&flash.bytes[14336..]).all(|&b| b == 0x55), "outside");
+    }
+
+    #[test]
+    fn a_sector_smaller_than_what_is_erased_has_that_to_itself() {
+        let flash = Flash { bytes: vec![0x55; 4096], erased: 0, written: 0 };
+        let mut disk = FlashDisk::<_, 512>::new(flash, 1024, 3).unwrap();
+        assert_eq!(disk.info(), BlockInfo::new(512, 3));
+        let (one, two) = (vec![1; 1024], vec![2; 512]);
+        now(disk.write(1, &one)).unwrap();
+        now(disk.write(1, &two)).unwrap();
+        let mut all = vec![0; 1536];
+        now(disk.read(0, &mut all)).unwrap();
+        assert!(all[..512].iter().all(|&b| b == 0x55) && all[512..1024] == two && all[1024..] == one[..512]);
+        now(disk.discard(1, 2)).unwrap();
+        assert_eq!((disk.flash.erased, disk.flash.written), (5, 3));
+        assert!(disk.flash.bytes[..2048].iter().all(|&b| b == 0x55));
+        assert!(disk.flash.bytes[2048..].iter().all(|&b| b == 0xff));
+        let small = Flash { bytes: vec![0xff; 4096], erased: 0, written: 0 };
+        assert!(FlashDisk::<_, 512>::new(small, 1024, 4).is_none());
     }
 
     #[test]
