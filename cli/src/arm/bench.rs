@@ -198,34 +198,43 @@ impl Counting {
     fn udp(&mut self, bytes: usize) -> Result<f64> {
         let socket = UdpSocket::bind("127.0.0.1:0").context("a UDP port")?;
         socket.connect(("127.0.0.1", self.port)).context("a UDP port")?;
-        socket.set_read_timeout(Some(Duration::from_secs(2))).context("a UDP port")?;
-        let payload = vec![0x5a; bytes];
+        let mut payload = vec![0x5a; bytes];
         let mut reply = vec![0; bytes + 1];
-        let mut echo = |tries: u32| -> Result {
+        let mut number = 0u32;
+        // One at a time, each with its number: what was answered late is not taken for the answer to the next. Every instruction is
+        // written down, so that on a busy machine an echo takes its time; sent again it would be counted twice.
+        let mut echo = |tries: u32, patience: Duration| -> Result {
             for _ in 0..tries {
+                number += 1;
+                payload[..4].copy_from_slice(&number.to_be_bytes());
                 socket.send(&payload).context("send")?;
-                if socket.recv(&mut reply).is_ok_and(|n| reply[..n] == payload) {
-                    return Ok(());
+                let deadline = Instant::now() + patience;
+                while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+                    let left = left.max(Duration::from_millis(1));
+                    socket.set_read_timeout(Some(left)).context("a UDP port")?;
+                    if socket.recv(&mut reply).is_ok_and(|n| reply[..n] == payload) {
+                        return Ok(());
+                    }
                 }
             }
             Err(Failure::new("the board does not echo datagrams"))
         };
         for _ in 0..WARM_UP {
-            echo(20)?;
+            echo(30, Duration::from_secs(2))?;
         }
-        let (count, ()) = self.count(|| (0..COUNTED).try_for_each(|_| echo(1)))?;
+        let (count, ()) = self.count(|| (0..COUNTED).try_for_each(|_| echo(1, Duration::from_secs(30))))?;
         Ok(count / f64::from(COUNTED))
     }
 
     /// Instructions of all echoes over one connection, and the segments in both directions.
     fn tcp(&mut self) -> Result<(f64, f64)> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         let mut round = [0; SEGMENT];
         // QEMU accepts before the board is there.
         let mut stream = loop {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).context("connect")?;
             stream.set_nodelay(true).context("connect")?;
-            stream.set_read_timeout(Some(Duration::from_secs(10))).context("connect")?;
+            stream.set_read_timeout(Some(Duration::from_secs(30))).context("connect")?;
             if stream.write_all(&round).is_ok() && stream.read_exact(&mut round).is_ok() {
                 break stream;
             }

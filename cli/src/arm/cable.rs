@@ -13,6 +13,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -22,36 +23,83 @@ pub const NEEDS: &[&str] = &["chromium", "curl", "dnsmasq", "iproute2", "iputils
 const OWN: &str = "10.77.0.1";
 const BOARD: &str = "10.77.0.50";
 
-/// The namespace, with its end of the cable.
+/// How bad the bad cable is, in the words of `cargo airglow wire`: each way alike.
+const LOSS: &str = "loss=10%";
+
+/// The namespace, with its end of the cable; the emulator's is `tap0`.
 struct Ethernet {
     name: String,
     folder: PathBuf,
     dhcp: Option<Child>,
+    /// What the frames go through, if the cable is a bad one.
+    line: Option<Child>,
+    /// Downloads so far: each has files of its own.
+    downloads: AtomicU32,
 }
 
 impl Ethernet {
-    fn new() -> Result<Self> {
+    /// With a cable that behaves as the words of `cargo airglow wire` say, or a good one.
+    fn new(line: &[&str]) -> Result<Self> {
         let name = format!("airglow-{}-board", std::process::id());
         let folder = std::env::temp_dir().join(&name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).context(folder.display())?;
         let made = Command::new("ip").args(["netns", "add", &name]).status().context("ip netns add")?;
-        let mut ethernet = Self { name, folder, dhcp: None };
+        let mut ethernet = Self { name, folder, dhcp: None, line: None, downloads: AtomicU32::new(0) };
         if !made.success() {
             return Err(Failure::new("cannot make a network namespace; that takes root"));
         }
         ethernet.run("ip tuntap add tap0 mode tap")?;
-        ethernet.run(&format!("ip address add {OWN}/24 dev tap0"))?;
         ethernet.run("ip link set lo up")?;
         ethernet.run("ip link set tap0 up")?;
+        let near = if line.is_empty() { "tap0" } else { ethernet.insert(line)? };
+        ethernet.run(&format!("ip address add {OWN}/24 dev {near}"))?;
         let range = format!("--dhcp-range={BOARD},{BOARD},255.255.255.0,1h");
         let leases = format!("--dhcp-leasefile={}", ethernet.folder.join("leases").display());
         let mut dhcp = ethernet.command("dnsmasq");
-        dhcp.args(["--keep-in-foreground", "--port=0", "--conf-file=/dev/null", "--interface=tap0"]);
+        dhcp.args(["--keep-in-foreground", "--port=0", "--conf-file=/dev/null"]);
+        dhcp.arg(format!("--interface={near}"));
         dhcp.args(["--user=root", "--pid-file=", "--bind-dynamic", "--dhcp-authoritative", &range, &leases]);
         dhcp.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         ethernet.dhcp = Some(dhcp.spawn().context("dnsmasq")?);
         Ok(ethernet)
+    }
+
+    /// Puts the relay between the emulator's end and a new one for this machine, whose name is returned. A tap device takes one
+    /// program, so that a bridge joins the emulator's to the relay's; only through the relay may this machine be asked for its address.
+    fn insert(&mut self, line: &[&str]) -> Result<&'static str> {
+        for command in [
+            "ip tuntap add near mode tap",
+            "ip link add far type veth peer name middle",
+            "ip link add joint type bridge",
+            "ip link set joint arp off",
+            "ip link set tap0 master joint",
+            "ip link set middle master joint",
+            "ip link set near up",
+            "ip link set far arp off",
+            "ip link set far up",
+            "ip link set middle up",
+            "ip link set joint up",
+        ] {
+            self.run(command)?;
+        }
+        let program = std::env::current_exe().context("this program")?;
+        let mut relay = self.command(&program.to_string_lossy());
+        relay.args(["wire", "near", "far"]).args(line);
+        relay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        self.line = Some(relay.spawn().context("cargo airglow wire")?);
+        Ok("near")
+    }
+
+    /// Takes the relay out and returns what it says has become of the frames.
+    fn take_out(&mut self) -> Result<String> {
+        let line = self.line.take().context("a good cable has no relay")?;
+        let status = Command::new("kill").arg(line.id().to_string()).status().context("kill")?;
+        let output = line.wait_with_output().context("cargo airglow wire")?;
+        if status.success() && output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(Failure::new(format!("cargo airglow wire: {}", output.status)))
     }
 
     /// A command that runs in the namespace.
@@ -76,7 +124,8 @@ impl Ethernet {
 
     /// Fetches `pages` over one connection, each compared with the file it is made of.
     fn fetch(&self, site: &Path, pages: &[String], more: &[&str]) -> Result {
-        let place = |page: &str| self.folder.join(page);
+        let number = self.downloads.fetch_add(1, Ordering::Relaxed);
+        let place = |page: &str| self.folder.join(format!("{number}-{page}"));
         let mut curl = self.command("curl");
         curl.args(["--silent", "--show-error", "--fail", "--compressed", "--max-time", "90"]).args(more);
         for page in pages {
@@ -90,6 +139,7 @@ impl Ethernet {
             if fs::read(place(page)).context(page)? != fs::read(site.join(page)).context(page)? {
                 return Err(Failure::new(format!("/{page} is not what is in the tree")));
             }
+            fs::remove_file(place(page)).context(page)?;
         }
         Ok(())
     }
@@ -97,9 +147,9 @@ impl Ethernet {
 
 impl Drop for Ethernet {
     fn drop(&mut self) {
-        if let Some(dhcp) = &mut self.dhcp {
-            let _ = dhcp.kill();
-            let _ = dhcp.wait();
+        for child in [&mut self.dhcp, &mut self.line].into_iter().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
         }
         let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
         let _ = fs::remove_dir_all(&self.folder);
@@ -109,46 +159,110 @@ impl Drop for Ethernet {
 /// What curl says when it could not even begin.
 const NO_WAY: &str = "curl: (7)";
 
+/// A board on such a cable, and the pages it serves.
+struct Served<'a> {
+    ethernet: &'a Ethernet,
+    running: Running,
+    site: PathBuf,
+    pages: Vec<String>,
+}
+
+impl<'a> Served<'a> {
+    /// Boots `image`; the first page has come when this returns. Further arguments are QEMU's.
+    fn boot(
+        workspace: &Workspace,
+        board: &Board,
+        image: &Path,
+        decoder: &Path,
+        ethernet: &'a Ethernet,
+        more: &[String],
+    ) -> Result<Self> {
+        let image = image::with_parameters(image, &[])?;
+        let qemu = emulator::command(board, &image, "tap,ifname=tap0,script=no,downscript=no");
+        let mut inside = ethernet.command(&qemu.get_program().to_string_lossy());
+        inside.args(qemu.get_args()).args(more);
+        let log = ethernet.folder.join("log");
+        let running = Running::start_command(inside, board, &image, decoder, &log)?;
+        let site = workspace.root.join("apps/website/site");
+        let mut pages: Vec<String> = fs::read_dir(&site)
+            .context(site.display())?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".html"))
+            .collect();
+        pages.sort();
+        let served = Self { ethernet, running, site, pages };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(why) = ethernet.fetch(&served.site, &served.pages[..1], &["--connect-timeout", "2"]) {
+            if Instant::now() > deadline {
+                return Err(served.tell("no page with an address from dnsmasq", why));
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(served)
+    }
+
+    fn fetch(&self) -> Result {
+        self.ethernet.fetch(&self.site, &self.pages, &[])
+    }
+
+    fn tell(&self, what: &str, why: Failure) -> Failure {
+        Failure::new(format!("{what}: {why}; the board's log:\n{}", self.running.log()))
+    }
+
+    /// The board has started once, and goes on: neither a panic nor its watchdog has reset it.
+    fn has_not_reset(&mut self) -> Result {
+        let starts = self.running.log().matches("airglow on").count();
+        if starts == 1 && !self.running.ended() {
+            return Ok(());
+        }
+        Err(self.tell("not without a reset", Failure::new(format!("{starts} starts"))))
+    }
+}
+
+/// Pages, over and over, through a cable that loses each tenth frame each way: every one of them comes to the byte, and the board
+/// starts once.
+pub fn loses(workspace: &Workspace, board: &Board, image: &Path, decoder: &Path) -> Result {
+    let mut ethernet = Ethernet::new(&[LOSS, "seed=7"])?;
+    let started = Instant::now();
+    let mut served = Served::boot(workspace, board, image, decoder, &ethernet, &[])?;
+    // Two at once, so that one connection's losses do not make the other's wait.
+    std::thread::scope(|scope| {
+        let downloads = [(); 2].map(|()| scope.spawn(|| (0..DOWNLOADS).try_for_each(|_| served.fetch())));
+        downloads
+            .into_iter()
+            .try_for_each(|download| download.join().map_err(|_| Failure::new("the download panicked"))?)
+    })
+    .map_err(|why| served.tell("with 10 % of the frames lost", why))?;
+    served.has_not_reset()?;
+    drop(served);
+    let said = ethernet.take_out()?;
+    println!("   {} s; {}", started.elapsed().as_secs(), said.trim().replace('\n', "; "));
+    let lost = |line: &str| line.split_once(" lost")?.0.rsplit(' ').next()?.parse::<u32>().ok();
+    let enough = said.lines().filter(|line| lost(line) >= Some(LOST)).count();
+    if enough == 2 { Ok(()) } else { Err(Failure::new(format!("the cable was not bad enough:\n{said}"))) }
+}
+
+/// How often all pages are fetched over each of two connections with 10 % loss, and how many frames must have been lost each way for that
+/// to say something.
+const DOWNLOADS: u32 = 6;
+const LOST: u32 = 40;
+
 /// Boots the board with an address from dnsmasq and puts it through a full ARP table and a pulled cable; then
 /// Chromium must show the site, tshark find no fault in the board's frames, and the board have started once.
 pub fn endures(workspace: &Workspace, board: &Board, image: &Path, decoder: &Path) -> Result {
-    let ethernet = Ethernet::new()?;
-    let image = image::with_parameters(image, &[])?;
-    let (log, capture) = (ethernet.folder.join("log"), ethernet.folder.join("wire.pcap"));
-    let netdev = "tap,ifname=tap0,script=no,downscript=no";
-    let mut qemu = emulator::command(board, &image, netdev);
-    qemu.arg("-object").arg(format!("filter-dump,id=d0,netdev=n0,file={}", capture.display()));
-    let mut inside = ethernet.command(&qemu.get_program().to_string_lossy());
-    inside.args(qemu.get_args());
-    let running = Running::start_command(inside, board, &image, decoder, &log)?;
-    let tell = |what: &str, why: Failure| {
-        Failure::new(format!("{what}: {why}; the board's log:\n{}", running.log()))
-    };
-
-    let site = workspace.root.join("apps/website/site");
-    let mut pages: Vec<String> = fs::read_dir(&site)
-        .context(site.display())?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".html"))
-        .collect();
-    pages.sort();
-    let one = &pages[..1];
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while let Err(why) = ethernet.fetch(&site, one, &["--connect-timeout", "2"]) {
-        if Instant::now() > deadline {
-            return Err(tell("no page with an address from dnsmasq", why));
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    let ethernet = Ethernet::new(&[])?;
+    let capture = ethernet.folder.join("wire.pcap");
+    let dump = ["-object".to_owned(), format!("filter-dump,id=d0,netdev=n0,file={}", capture.display())];
+    let mut served = Served::boot(workspace, board, image, decoder, &ethernet, &dump)?;
 
     // More neighbours than the table has rows, each of whom the board has answered.
     for host in 100..130 {
         ethernet.run(&format!("ip address add 10.77.0.{host}/24 dev tap0"))?;
         ethernet
             .run(&format!("ping -c 1 -W 5 -I 10.77.0.{host} {BOARD}"))
-            .map_err(|why| tell("no answer to one of 30 neighbours", why))?;
+            .map_err(|why| served.tell("no answer to one of 30 neighbours", why))?;
     }
-    ethernet.fetch(&site, &pages, &[]).map_err(|why| tell("with a full ARP table", why))?;
+    served.fetch().map_err(|why| served.tell("with a full ARP table", why))?;
 
     let deadline = Instant::now() + Duration::from_secs(90);
     // Downloads, in the midst of which the cable is out for two seconds.
@@ -156,7 +270,7 @@ pub fn endures(workspace: &Workspace, board: &Board, image: &Path, decoder: &Pat
         let download = scope.spawn(|| {
             (0..10).try_for_each(|_| {
                 loop {
-                    match ethernet.fetch(&site, &pages, &[]) {
+                    match served.fetch() {
                         // Without its cable this machine has no way to the board: nothing was sent that the board could lose.
                         Err(why) if why.to_string().contains(NO_WAY) && Instant::now() < deadline => {
                             std::thread::sleep(Duration::from_millis(200));
@@ -175,20 +289,15 @@ pub fn endures(workspace: &Workspace, board: &Board, image: &Path, decoder: &Pat
         if !pulled {
             return Err(Failure::new("the download was over before the cable was pulled"));
         }
-        ended.map_err(|why| tell("with the cable out for two seconds", why))
+        ended.map_err(|why| served.tell("with the cable out for two seconds", why))
     })?;
 
-    chromium(&ethernet).map_err(|why| tell("Chromium", why))?;
+    chromium(&ethernet).map_err(|why| served.tell("Chromium", why))?;
     let faults = faults(&capture)?;
     if !faults.trim().is_empty() {
         return Err(Failure::new(format!("tshark finds fault with frames of the board:\n{faults}")));
     }
-    let starts = running.log().matches("airglow on").count();
-    if starts == 1 {
-        Ok(())
-    } else {
-        Err(tell("not without a reset", Failure::new(format!("{starts} starts"))))
-    }
+    served.has_not_reset()
 }
 
 /// The picture that Chromium makes of the first page is one of a page: an empty one of that size has some 5 KB.
