@@ -40,20 +40,45 @@ impl Instant {
     }
     /// Whole microseconds since the start.
     pub const fn as_micros(self) -> u64 {
-        self.0 / 1_000
+        thousandth(self.0)
     }
     /// Whole milliseconds since the start.
     pub const fn as_millis(self) -> u64 {
-        self.0 / 1_000_000
+        thousandth(thousandth(self.0))
     }
     /// The time from `earlier` to `self`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        let nanos = self.0.saturating_sub(earlier.0);
+        let secs = thousandth(thousandth(thousandth(nanos)));
+        Duration::new(secs, nanos.wrapping_sub(secs * 1_000_000_000) as u32)
     }
 }
 
+/// `value / 1_000`.
+const fn thousandth(value: u64) -> u64 {
+    if cfg!(target_pointer_width = "64") { value / 1_000 } else { thousandth_by_digits(value) }
+}
+
+/// The same as on paper, in digits of 16 bits, whose quotients are multiplications. A processor of 32 bits divides 64 of them in a loop of
+/// hundreds of instructions, and a stack asks for the time with every segment.
+#[inline(never)]
+const fn thousandth_by_digits(value: u64) -> u64 {
+    let (mut quotient, mut rest, mut shift) = (0, 0, 64);
+    while shift > 0 {
+        shift -= 16;
+        let digits = rest << 16 | (value >> shift) as u32 & 0xffff;
+        quotient = quotient << 16 | (digits / 1_000) as u64;
+        rest = digits % 1_000;
+    }
+    quotient
+}
+
+/// A time of more than 136 years is for ever.
 fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    match u32::try_from(duration.as_secs()) {
+        Ok(secs) => u64::from(secs) * 1_000_000_000 + u64::from(duration.subsec_nanos()),
+        Err(_) => u64::MAX,
+    }
 }
 
 impl Add<Duration> for Instant {
@@ -127,6 +152,30 @@ impl<T: WallClock + ?Sized> WallClock for &T {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_divide_as_the_processor_does() {
+        let mut value = 1u64;
+        for round in 0..100_000u64 {
+            for value in [value, value >> (round % 64), round, u64::MAX - round, (1 << (round % 64)) - 1] {
+                assert_eq!(thousandth_by_digits(value), value / 1_000, "{value}");
+            }
+            value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        }
+    }
+
+    #[test]
+    fn a_difference_is_what_it_says() {
+        for (nanos, secs, rest) in [
+            (0, 0, 0),
+            (999_999_999, 0, 999_999_999),
+            (1_000_000_000, 1, 0),
+            (u64::MAX, 18_446_744_073, 709_551_615),
+        ] {
+            assert_eq!(Instant::from_nanos(nanos).since(Instant::ZERO), Duration::new(secs, rest));
+        }
+        assert_eq!(Instant::ZERO.since(Instant::MAX), Duration::ZERO);
+    }
 
     #[test]
     fn arithmetic_saturates() {

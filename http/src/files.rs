@@ -10,8 +10,8 @@ use crate::{
 use airglow_device::{Entry, KeyValue};
 use core::time::Duration;
 
-/// Octets of a key with the ending of a variant; a longer path is 404.
-const KEY: usize = 256;
+/// Octets of a key with the ending of a variant; a longer path is 404. Each connection has room for one: without an allocator a small one.
+const KEY: usize = if cfg!(feature = "alloc") { 256 } else { 128 };
 /// The longest of what is added to a key: `/index.html.br`.
 const LONGEST_ENDING: usize = 14;
 
@@ -67,20 +67,7 @@ impl<K: KeyValue> Handler for Files<K> {
         let mut key = Key { space: [0; KEY], length: 0 };
         let answer = match self.begin(exchange, &mut key) {
             Ok(asked) => {
-                let mut found = Found::default();
-                // The value and its variants; where there is none of them, the page of a folder of that name.
-                loop {
-                    let plain = key.length;
-                    for (coding, place) in CODINGS.iter().zip(&mut found) {
-                        key.append(coding.suffix());
-                        *place = self.store.entry(key.text(key.length)).await.map_err(|_| Error::Store)?;
-                        key.truncate(plain);
-                    }
-                    if found.iter().any(Option::is_some) || key.length != asked {
-                        break;
-                    }
-                    key.append("/index.html");
-                }
+                let found = self.find(&mut key, asked).await?;
                 self.choose(exchange, &mut key, asked, &found)
             }
             Err(answer) => answer,
@@ -93,28 +80,36 @@ impl<K: KeyValue> Handler for Files<K> {
         let port = exchange.port;
         match self.respond(exchange, &value, &chosen)? {
             Content::Lent(content) => port.send_static(content).await,
-            Content::Parts(mut writer) => {
-                let several = chosen.ranges(writer.exchange(), size).several();
-                for index in 0.. {
-                    let ranges = chosen.ranges(writer.exchange(), size);
-                    let Some(range) = ranges.get(index, size).filter(|_| !writer.silent()) else { break };
-                    if several {
-                        let boundary = Boundary::new(chosen.digest);
-                        let media = chosen.media;
-                        writer.put(|out| part_head(out, &boundary, media, &range, size)).await?;
-                    }
-                    match value.lend().and_then(|content| part(content, &range)) {
-                        Some(content) => writer.write_lent(content).await?,
-                        None => writer.fill_from(value.store, value.key, range.start, range.len()).await?,
-                    }
-                }
-                if several && !writer.silent() {
-                    writer.put(|out| part_end(out, &Boundary::new(chosen.digest))).await?;
-                }
-                writer.done()
-            }
+            Content::Parts(writer) => parts(writer, &value, &chosen).await,
         }
     }
+}
+
+/// The content that an answer does not lend: each range, behind a head of its own where there are several.
+async fn parts<K: KeyValue>(
+    mut writer: Writer<'_, '_>,
+    value: &Value<'_, K>,
+    chosen: &Chosen,
+) -> Result<(), Error> {
+    let size = value.size;
+    let several = chosen.ranges(writer.exchange(), size).several();
+    for index in 0.. {
+        let range = chosen.ranges(writer.exchange(), size).get(index, size);
+        let Some(range) = range.filter(|_| !writer.silent()) else { break };
+        if several {
+            writer
+                .put(|out| part_head(out, &Boundary::new(chosen.digest), chosen.media, &range, size))
+                .await?;
+        }
+        match value.lend().and_then(|content| part(content, &range)) {
+            Some(content) => writer.write_lent(content).await?,
+            None => writer.fill_from(value.store, value.key, range.start, range.len()).await?,
+        }
+    }
+    if several && !writer.silent() {
+        writer.put(|out| part_end(out, &Boundary::new(chosen.digest))).await?;
+    }
+    writer.done()
 }
 
 /// In the order in which they win when a client likes them equally and they have one size.
@@ -164,6 +159,25 @@ enum Content<'e, 'x> {
 }
 
 impl<K: KeyValue> Files<K> {
+    /// The value and its variants; where there is none of them, the page of a folder of that name.
+    ///
+    /// What lives while the store is asked is no part of a connection's memory later: hence functions of their own, here and in [`parts`].
+    async fn find(&self, key: &mut Key, asked: usize) -> Result<Found, Error> {
+        let mut found = Found::default();
+        loop {
+            let plain = key.length;
+            for (coding, place) in CODINGS.iter().zip(&mut found) {
+                key.append(coding.suffix());
+                *place = self.store.entry(key.text(key.length)).await.map_err(|_| Error::Store)?;
+                key.truncate(plain);
+            }
+            if found.iter().any(Option::is_some) || key.length != asked {
+                return Ok(found);
+            }
+            key.append("/index.html");
+        }
+    }
+
     /// The key that is asked for, and its length without a page's name; or an answer that needs no store.
     fn begin(&self, exchange: &Exchange<'_>, key: &mut Key) -> Result<usize, Answer<'static>> {
         let head = exchange.head();

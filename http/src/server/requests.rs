@@ -8,7 +8,7 @@ use crate::{
         buffers::Buffers,
         connection::Connection,
         exchange::{Demand, Exchange, Port, Shared, put_framing},
-        shell::Ending,
+        shell::{Ending, Now},
         statistics::add,
     },
     wire::{Method, Output, Status},
@@ -81,7 +81,7 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
             };
             // 3. The handler's turn and the stream's, one after the other.
             let received_at = timer.now();
-            let date = self.now(received_at);
+            let Now { line, len, unix, .. } = self.now(received_at);
             let port = Port::new(Shared {
                 connection: &mut *connection,
                 input: Input { buf: rest, start: 0, end: held.end.saturating_sub(front) },
@@ -92,9 +92,9 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
             let mut exchange = Exchange {
                 head,
                 port: &port,
-                date: date.line.get(..date.len).unwrap_or(&[]),
+                date: line.get(..len).unwrap_or(&[]),
                 now: received_at,
-                unix_now: date.unix,
+                unix_now: unix,
                 peer: stream.peer(),
                 pattern: "",
             };

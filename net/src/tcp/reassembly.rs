@@ -1,8 +1,9 @@
 //! Ranges of sequence numbers: what has arrived out of order.
 use super::sequence::Seq;
 
-/// How many separate ranges are remembered; a segment that would make one more is dropped and will come again.
-pub(crate) const RANGES: usize = 32;
+/// How many separate ranges are remembered; a segment that would make one more is dropped and will come again. Without an allocator the
+/// buffers are small, and hold few segments.
+pub(crate) const RANGES: usize = if cfg!(feature = "alloc") { 32 } else { 8 };
 
 /// On the heap there are places for ranges only while something is missing: as a rule nothing is.
 #[cfg(feature = "alloc")]
