@@ -88,6 +88,7 @@ impl Core<'_> {
         if !packet.sender_mac.is_unicast()
             || packet.sender_ip.is_multicast()
             || packet.sender_ip.is_broadcast()
+            || packet.sender_ip.is_loopback()
         {
             self.stats.bad_neighbor += 1;
             return;

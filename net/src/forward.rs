@@ -85,13 +85,9 @@ fn stays(addr: IpAddr) -> bool {
     }
 }
 
-/// An ICMP error, about which no other error is sent (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
+/// An ICMPv4 error, about which no other error is sent (RFC 1122 section 3.2.2).
 fn is_error(protocol: u8, message: &[u8]) -> bool {
-    match (protocol, message.first()) {
-        (protocol::ICMP, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
-        (protocol::ICMPV6, Some(kind)) => *kind < 128 || *kind == 137,
-        _ => false,
-    }
+    protocol == protocol::ICMP && matches!(message.first(), Some(3 | 4 | 5 | 11 | 12))
 }
 
 impl<'m> Core<'m> {
@@ -159,8 +155,7 @@ impl<'m> Core<'m> {
         } else if crate::IPV6 {
             let Ok(packet) = ipv6::Packet::new_checked(about.packet) else { return };
             let silent = match upper_layer(&packet) {
-                Upper::Protocol(protocol, message, _) => is_error(protocol, message),
-                Upper::Fragment { .. } => false,
+                Upper::Protocol(..) | Upper::Fragment { .. } => false,
                 Upper::Problem { .. } | Upper::Drop => true,
             };
             if !silent {

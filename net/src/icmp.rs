@@ -7,7 +7,7 @@ use crate::{
     tcp::IcmpError,
     wire::{
         icmpv4::{self, Repr, unreachable},
-        icmpv6, ipv4, protocol,
+        icmpv6, ipv4, ipv6, protocol,
     },
 };
 use airglow_device::Instant;
@@ -282,7 +282,8 @@ impl Core<'_> {
         link: &mut dyn Link,
     ) {
         const QUOTED_V6: usize = 1280 - 40 - 8;
-        if about.src.is_unspecified() || about.src.is_multicast() {
+        // RFC 4443 section 2.4 (e): not about an error or a redirect, also where a header before it is what is wrong.
+        if about.src.is_unspecified() || about.src.is_multicast() || ipv6::behind(about.packet).error {
             return;
         }
         if !self.icmp_errors.allow(now) {

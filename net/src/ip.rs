@@ -88,6 +88,8 @@ pub(crate) struct Arrival {
     pub group_frame: bool,
     /// It never left this stack.
     pub looped: bool,
+    /// It came in fragments.
+    pub fragmented: bool,
 }
 
 /// What the IP layer has for TCP.
@@ -459,7 +461,8 @@ impl<'m> Core<'m> {
             };
             (interface, ethertype, payload) = tagged;
         }
-        let arrival = Arrival { interface, meta, group_frame: dst.is_multicast(), looped: false };
+        let arrival =
+            Arrival { interface, meta, group_frame: dst.is_multicast(), looped: false, fragmented: false };
         match ethertype {
             EtherType::IPV4 => self.receive_ipv4(now, &arrival, payload, link, responder),
             EtherType::IPV6 if crate::IPV6 => self.receive_ipv6(now, &arrival, payload, link, responder),
@@ -496,8 +499,13 @@ impl<'m> Core<'m> {
             && let Some(taken) = self.reassembly.take_whole()
         {
             let group_frame = !taken.unicast;
-            let arrival =
-                Arrival { interface: taken.interface, meta: RxMeta::default(), group_frame, looped: false };
+            let arrival = Arrival {
+                interface: taken.interface,
+                meta: RxMeta::default(),
+                group_frame,
+                looped: false,
+                fragmented: true,
+            };
             self.receive_again(now, &arrival, taken.packet(), link, responder.as_deref_mut(), tcp);
             self.reassembly.put_back(taken);
         }
@@ -505,8 +513,13 @@ impl<'m> Core<'m> {
             let looped = self.loopback.take();
             for (interface, packet) in looped.packets() {
                 self.stats.received += 1;
-                let arrival =
-                    Arrival { interface, meta: RxMeta::new(true, 0), group_frame: false, looped: true };
+                let arrival = Arrival {
+                    interface,
+                    meta: RxMeta::new(true, 0),
+                    group_frame: false,
+                    looped: true,
+                    fragmented: false,
+                };
                 self.receive_again(now, &arrival, packet, link, responder.as_deref_mut(), tcp);
             }
             self.loopback.put_back(looped);

@@ -22,6 +22,8 @@ pub(crate) struct Received<'f> {
     pub unicast: bool,
     pub ecn: u8,
     pub hop_limit: u8,
+    /// It came in fragments, or as the only one.
+    pub fragmented: bool,
     pub payload: &'f [u8],
     /// The packet from its IP header on, for an ICMP error to quote.
     pub packet: &'f [u8],
@@ -47,7 +49,7 @@ impl Core<'_> {
                 return None;
             }
         };
-        let Arrival { interface, meta, group_frame, looped } = *arrival;
+        let Arrival { interface, meta, group_frame, looped, fragmented } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
         let own = (looped && !dst.is_multicast())
             || self.is_own(interface, dst.into())
@@ -99,6 +101,7 @@ impl Core<'_> {
             unicast: own,
             ecn: packet.traffic_class() & 3,
             hop_limit: packet.ttl(),
+            fragmented,
             payload: packet.payload(),
             packet: packet.bytes(),
         };

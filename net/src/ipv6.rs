@@ -6,7 +6,7 @@ use crate::{
     udp::Responder,
     wire::{
         icmpv6,
-        ipv6::{Packet, Upper, upper_layer},
+        ipv6::{self, Packet, Upper, upper_layer},
         protocol,
     },
 };
@@ -26,7 +26,7 @@ impl Core<'_> {
             self.stats.malformed += 1;
             return None;
         };
-        let Arrival { interface, meta, group_frame, looped } = *arrival;
+        let Arrival { interface, meta, group_frame, looped, fragmented } = *arrival;
         let (src, dst) = (packet.src(), packet.dst());
         let own = (looped && !dst.is_multicast())
             || self.is_own(interface, dst.into())
@@ -59,6 +59,7 @@ impl Core<'_> {
             payload: packet.payload(),
             packet: packet.bytes(),
             hop_limit: packet.hop_limit(),
+            fragmented: fragmented || ipv6::behind(packet.bytes()).fragment,
         };
         if crate::FORWARDING
             && self.filter.is_some()

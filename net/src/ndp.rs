@@ -50,7 +50,8 @@ impl Core<'_> {
                 //= https://www.rfc-editor.org/rfc/rfc4861#section-7.1.1
                 //# A node MUST silently discard any received Neighbor Solicitation
                 //# messages that do not satisfy all of the following validity checks:
-                if received.hop_limit == 255 {
+                // RFC 6980 section 5: none in fragments, which whoever watches over a link cannot look into.
+                if received.hop_limit == 255 && !received.fragmented {
                     self.receive_ndp(now, received, &message, link);
                 } else {
                     self.stats.bad_neighbor += 1;

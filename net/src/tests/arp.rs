@@ -26,7 +26,9 @@ fn requests_for_others_and_replies_for_nobody_are_not_answered() {
     host.receive(&arp_frame(PEER, MacAddr::BROADCAST, arp_request(PEER, PEER_IP, GATEWAY)));
     host.receive(&arp_frame(PEER, US, arp_reply(PEER, PEER_IP, US, OUR_IP)));
     host.receive(&arp_frame(MacAddr::BROADCAST, US, arp_request(MacAddr::BROADCAST, PEER_IP, OUR_IP)));
-    host.receive(&arp_frame(PEER, US, arp_request(PEER, Ipv4Addr::BROADCAST, OUR_IP)));
+    for nobody in [Ipv4Addr::BROADCAST, Ipv4Addr::new(224, 0, 0, 1), Ipv4Addr::LOCALHOST] {
+        host.receive(&arp_frame(PEER, US, arp_request(PEER, nobody, OUR_IP)));
+    }
     host.nothing_else();
     // Neither made an entry: RFC 826 adds only who asks for us.
     let socket = host.bind(7);

@@ -119,3 +119,33 @@ fn a_narrow_path_is_remembered_and_datagrams_are_cut_to_it() {
     host.run_for(Duration::from_secs(601));
     assert_eq!(mtu(&mut host), 1460);
 }
+
+//= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+//= type=test
+//# An ICMPv6 error message MUST NOT be originated as a result of receiving the following:
+#[test]
+fn no_error_about_an_error_with_a_header_that_is_wrong() {
+    // Headers before the message that would be reported: an option, a routing header, hop-by-hop options in the second place.
+    let wrong: [(u8, &[u8]); 4] = [
+        (60, &[58, 0, 0x9e, 4, 0, 0, 0, 0]),
+        (0, &[58, 0, 0xde, 4, 0, 0, 0, 0]),
+        (43, &[58, 0, 0, 1, 0, 0, 0, 0]),
+        (60, &[0, 0, 1, 4, 0, 0, 0, 0, 58, 0, 1, 4, 0, 0, 0, 0]),
+    ];
+    for (next, headers) in wrong {
+        let mut host = super::ipv6::host();
+        let packet = |kind: u8| {
+            let bytes = icmp_frame(THEIRS, OURS, 64, [&[kind, 0, 0, 0][..], &[0; 48]].concat());
+            ip_frame(THEIRS.into(), OURS.into(), next, 64, &[headers, &bytes[14 + 40..]].concat())
+        };
+        // Unreachable, too big, a type that nobody knows, a redirect.
+        for kind in [1, 2, 127, 137] {
+            host.receive(&packet(kind));
+            host.nothing_else();
+        }
+        // An echo request is no error, and its sender is looked for to be told.
+        host.receive(&packet(128));
+        assert_eq!(host.next()[14 + 40], 135, "a solicitation");
+        host.nothing_else();
+    }
+}

@@ -218,3 +218,26 @@ fn a_redirect_tells_of_its_target() {
     assert_eq!(known(&host, far), Some((OTHER, Reachability::Stale, false)));
     host.nothing_else();
 }
+
+/// RFC 6980 section 5, whether the fragments are many or one.
+#[test]
+fn nothing_in_fragments_is_believed() {
+    let mut host = super::ipv6::host();
+    let from = option(NdpOption::SourceLinkLayer(OTHER));
+    let ask = ndp::Repr::NeighborSolicitation { target: OURS, options: &from };
+    let whole = ndp_frame(THEIRS, OURS, &ask)[14 + 40..].to_vec();
+    let part = |offset: usize, end: usize, more: u8| {
+        let head = [58, 0, 0, offset as u8 | more, 0, 0, 0, 9];
+        ip_frame(THEIRS.into(), OURS.into(), 44, 255, &[&head, &whole[offset..end]].concat())
+    };
+    host.receive(&part(0, whole.len(), 0));
+    host.receive(&part(0, 16, 1));
+    host.receive(&part(16, whole.len(), 0));
+    host.nothing_else();
+    assert_eq!((host.core.stats().bad_neighbor, host.core.stats().reassembled), (2, 1));
+    assert_ne!(known(&host, THEIRS).map(|neighbor| neighbor.0), Some(OTHER));
+    // And the same in one piece.
+    host.receive(&ndp_frame(THEIRS, OURS, &ask));
+    assert_eq!(host.next()[..6], OTHER.0);
+    host.nothing_else();
+}

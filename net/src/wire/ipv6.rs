@@ -243,6 +243,46 @@ pub(crate) fn reaches_upper_layer(mut next: u8, mut rest: &[u8]) -> bool {
     false
 }
 
+/// What lies behind the extension headers of a packet, whatever is wrong about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// An ICMPv6 error or a redirect, about which no error is sent (RFC 4443 section 2.4 (e)).
+    pub error: bool,
+    /// One of them is a fragment header.
+    pub fragment: bool,
+}
+
+/// Looks behind the extension headers of `packet`, from its IPv6 header on.
+pub(crate) fn behind(packet: &[u8]) -> Behind {
+    let mut behind = Behind::default();
+    let Some((header, mut rest)) = packet.split_first_chunk::<HEADER_LEN>() else { return behind };
+    let mut next = header[6];
+    for _ in 0..=MAX_EXTENSIONS {
+        let Some(&[following, len, high, low]) = rest.first_chunk::<4>() else { break };
+        let len = match next {
+            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
+                usize::from(len) * 8 + 8
+            }
+            protocol::FRAGMENT => {
+                behind.fragment = true;
+                // What a later fragment begins with is no header.
+                if high != 0 || low & 0xf8 != 0 {
+                    break;
+                }
+                8
+            }
+            protocol::ICMPV6 => {
+                behind.error = following < 128 || following == 137;
+                break;
+            }
+            _ => break,
+        };
+        let Some(after) = rest.get(len..) else { break };
+        (next, rest) = (following, after);
+    }
+    behind
+}
+
 /// Walks options (RFC 8200 section 4.2); what to do when one is unknown and must not be passed over.
 fn check_options(mut options: &[u8], mut offset: usize) -> Option<Upper<'static>> {
     while let [kind, rest @ ..] = options {
