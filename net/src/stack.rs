@@ -343,6 +343,18 @@ where
         self.inner.borrow_mut().tcp.usage()
     }
 
+    /// Traces every connection or no longer does; off at first. One alone: [`Stream::set_trace`](crate::socket::tcp::Stream::set_trace).
+    #[cfg(feature = "trace")]
+    pub fn set_trace(&self, on: bool) {
+        self.inner.borrow_mut().tcp.trace_all(on);
+    }
+
+    /// Samples that gave way to later ones before they were taken.
+    #[cfg(feature = "trace")]
+    pub fn samples_dropped(&self) -> u64 {
+        self.inner.borrow().tcp.samples_dropped()
+    }
+
     /// The oldest sample of the traced connections that was not yet taken. The last 256 are kept.
     #[cfg(feature = "trace")]
     pub fn next_sample(&self) -> Option<tcp::Sample> {

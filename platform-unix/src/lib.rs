@@ -42,6 +42,8 @@ mod network;
 mod platform;
 mod poller;
 mod reactor;
+#[cfg(target_os = "linux")]
+mod recording;
 mod signals;
 mod source;
 mod start;

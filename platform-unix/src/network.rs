@@ -30,6 +30,10 @@ pub(crate) struct Own<'a> {
     pub device: &'a str,
     pub mac: Option<MacAddr>,
     pub offload: bool,
+    /// The file for the card's frames.
+    pub capture: Option<&'a str>,
+    /// The file for samples of the connections.
+    pub trace: Option<&'a str>,
     pub addresses: InterfaceConfig,
 }
 
@@ -38,7 +42,8 @@ pub(crate) struct Own<'a> {
 const TAP: &str = "airglow0";
 
 /// Words that only mean something on a network of airglow's own.
-const OWN: [&str; 9] = ["device", "ipv4", "ipv6", "gateway", "gateway6", "dhcp", "slaac", "mac", "offload"];
+const OWN: [&str; 11] =
+    ["device", "ipv4", "ipv6", "gateway", "gateway6", "dhcp", "slaac", "mac", "offload", "capture", "trace"];
 
 #[cfg(target_os = "linux")]
 const KINDS: &str = "`host`, `tap`, `packet` or `xdp`";
@@ -85,6 +90,8 @@ impl<'a> Own<'a> {
             device,
             mac,
             offload: parameters.switch("offload")?.unwrap_or(true),
+            capture: file(parameters, "capture")?,
+            trace: file(parameters, "trace")?,
             addresses: InterfaceConfig::from_parameters(parameters)?,
         })
     }
@@ -92,6 +99,18 @@ impl<'a> Own<'a> {
 
 #[cfg(target_os = "linux")]
 const MAC: &str = "the address of one card, as in mac=02:00:00:12:34:56";
+
+/// The name of the file that `key` gives.
+#[cfg(target_os = "linux")]
+fn file<'a>(parameters: &Parameters<'a>, key: &str) -> Result<Option<&'a str>, ParameterError<'a>> {
+    match parameters.text(key) {
+        Some("") => Err(ParameterError {
+            word: word(parameters, key),
+            expected: "a file, as in capture=/tmp/own.pcapng",
+        }),
+        name => Ok(name),
+    }
+}
 
 /// The word that counts for `key`, as it was given.
 fn word<'a>(parameters: &Parameters<'a>, key: &str) -> &'a str {
@@ -108,10 +127,12 @@ mod tests {
         let read = |words| Network::read(&Parameters::new(words));
         assert_eq!(read("port=80"), Ok(Network::Host));
         assert_eq!(read("net=host"), Ok(Network::Host));
-        let Ok(Network::Tap(own)) = read("net=tap ipv4=10.0.0.2/24 mac=02:00:00:00:00:01 offload=off") else {
+        let Ok(Network::Tap(own)) =
+            read("net=tap ipv4=10.0.0.2/24 mac=02:00:00:00:00:01 offload=off trace=a.trace")
+        else {
             panic!("no tap");
         };
-        assert_eq!((own.device, own.offload), (TAP, false));
+        assert_eq!((own.device, own.offload, own.capture, own.trace), (TAP, false, None, Some("a.trace")));
         assert_eq!(own.mac, Some(MacAddr([2, 0, 0, 0, 0, 1])));
         assert_eq!(own.addresses.ipv4.map(|v4| v4.address.to_string()).as_deref(), Some("10.0.0.2/24"));
         let Ok(Network::Packet(own)) = read("net=packet device=veth0 dhcp") else { panic!("no packet") };
@@ -129,6 +150,9 @@ mod tests {
             ("net=tap mac=1:2", "mac=1:2", "mac=02:00:00:12:34:56"),
             ("net=tap mac=ff:ff:ff:ff:ff:ff", "mac=ff:ff:ff:ff:ff:ff", "one card"),
             ("net=tap ipv4=10.0.0.2", "ipv4=10.0.0.2", "ipv4=10.0.0.2/24"),
+            ("net=tap capture", "capture", "capture=/tmp/own.pcapng"),
+            ("net=tap trace=", "trace=", "a file"),
+            ("capture=file", "capture=file", "`net=tap`, `net=packet` or `net=xdp`"),
             ("net=tap offload=maybe", "offload=maybe", "`on` or `off`"),
         ] {
             let error = Network::read(&Parameters::new(words)).unwrap_err();

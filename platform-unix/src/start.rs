@@ -5,8 +5,10 @@ use airglow_runtime::{Either, block_on, refuse_unknown, select};
 use std::{fmt::Display, io, process::ExitCode};
 #[cfg(target_os = "linux")]
 use {
-    crate::{CardPlatform, Packet, SystemEntropy, Tap, Xdp, network::Own, turns::in_turns},
-    airglow_device::NetDevice,
+    crate::{
+        CardPlatform, Packet, SystemEntropy, Tap, Xdp, card::Card, network::Own, recording::Recordings,
+        turns::in_turns,
+    },
     airglow_net::{
         Limits, Stack,
         tcp::{Config, Heap},
@@ -127,7 +129,7 @@ impl Boot {
     }
 
     #[cfg(target_os = "linux")]
-    fn on_card<D: NetDevice>(
+    fn on_card<D: Card>(
         &self,
         card: D,
         own: &Own<'_>,
@@ -142,10 +144,15 @@ impl Boot {
         {
             config.congestion = congestion;
         }
+        let recordings = Recordings::create(own.capture, own.trace)?;
+        if let Some(recorder) = recordings.recorder(own.device) {
+            card.record(&recorder);
+        }
         let (limits, storage) = (Limits::default(), Heap::default());
         let stack =
             Stack::with_tcp_config([card], self.reactor.clone(), &SystemEntropy, limits, storage, config);
         stack.configure(0, &own.addresses).map_err(|error| format!("{}: {error}", own.device))?;
+        stack.set_trace(recordings.traces());
         if own.addresses.ipv4.is_none() && !own.addresses.dhcp {
             log::warn!("neither `ipv4=` nor `dhcp` is given: IPv6 only");
         }
@@ -158,7 +165,10 @@ impl Boot {
             stack.with_addresses(|address| log::info!("{}: {mac}, {}", own.device, address.cidr));
             refuse_unknown(app(&platform), &self.parameters).await
         };
-        self.run(in_turns(&self.reactor, stack.run(), app))
+        let outcome =
+            self.run(in_turns(&self.reactor, recordings.of(&stack, stack.run()), recordings.of(&stack, app)));
+        log_counters(&stack);
+        outcome
     }
 
     /// Runs `app` until it ends or a signal arrives.
@@ -174,6 +184,15 @@ impl Boot {
             }
         }
     }
+}
+
+/// At the end, what was counted: with `log=debug`.
+#[cfg(target_os = "linux")]
+fn log_counters<D: Card>(stack: &crate::CardStack<D>) {
+    log::debug!("{:?}", stack.device_stats(0));
+    log::debug!("{:?}", stack.ip_stats());
+    log::debug!("{:?}", stack.tcp_stats());
+    log::debug!("{:?}", stack.tcp_usage());
 }
 
 fn system(error: io::Error) -> String {

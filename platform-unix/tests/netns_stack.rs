@@ -1,13 +1,14 @@
 //! The same program on airglow's own stack, over a tap device, AF_PACKET and AF_XDP, with the kernel as its peer.
-//! Needs root and the programs `ping`, `arping`, `ethtool`, `dnsmasq` and `setpriv`; fails without.
+//! Needs root and the programs `ping`, `arping`, `ethtool`, `dnsmasq`, `setpriv` and `tshark`; fails without.
 #![cfg(target_os = "linux")]
 use airglow_testbed::{Namespace, Process, veth};
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
     path::PathBuf,
+    process::Command,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -52,7 +53,7 @@ impl Network {
         let program = other.start(echo(), &words);
         let network = Self { host, _other: Some(other), program }.started();
         // A kernel drops what it sends before it has noticed the carrier.
-        let said = network.host.run("ping", &["-c", "3", "-i", "0.2", "-W", "2", "10.0.0.2"]);
+        let said = network.host.run("ping", &["-c", "1", "-i", "0.2", "-w", "10", "10.0.0.2"]);
         assert!(said.success(), "{said}");
         network
     }
@@ -193,6 +194,79 @@ fn without_offload_too() {
     answers_datagrams(&network);
     carries_streams(&network);
     network.end();
+}
+
+/// What tshark says of the frames in `file`, one line each.
+fn tshark(file: &str, arguments: &[&str]) -> Vec<String> {
+    let mut command = Command::new("tshark");
+    command.args(["-n", "-r", file]).args(arguments);
+    let said = Process::start(&mut command).wait(LIMIT);
+    assert!(said.success() && !said.stderr.contains("rror"), "{said}");
+    said.stdout.lines().map(String::from).collect()
+}
+
+#[test]
+fn frames_and_connections_are_on_record() {
+    for (name, start) in [
+        ("tap", Network::tap as fn(&[&str]) -> Network),
+        ("packet", Network::packet as fn(&[&str]) -> Network),
+        ("xdp", Network::xdp as fn(&[&str]) -> Network),
+    ] {
+        let [capture, trace, picture] = ["pcapng", "trace", "svg"].map(|ending| {
+            format!("{}/{name}-{}.{ending}", std::env::temp_dir().display(), std::process::id())
+        });
+        let words = [format!("capture={capture}"), format!("trace={trace}")];
+        let words = [&ADDRESSES[..], &words.each_ref().map(String::as_str)].concat();
+        let network = start(&words);
+        answers_datagrams(&network);
+        network.host.enter(|| there_and_back("10.0.0.2:7", 3_000_000));
+        // While the program runs everything that happened is there already.
+        let fields = ["-T", "fields", "-e", "frame.interface_name", "-e", "frame.packet_flags_direction"];
+        let more = [
+            "-e",
+            "frame.time_epoch",
+            "-e",
+            "udp.length",
+            "-e",
+            "tcp.len",
+            "-e",
+            "tcp.analysis.lost_segment",
+        ];
+        let lines = tshark(&capture, &[&fields[..], &more].concat());
+        network.end();
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+        let (mut datagrams, mut bytes, mut last) = ([0; 2], [0; 2], now - 60.0);
+        for line in &lines {
+            let field: Vec<_> = line.split('\t').collect();
+            let [interface, direction, time, udp, tcp, lost] = field[..] else { panic!("{line}") };
+            assert_eq!(interface, if name == "tap" { "h0" } else { "v0" });
+            let sent = match direction {
+                "0x00000001" => 0,
+                "0x00000002" => 1,
+                _ => panic!("{line}"),
+            };
+            let time: f64 = time.parse().unwrap();
+            assert!(time >= last && time <= now, "{line}");
+            last = time;
+            datagrams[sent] += usize::from(!udp.is_empty());
+            bytes[sent] += tcp.parse::<usize>().unwrap_or(0);
+            assert_eq!(lost, "", "{line}: before it something is missing");
+        }
+        assert_eq!(datagrams, [12, 12], "over {name}");
+        // What was sent again counts twice.
+        assert!(bytes.iter().all(|n| (3_000_000..3_300_000).contains(n)), "over {name}: {bytes:?}");
+
+        let tool = airglow_testbed::program("cargo-airglow", "tool");
+        let mut draw = Command::new(tool);
+        let said = Process::start(draw.args(["airglow", "trace", &trace, "--output", &picture])).wait(LIMIT);
+        assert!(said.success(), "{said}");
+        let svg = std::fs::read_to_string(&picture).unwrap();
+        assert!(svg.contains("Established") && svg.contains("class=\"window\""), "{svg}");
+        [capture, trace, picture].iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    }
+    let said = Namespace::new("none").run(&echo().to_string_lossy(), &["net=tap", "capture=/no/such/folder"]);
+    assert!(said.stderr.contains("/no/such/folder: "), "{said}");
+    assert_eq!(said.stderr.lines().filter(|line| line.contains("echo: ")).count(), 1, "{said}");
 }
 
 /// A server on `h0` that gives addresses and does nothing else; it has said `ready`.

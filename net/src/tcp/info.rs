@@ -134,6 +134,8 @@ pub(super) struct Samples {
     /// The latest, taken or not.
     last: Option<Sample>,
     dropped: u64,
+    /// Every connection is traced.
+    pub(super) all: bool,
 }
 
 /// Samples kept until they are taken.
@@ -155,6 +157,12 @@ impl<S: Storage> Tcp<S> {
         }
     }
 
+    /// Traces every connection or no longer does: also those that nobody has a handle of yet.
+    #[cfg(feature = "trace")]
+    pub fn trace_all(&mut self, on: bool) {
+        self.samples.all = on;
+    }
+
     /// The oldest sample not yet taken. The last 256 are kept; [`samples_dropped`](Self::samples_dropped) says how many were not.
     #[cfg(feature = "trace")]
     pub fn next_sample(&mut self) -> Option<Sample> {
@@ -174,7 +182,7 @@ impl<S: Storage> Tcp<S> {
         let generation = connections.generation(index);
         let Some(record) = connections.get_mut(index) else { return };
         let connection = &record.connection;
-        if !connection.traced {
+        if !connection.traced && !self.samples.all {
             return;
         }
         let send = &connection.send;
@@ -189,7 +197,7 @@ impl<S: Storage> Tcp<S> {
             lost: send.losses,
             retransmitted: send.retransmitted,
         };
-        let Samples { ring, last, dropped } = &mut self.samples;
+        let Samples { ring, last, dropped, .. } = &mut self.samples;
         if last.replace(sample).is_some_and(|last| Sample { at: now, ..last } == sample) {
             return;
         }

@@ -34,8 +34,8 @@ pub struct Packet {
     link: Link,
     mac: MacAddr,
     caps: Caps,
-    rx: PacketRx,
-    tx: Transmit<PacketSink>,
+    pub(super) rx: PacketRx,
+    pub(super) tx: Transmit<PacketSink>,
 }
 
 impl Packet {
@@ -140,7 +140,7 @@ pub struct PacketRx {
     buffer: Box<[u8]>,
     complete: Complete,
     longest: usize,
-    count: Count,
+    pub(super) count: Count,
 }
 
 impl NetRx for PacketRx {
@@ -204,7 +204,7 @@ impl PacketRx {
                 tagged
             }
         };
-        self.count.add(bytes.len());
+        self.count.add(bytes);
         frame(bytes, meta);
         true
     }

@@ -32,8 +32,8 @@ pub struct Tap {
     link: Link,
     mac: MacAddr,
     caps: Caps,
-    rx: TapRx,
-    tx: Transmit<TapSink>,
+    pub(super) rx: TapRx,
+    pub(super) tx: Transmit<TapSink>,
 }
 
 impl Tap {
@@ -122,7 +122,7 @@ pub struct TapRx {
     source: Rc<Source>,
     reactor: Reactor,
     buffer: Box<[u8]>,
-    count: Count,
+    pub(super) count: Count,
 }
 
 impl NetRx for TapRx {
@@ -137,7 +137,7 @@ impl NetRx for TapRx {
                         self.count.drop(1);
                         continue;
                     };
-                    self.count.add(bytes.len());
+                    self.count.add(bytes);
                     frame(bytes, meta);
                     received += 1;
                 }

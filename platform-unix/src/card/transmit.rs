@@ -1,5 +1,5 @@
 //! The transmitting half of both cards: frames one after the other in one buffer, then one flush.
-use super::vnet;
+use super::{recorder::Record, vnet};
 use crate::{
     reactor::Reactor,
     source::{Direction, Source},
@@ -22,18 +22,20 @@ pub trait Sink {
     fn send(&mut self, fd: BorrowedFd<'_>, bytes: &[u8], ranges: &[Range<usize>]) -> Result<usize, Errno>;
 }
 
-/// Frames and bytes that a half has moved and lost.
+/// Frames and bytes that a half has moved and lost, and the frames themselves if they are on record.
 #[derive(Debug, Default)]
-pub(super) struct Count {
+pub(crate) struct Count {
     pub frames: Cell<u64>,
     pub bytes: Cell<u64>,
     pub dropped: Cell<u64>,
+    pub record: Record,
 }
 
 impl Count {
-    pub(super) fn add(&self, bytes: usize) {
+    pub(super) fn add(&self, frame: &[u8]) {
         self.frames.set(self.frames.get() + 1);
-        self.bytes.set(self.bytes.get() + bytes as u64);
+        self.bytes.set(self.bytes.get() + frame.len() as u64);
+        self.record.frame(frame);
     }
     pub(super) fn drop(&self, frames: u64) {
         self.dropped.set(self.dropped.get() + frames);
@@ -70,7 +72,7 @@ impl<S: Sink> Transmit<S> {
             match self.sink.send(self.source.fd(), &self.buffer, &self.waiting[sent..]) {
                 Ok(count) => {
                     for range in &self.waiting[sent..][..count] {
-                        self.count.add(range.len() - vnet::LEN);
+                        self.count.add(&self.buffer[range.start + vnet::LEN..range.end]);
                     }
                     sent += count;
                 }

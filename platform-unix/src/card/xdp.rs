@@ -46,8 +46,8 @@ pub struct Xdp {
     mac: MacAddr,
     caps: Caps,
     zero_copy: bool,
-    rx: XdpRx,
-    tx: XdpTx,
+    pub(super) rx: XdpRx,
+    pub(super) tx: XdpTx,
     // What the kernel keeps for us as long as they are open.
     _program: OwnedFd,
     _membership: OwnedFd,
@@ -214,7 +214,7 @@ pub struct XdpRx {
     /// The queue that is looked at first, each in its turn.
     next: usize,
     complete: bool,
-    count: Count,
+    pub(super) count: Count,
 }
 
 impl NetRx for XdpRx {
@@ -236,7 +236,7 @@ impl NetRx for XdpRx {
                     if let (Some(meta), true) = (partial, *complete) {
                         complete_checksum(bytes, meta);
                     }
-                    count.add(bytes.len());
+                    count.add(bytes);
                     // What is left to the receiver was never on a wire: it cannot be wrong.
                     frame(bytes, RxMeta::new(partial.is_some() && !*complete, 0));
                 });
@@ -273,7 +273,7 @@ pub struct XdpTx {
     /// The kernel did not take all at the last flush.
     stuck: bool,
     mtu: usize,
-    count: Count,
+    pub(super) count: Count,
 }
 
 impl NetTx for XdpTx {
@@ -294,7 +294,7 @@ impl NetTx for XdpTx {
             let result = fill(&mut frame);
             let len = frame.len.min(len);
             if len > 0 {
-                count.add(len);
+                count.add(&frame.bytes[..len]);
             }
             (len, frame.meta, result)
         });
