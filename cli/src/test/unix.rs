@@ -27,10 +27,9 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("the website on four networks", "test --release --package airglow-website --test networks");
     let bulk = "test --release --package airglow-pump --test bulk -- --test-threads 1 --nocapture";
     tests.cargo("bulk data, resets, idle connections", bulk);
-    // One at a time: floods take the whole machine.
-    let odd =
-        "test --release --package airglow-pump --test scapy --test floods -- --test-threads 1 --nocapture";
-    tests.cargo("odd segments, floods", odd);
+    tests.cargo("odd segments", "test --release --package airglow-pump --test scapy -- --nocapture");
+    let floods = "test --release --package airglow-pump --test floods -- --test-threads 1 --nocapture";
+    tests.cargo("floods", floods);
     let instructions = "test --package airglow-benches --test instructions -- --ignored --nocapture";
     tests.cargo("instructions per segment and datagram", instructions);
     Ok(())
