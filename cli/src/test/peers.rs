@@ -19,6 +19,7 @@ const PACKAGES: &[&str] = &[
     "ldnsutils",
     "nsd",
     "libnss3-tools",
+    "nmap",
     "openssl",
     "openvswitch-switch",
     "openvswitch-testcontroller",
@@ -38,6 +39,7 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.need(PACKAGES)?;
     tests.cargo("a browser", "test --release --package airglow-website --test browser");
     tests.cargo("HTTPS", "test --release --package airglow-website --test https");
+    tests.cargo("nmap", "test --release --package airglow-website --test nmap -- --nocapture");
     tests.cargo("Open vSwitch", "test --package airglow-openflow-switch --test peers");
     tests.cargo("large frames through our switch", "test --package airglow-openflow-switch --test offload");
     tests.cargo("as Open vSwitch", "test --package airglow-openflow-switch --test like_ovs");
