@@ -122,6 +122,11 @@ pub fn cable() -> (Namespace, Namespace) {
     veth(&left, "l0", &right, "r0");
     left.silence("l0");
     right.silence("r0");
+    // A kernel drops what is sent before it has noticed the carrier.
+    for (end, interface) in [(&left, "l0"), (&right, "r0")] {
+        let path = format!("/sys/class/net/{interface}/operstate");
+        eventually(|| (end.run("cat", &[&path]).stdout.trim() == "up").then_some(()));
+    }
     (left, right)
 }
 
