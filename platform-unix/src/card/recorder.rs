@@ -7,18 +7,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// Where the pieces of a file go.
+type Sink = Box<dyn FnMut(&[u8])>;
+
 /// Where a card's frames are written down as they pass, in the format pcapng: as the card has them, so that checksums and segments that are left
 /// to it are not yet done.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    capture: Rc<RefCell<Capture<Box<dyn FnMut(&[u8])>>>>,
+    capture: Rc<RefCell<Capture<Sink>>>,
     interface: u32,
 }
 
 impl Recorder {
     /// For the card called `name`; the file's pieces go to `sink`.
     pub(crate) fn new(name: &str, sink: impl FnMut(&[u8]) + 'static) -> Self {
-        let mut capture = Capture::new(Box::new(sink) as Box<dyn FnMut(&[u8])>);
+        let mut capture = Capture::new(Box::new(sink) as Sink);
         let interface = capture.interface(name);
         Self { capture: Rc::new(RefCell::new(capture)), interface }
     }
