@@ -29,6 +29,8 @@ pub struct Package {
     pub publish: bool,
     /// `package.metadata.airglow.small`: the smallest image rather than the fastest.
     pub small: bool,
+    /// `package.metadata.airglow.processor`: names of instructions that a kernel for Xen may take for granted.
+    pub processor: Vec<String>,
 }
 
 /// An application: a package and the binary in it that is the image.
@@ -116,6 +118,9 @@ fn package(value: &Value) -> Option<Package> {
             .filter_map(|t| t["name"].as_str().map(str::to_owned))
             .collect(),
         small: value["metadata"]["airglow"]["small"].as_bool().unwrap_or(false),
+        processor: array(&value["metadata"]["airglow"]["processor"])
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect(),
         publish: value["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
     })
 }

@@ -13,8 +13,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The target with the processor's floating-point and vector registers: AES and SHA instructions can be used. It is not one of
-/// rustc's own, so `core` and `alloc` are compiled with the application.
+/// The target with the processor's floating-point and vector registers. It is not one of rustc's own, so `core` and `alloc` are
+/// compiled with the application.
 const SPECIFICATION: &str = include_str!("x86_64-airglow-xen.json");
 /// rustc's own target, without them.
 const PLAIN: &str = "x86_64-unknown-none";
@@ -52,8 +52,7 @@ fn source() -> Option<Source> {
 
 /// Compiles `app` and returns the kernel; beside it lie its [`symbols`] and a configuration for `xl create`.
 pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
-    let built =
-        compile(workspace, &app.package.name, &["--bin", &app.binary], &app.binary, app.package.small)?;
+    let built = compile(workspace, &app.package.name, &["--bin", &app.binary], &app.binary, &app.into())?;
     let name = app
         .package
         .folder
@@ -73,13 +72,23 @@ pub fn build(workspace: &Workspace, app: &App) -> Result<PathBuf> {
 
 /// Compiles an example of `package`.
 pub fn example(workspace: &Workspace, package: &str, name: &str) -> Result<PathBuf> {
-    compile(workspace, package, &["--example", name], name, false)
+    example_for(workspace, package, name, &[])
+}
+
+/// The same for a processor that has these instructions.
+pub fn example_for(
+    workspace: &Workspace,
+    package: &str,
+    name: &str,
+    processor: &[String],
+) -> Result<PathBuf> {
+    compile(workspace, package, &["--example", name], name, &Wishes { small: false, processor })
 }
 
 /// Compiles `app` without the features that it has by default; the next kernel of the same application takes its place.
 pub fn without_default_features(workspace: &Workspace, app: &App) -> Result<PathBuf> {
     let choice = ["--bin", &app.binary, "--no-default-features"];
-    compile(workspace, &app.package.name, &choice, &app.binary, app.package.small)
+    compile(workspace, &app.package.name, &choice, &app.binary, &app.into())
 }
 
 /// How the name of the file with a kernel's symbols ends.
@@ -105,22 +114,43 @@ pub fn sizes(kernel: &Path) -> Result<String> {
     Ok(format!("{bytes} bytes, {loaded} of them loaded; {} with symbols", whole.len()))
 }
 
-/// `small`: fewer bytes are worth more than speed, and than the line numbers in a panic's message (its backtrace stays).
+/// What an application's manifest asks of its kernel.
+struct Wishes<'w> {
+    /// Fewer bytes are worth more than speed, and than the line numbers in a panic's message (its backtrace stays).
+    small: bool,
+    /// Names of instructions, keys of [`PROCESSOR`].
+    processor: &'w [String],
+}
+
+impl<'a> From<&'a App> for Wishes<'a> {
+    fn from(app: &'a App) -> Self {
+        Self { small: app.package.small, processor: &app.package.processor }
+    }
+}
+
+/// Instructions that a manifest may name; the processor's features that they stand for; and the crates that are compiled for these.
+/// Elsewhere such crates ask the processor, but not on a target without an operating system.
+const PROCESSOR: &[(&str, &str, &[&str])] =
+    &[("aes", "+aes,+pclmulqdq,+avx", &["aes", "polyval"]), ("sha", "+sha,+sse4.1,+ssse3", &["sha2"])];
+
 fn compile(
     workspace: &Workspace,
     package: &str,
     choice: &[&str],
     name: &str,
-    small: bool,
+    wishes: &Wishes<'_>,
 ) -> Result<PathBuf> {
+    let small = wishes.small;
     let folder = workspace.target.join("xen");
     fs::create_dir_all(&folder).context(folder.display())?;
     let mut last: &[&str] = &[];
     let mut cargo = match source() {
         Some(source) => {
-            eprintln!("target: hard float (AES, SHA and vector instructions), core from {}", source.name);
+            eprintln!("target: hard float and vector instructions, core from {}", source.name);
             last = if small { SHARED } else { &[] };
-            hard_float(&source, &folder, small)?
+            let mut cargo = hard_float(&source, &folder, small)?;
+            take_for_granted(&mut cargo, wishes.processor)?;
+            cargo
         }
         None => {
             eprintln!(
@@ -197,6 +227,30 @@ fn hard_float(source: &Source, folder: &Path, small: bool) -> Result<Command> {
         cargo.args(["--config", "target.x86_64-airglow-xen.linker=\"ld.lld\""]);
     }
     Ok(cargo)
+}
+
+/// Compiles the crates that can use the instructions of these names for a processor that has them, and the platform so that it
+/// looks at the start whether it has.
+fn take_for_granted(cargo: &mut Command, names: &[String]) -> Result {
+    let mut looks = Vec::new();
+    for name in names {
+        let known = PROCESSOR.iter().find(|(known, ..)| known == name).ok_or_else(|| {
+            let known: Vec<&str> = PROCESSOR.iter().map(|(name, ..)| *name).collect();
+            let known = known.join(", ");
+            Failure::new(format!("package.metadata.airglow.processor: `{name}`: expected one of {known}"))
+        })?;
+        for package in known.2 {
+            let flags =
+                format!("profile.image.package.{package}.rustflags=[\"-Ctarget-feature={}\"]", known.1);
+            cargo.args(["--config", &flags]);
+        }
+        looks.push(format!("\"--cfg=airglow_{name}\""));
+    }
+    if !looks.is_empty() {
+        let flags = format!("profile.image.package.airglow-platform-xen.rustflags=[{}]", looks.join(","));
+        cargo.args(["-Zprofile-rustflags", "--config", &flags]);
+    }
+    Ok(())
 }
 
 /// For the image itself: sequences of instructions and functions that are alike stand once.

@@ -8,6 +8,7 @@ pub mod grants;
 mod heap;
 pub mod hypercall;
 mod memory;
+mod processor;
 pub mod report;
 mod shared;
 pub mod single;
@@ -40,6 +41,14 @@ extern "C" fn start(info: *const StartInfo, free: u64) -> ! {
         console::use_ring(unsafe { &*(page as *const _) }, info.console_evtchn);
     }
     INFO.store(core::ptr::from_ref(info).cast_mut(), Ordering::Relaxed);
+    if let Err(missing) = processor::prepare() {
+        let _ = write!(report::Out, "airglow: the image was compiled for a processor that has");
+        for name in missing {
+            let _ = write!(report::Out, " {name}");
+        }
+        let _ = writeln!(report::Out, ", and this one has not");
+        report::end()
+    }
     let layout = Layout::new(info);
     let memory = trap::install()
         .and_then(|()| memory::map(&layout, free))

@@ -1,5 +1,6 @@
 //! `cargo airglow test xen`: kernels in the real hypervisor, under emulation, with Linux's own backends in dom0.
 mod bridge;
+mod cipher;
 mod devices;
 mod dns;
 mod secure;
@@ -80,6 +81,7 @@ const CHECKS: &[Check] = &[
     check("devices that go and come", "disk", devices::go_and_come),
     check("a name server", "dns-zone", dns::answers),
     check("TLS", "https-page", secure::serves),
+    check("AES instructions", "cipher_rate", cipher::is_used),
     check("a tap, a Linux guest and oxenstored", "pump", bridge::carries),
     check("vchan, libxenvchan is the client", "vchan_echo", vchan::serves_libxenvchan),
     check("vchan, libxenvchan is the server", "vchan_echo", vchan::is_served_by_libxenvchan),
@@ -436,7 +438,8 @@ fn faults_end(_: &Workspace, dom0: &dom0::Dom0, kernel: &Path) -> Result {
         }
     }
     let log = guest.machine.xen_log();
-    that(log.contains("domain_crash_sync"), || format!("Xen did not see the stack run over:\n{log}"))
+    that(log.contains("domain_crash_sync"), || format!("Xen did not see the stack run over:\n{log}"))?;
+    that(symbols.stack_overflow(&log).is_some(), || format!("the stack is not told by Xen's words:\n{log}"))
 }
 
 /// Linux's blkback under our blkfront: every byte is read, what is written is there in dom0 and at the next start.
