@@ -14,6 +14,11 @@ use webpki::{
     RevocationOptionsBuilder, anchor_from_trusted_cert,
 };
 
+#[cfg(feature = "ocsp")]
+mod ocsp;
+#[cfg(feature = "ocsp")]
+pub use ocsp::Stapling;
+
 /// Most certificates that a server may send.
 const MAX_CHAIN: usize = 10;
 
@@ -24,6 +29,8 @@ const MAX_CHAIN: usize = 10;
 pub struct Authorities<'c, W> {
     roots: Vec<TrustAnchor<'static>>,
     revoked: Vec<CertRevocationList<'static>>,
+    #[cfg(feature = "ocsp")]
+    stapling: Option<Stapling>,
     clock: &'c W,
 }
 
@@ -66,7 +73,19 @@ impl<'c, W: WallClock> Authorities<'c, W> {
             anchor.map_err(|_| AuthoritiesError::BadRoot(index))
         };
         let roots = roots.iter().enumerate().map(anchor).collect::<Result<_, _>>()?;
-        Ok(Self { roots, revoked: Vec::new(), clock })
+        Ok(Self {
+            roots,
+            revoked: Vec::new(),
+            #[cfg(feature = "ocsp")]
+            stapling: None,
+            clock,
+        })
+    }
+    /// Asks servers for OCSP responses (RFC 6960) and refuses certificates of which a response is not good. Responses
+    /// without `nextUpdate` are not: nobody could say how old they may be.
+    #[cfg(feature = "ocsp")]
+    pub fn with_stapling(self, stapling: Stapling) -> Self {
+        Self { stapling: Some(stapling), ..self }
     }
     /// Refuses certificates in these revocation lists (RFC 5280 section 5, DER), and from then on every certificate
     /// whose issuer has no list in time among them.
@@ -92,6 +111,7 @@ impl<W: WallClock> Authorities<'_, W> {
         server_name: Option<&str>,
     ) -> Result<(), Alert> {
         let now = UnixTime::since_unix_epoch(self.clock.unix_now().ok_or(Alert::INTERNAL_ERROR)?);
+        let stapled = certificates.clone().next().map(|(_, extensions)| extensions).unwrap_or_default();
         let chain: Vec<_> =
             certificates.take(MAX_CHAIN + 1).map(|(der, _)| CertificateDer::from(der)).collect();
         let (first, intermediates) = chain.split_first().ok_or(Alert::DECODE_ERROR)?;
@@ -103,10 +123,16 @@ impl<W: WallClock> Authorities<'_, W> {
         let revocation = RevocationOptionsBuilder::new(&lists)
             .ok()
             .map(|options| options.with_expiration_policy(ExpirationPolicy::Enforce).build());
-        end_entity
+        let path = end_entity
             .verify_for_usage(ALGORITHMS, &self.roots, intermediates, now, usage, revocation, None)
             .map_err(alert)?;
         let Some(server_name) = server_name else { return Ok(()) };
+        #[cfg(feature = "ocsp")]
+        if let Some(stapling) = self.stapling {
+            ocsp::check(stapling, &path, stapled, now)?;
+        }
+        #[cfg(not(feature = "ocsp"))]
+        let (_, _) = (path, stapled);
         let name = ServerName::try_from(server_name).map_err(|_| Alert::BAD_CERTIFICATE)?;
         end_entity.verify_is_valid_for_subject_name(&name).map_err(alert)
     }
@@ -115,6 +141,10 @@ impl<W: WallClock> Authorities<'_, W> {
 impl<W: WallClock> Verifier for Authorities<'_, W> {
     fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
         self.check(certificates, KeyUsage::server_auth(), Some(server_name))
+    }
+    #[cfg(feature = "ocsp")]
+    fn wants_status(&self) -> bool {
+        self.stapling.is_some()
     }
 }
 

@@ -228,6 +228,10 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
         let State::Tls12(state) = &mut self.state else { return Ok(None) };
         state.change_cipher_spec(&self.config.provider).map(Some)
     }
+    #[cfg(feature = "tls12")]
+    fn awaits_status(&self) -> bool {
+        matches!(&self.state, State::Tls12(state) if state.awaits_status())
+    }
     fn handle<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
         message: Message<'_>,
@@ -388,7 +392,10 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         if !list.certificate_request_context.is_empty() {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
-        if list.entries().any(|(_, extensions)| extensions.iter().next().is_some()) {
+        let status = self.config.verifier.wants_status();
+        let asked = |kind| status && kind == ExtensionType::STATUS_REQUEST;
+        let mut extensions = list.entries().flat_map(|(_, extensions)| extensions.iter());
+        if !extensions.all(|extension| asked(extension.kind)) {
             return Err(Alert::UNSUPPORTED_EXTENSION);
         }
         //= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4

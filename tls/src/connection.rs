@@ -78,6 +78,12 @@ pub trait Role<P: Provider> {
     #[cfg(feature = "tls12")]
     #[doc(hidden)]
     fn change_cipher_spec(&mut self) -> Result<Option<Protection<P>>, Alert>;
+    /// Whether a CertificateStatus may come behind the Certificate that is awaited (RFC 6066 section 8).
+    #[cfg(feature = "tls12")]
+    #[doc(hidden)]
+    fn awaits_status(&self) -> bool {
+        false
+    }
     #[doc(hidden)]
     fn handle<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
@@ -457,6 +463,13 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         while let Some(message) =
             Message::parse(self.incoming.content().get(self.early..).unwrap_or_default())
         {
+            #[cfg(feature = "tls12")]
+            let message = match self.role.awaits_status() {
+                true => tls12::with_status(message, self.incoming.content()),
+                false => Some(message),
+            };
+            #[cfg(feature = "tls12")]
+            let Some(message) = message else { break };
             let len = message.whole.len();
             let room = self.incoming.capacity();
             let step = self.role.handle(message, room, &mut Flight(&mut self.outgoing))?;

@@ -79,6 +79,8 @@ mod verifier;
 pub mod wire;
 
 pub use alert::Alert;
+#[cfg(feature = "ocsp")]
+pub use authorities::Stapling;
 #[cfg(feature = "alloc")]
 pub use authorities::{Authorities, AuthoritiesError};
 pub use buffer::Buffer;

@@ -12,6 +12,11 @@ pub trait Verifier {
     /// # Errors
     /// The alert that ends the connection.
     fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert>;
+    /// Whether servers are asked for an OCSP response with their certificate (RFC 6066 section 8), which is then the
+    /// `status_request` among its extensions.
+    fn wants_status(&self) -> bool {
+        false
+    }
     /// The same for a server that shows a raw public key (RFC 7250): `key` is its SubjectPublicKeyInfo, DER. Nobody is
     /// known by it unless this says so.
     ///
@@ -73,6 +78,9 @@ impl ClientVerifier for PinnedKeys<'_> {
 impl<V: Verifier + ?Sized> Verifier for &V {
     fn verify(&self, server_name: &str, certificates: CertificateEntries<'_>) -> Result<(), Alert> {
         (**self).verify(server_name, certificates)
+    }
+    fn wants_status(&self) -> bool {
+        (**self).wants_status()
     }
     fn verify_key(&self, server_name: &str, key: &[u8]) -> Result<(), Alert> {
         (**self).verify_key(server_name, key)

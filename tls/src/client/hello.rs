@@ -126,6 +126,11 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
             }
             let overhead = if tls12 { MAX_OVERHEAD } else { OVERHEAD - 1 };
             emit_record_size_limit(out, room, overhead, MAX_PLAINTEXT + usize::from(tls13))?;
+            if self.config.verifier.wants_status() {
+                out.u16(ExtensionType::STATUS_REQUEST.0)?;
+                // ocsp, any responder, no extensions
+                out.bytes(&[0, 5, 1, 0, 0, 0, 0])?;
+            }
             if self.config.wants_compressed() {
                 compression::offer(out)?;
             }

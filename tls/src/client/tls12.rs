@@ -1,7 +1,8 @@
 //! The client's side of TLS 1.2's handshake: RFC 5246 section 7.3.
 use super::{AwaitServerHello, Client, Requested, State, answer::DOWNGRADE};
 use crate::{
-    Alert, CertificateType,
+    Alert,
+    certificate_type::CertificateType,
     connection::{Exporter, Flight, Step},
     crypto::{CipherSuite, Hash, Provider, Secret, SignatureScheme},
     exchange::{from_seed, record_size_limit},
@@ -23,6 +24,8 @@ pub(super) struct Handshake<P: Provider> {
     suite: CipherSuite,
     /// Whether the server signs with RSA.
     rsa: bool,
+    /// Whether the server has said that it may send a CertificateStatus.
+    status: bool,
     transcripts: Transcripts<P>,
     /// Ours and the server's.
     randoms: [u8; 64],
@@ -43,6 +46,10 @@ enum Expects {
 }
 
 impl<P: Provider> Handshake<P> {
+    /// Whether the next message may come with a CertificateStatus.
+    pub(super) const fn awaits_status(&self) -> bool {
+        self.status && matches!(self.expects, Expects::Certificate)
+    }
     /// The keys of the server's Finished, if it is time for them.
     pub(super) fn change_cipher_spec(&mut self, provider: &P) -> Result<Protection<P>, Alert> {
         if !matches!(self.expects, Expects::ChangeCipherSpec) {
@@ -112,7 +119,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         if !of_server.contains(&CertificateType::X509) {
             return Err(Alert::UNSUPPORTED_CERTIFICATE);
         }
-        let (mut extended, mut indicated) = (false, false);
+        let (mut extended, mut indicated, mut status) = (false, false, false);
         for extension in hello.extensions.iter() {
             match extension.kind {
                 ExtensionType::EXTENDED_MASTER_SECRET if extension.data.is_empty() => extended = true,
@@ -123,6 +130,11 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 ExtensionType::EC_POINT_FORMATS if extension.data.contains(&0) => {}
                 ExtensionType::EC_POINT_FORMATS => return Err(Alert::ILLEGAL_PARAMETER),
                 ExtensionType::SERVER_NAME if self.names_a_host() && extension.data.is_empty() => {}
+                ExtensionType::STATUS_REQUEST
+                    if self.config.verifier.wants_status() && extension.data.is_empty() =>
+                {
+                    status = true;
+                }
                 ExtensionType::RECORD_SIZE_LIMIT => out.0.limit(record_size_limit(extension.data)?),
                 ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION
                     if !self.config.protocols.is_empty() =>
@@ -145,6 +157,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             expects: Expects::Certificate,
             suite,
             rsa,
+            status,
             transcripts,
             randoms,
             requested: Requested::No,
@@ -170,7 +183,9 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let provider = &self.config.provider;
         state.expects = match (state.expects, message.kind) {
             (Expects::Certificate, HandshakeType::CERTIFICATE) => {
-                let list = CertificateList::parse_tls12(message.body)?;
+                let behind = message.whole.get(4 + message.body.len()..).unwrap_or_default();
+                let status = Message::parse(behind).map(|status| status.body);
+                let list = CertificateList::parse_tls12(message.body)?.with_status(status);
                 let key = PublicKey::of(list, CertificateType::X509)?;
                 self.config.verifier.verify(self.server_name, list.entries())?;
                 Expects::ServerKeyExchange(key)

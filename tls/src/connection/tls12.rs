@@ -3,8 +3,21 @@ use super::{Connection, Fault, Role};
 use crate::{
     Alert,
     crypto::Provider,
-    wire::{HandshakeType, RECORD_HEADER, RecordHeader},
+    wire::{HandshakeType, Message, RECORD_HEADER, RecordHeader},
 };
+
+/// The Certificate in front of `content` together with the CertificateStatus behind it: neither is of use alone, and nothing
+/// of them is kept. `None` until it is known what is behind it.
+pub(super) fn with_status<'m>(message: Message<'m>, content: &'m [u8]) -> Option<Message<'m>> {
+    if message.kind != HandshakeType::CERTIFICATE {
+        return Some(message);
+    }
+    let next = Message::parse(content.get(message.whole.len()..)?)?;
+    if next.kind != HandshakeType::CERTIFICATE_STATUS {
+        return Some(message);
+    }
+    Some(Message { whole: content.get(..message.whole.len() + next.whole.len())?, ..message })
+}
 
 impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> {
     /// The peer has said that what follows is protected, which in TLS 1.3 means nothing.

@@ -1,11 +1,11 @@
 //! The little DER (X.690) that keys need without an allocator: PKCS #8, SEC 1, SubjectPublicKeyInfo, ECDSA signatures.
 
 /// Tags.
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
-const OID: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const OID: u8 = 0x06;
+pub(crate) const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 
 const ID_EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -41,7 +41,7 @@ impl KeyKind {
 }
 
 /// Takes one element off the front: tag, content, rest.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(crate) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let ([tag, first], rest) = bytes.split_first_chunk()?;
     let (len, rest) = match first {
         0..=0x7f => (usize::from(*first), rest),
@@ -63,7 +63,8 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((*tag, content, rest))
 }
 
-fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+/// Takes one element of this tag off the front: content, rest.
+pub(crate) fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, content, rest) = element(bytes)?;
     (found == tag).then_some((content, rest))
 }

@@ -1,5 +1,5 @@
 //! What TLS needs of cryptography: a [`Provider`] is a value that is passed in, [`RustCrypto`] by default.
-mod der;
+pub(crate) mod der;
 #[cfg(feature = "post-quantum")]
 mod hybrid;
 mod restricted;

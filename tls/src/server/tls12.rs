@@ -1,7 +1,8 @@
 //! The server's side of TLS 1.2's handshake: RFC 5246 section 7.3.
 use super::{Server, State, halves, host_name};
 use crate::{
-    Alert, CertificateType, Version,
+    Alert, Version,
+    certificate_type::CertificateType,
     connection::{Exporter, Flight, Step},
     crypto::{CipherSuite, KeyExchange, NamedGroup, Provider, Secret, SignatureScheme},
     exchange::{TLS13, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},

@@ -8,14 +8,20 @@ pub struct CertificateList<'a> {
     pub certificate_request_context: &'a [u8],
     list: &'a [u8],
     /// As TLS 1.2 has it: certificates and nothing beside them.
+    #[cfg(feature = "tls12")]
     bare: bool,
+    #[cfg(feature = "tls12")]
+    status: Option<&'a [u8]>,
 }
 
 /// The certificates of a [`CertificateList`], the end entity's first: DER, and the extensions of each.
 #[derive(Clone, Debug)]
 pub struct CertificateEntries<'a> {
     list: Reader<'a>,
+    #[cfg(feature = "tls12")]
     bare: bool,
+    #[cfg(feature = "tls12")]
+    status: Option<&'a [u8]>,
 }
 
 impl<'a> CertificateList<'a> {
@@ -35,7 +41,14 @@ impl<'a> CertificateList<'a> {
             }
             Extensions::parse(entries.vector16()?)?;
         }
-        Ok(Self { certificate_request_context, list, bare: false })
+        Ok(Self {
+            certificate_request_context,
+            list,
+            #[cfg(feature = "tls12")]
+            bare: false,
+            #[cfg(feature = "tls12")]
+            status: None,
+        })
     }
     /// Reads the body of TLS 1.2's Certificate message (RFC 5246 section 7.4.2).
     ///
@@ -52,11 +65,22 @@ impl<'a> CertificateList<'a> {
                 return Err(Malformed);
             }
         }
-        Ok(Self { certificate_request_context: &[], list, bare: true })
+        Ok(Self { certificate_request_context: &[], list, bare: true, status: None })
+    }
+    /// The same with the body of the CertificateStatus that came behind it, as the first certificate's extension.
+    #[cfg(feature = "tls12")]
+    pub(crate) const fn with_status(self, status: Option<&'a [u8]>) -> Self {
+        Self { status, ..self }
     }
     /// The certificates.
     pub const fn entries(&self) -> CertificateEntries<'a> {
-        CertificateEntries { list: Reader::new(self.list), bare: self.bare }
+        CertificateEntries {
+            list: Reader::new(self.list),
+            #[cfg(feature = "tls12")]
+            bare: self.bare,
+            #[cfg(feature = "tls12")]
+            status: self.status,
+        }
     }
     /// Writes the body of TLS 1.2's message: a chain of DER certificates.
     ///
@@ -113,7 +137,11 @@ impl<'a> Iterator for CertificateEntries<'a> {
     type Item = (&'a [u8], Extensions<'a>);
     fn next(&mut self) -> Option<Self::Item> {
         let certificate = self.list.vector24().ok()?;
-        let extensions = if self.bare { &[] } else { self.list.vector16().ok()? };
+        #[cfg(feature = "tls12")]
+        if self.bare {
+            return Some((certificate, Extensions::of_status(self.status.take())));
+        }
+        let extensions = self.list.vector16().ok()?;
         Some((certificate, Extensions::parse(extensions).ok()?))
     }
 }

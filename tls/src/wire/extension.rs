@@ -57,7 +57,12 @@ pub struct Extension<'a> {
 
 /// A checked block of extensions.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Extensions<'a>(&'a [u8]);
+pub struct Extensions<'a> {
+    block: &'a [u8],
+    /// TLS 1.2's CertificateStatus, whose body is what the extension `status_request` holds in TLS 1.3.
+    #[cfg(feature = "tls12")]
+    status: Option<&'a [u8]>,
+}
 
 impl<'a> Extensions<'a> {
     /// Checks the content of a block (without its length).
@@ -70,15 +75,26 @@ impl<'a> Extensions<'a> {
             reader.u16()?;
             reader.vector16()?;
         }
-        Ok(Self(block))
+        Ok(Self { block, ..Self::default() })
+    }
+    /// None but a `status_request` that came in a message of its own.
+    #[cfg(feature = "tls12")]
+    pub(crate) const fn of_status(status: Option<&'a [u8]>) -> Self {
+        Self { block: &[], status }
     }
     /// All of them, in order.
     pub fn iter(self) -> impl Iterator<Item = Extension<'a>> + Clone {
-        let mut reader = Reader::new(self.0);
-        core::iter::from_fn(move || {
+        let mut reader = Reader::new(self.block);
+        let listed = core::iter::from_fn(move || {
             let kind = ExtensionType(reader.u16().ok()?);
             Some(Extension { kind, data: reader.vector16().ok()? })
-        })
+        });
+        #[cfg(feature = "tls12")]
+        let listed = {
+            let kind = ExtensionType::STATUS_REQUEST;
+            self.status.map(|data| Extension { kind, data }).into_iter().chain(listed)
+        };
+        listed
     }
     /// The data of the first of this type.
     pub fn find(self, kind: ExtensionType) -> Option<&'a [u8]> {

@@ -2,5 +2,6 @@
 mod clients;
 mod https;
 mod matrix;
+mod ocsp;
 mod ours;
 mod servers;
