@@ -1,8 +1,9 @@
 //! TLS: codecs over any bytes, and each end against a peer that follows the protocol up to bytes of the fuzzer's choice.
 use airglow_device::{Clock, Instant, SeededEntropy};
 use airglow_tls::{
-    Certificate, Client, ClientAuthentication, ClientConfig, Connection, Error, Event, PinnedKeys, Role,
-    Server, ServerConfig, SessionCache, TicketKeys, Version,
+    Certificate, CertificateType, Client, ClientAuthentication, ClientConfig, CompressedCertificate,
+    Connection, CookieKey, EarlyData, Error, Event, PinnedKeys, Role, Server, ServerConfig, SessionCache,
+    TicketKeys, Version,
     crypto::{
         Aead, CipherSuite, Hash, NamedGroup, PrivateKey, Provider, Restricted, RustCrypto, Secret,
         SignatureScheme, TAG, Transcript, subject_public_key_info,
@@ -147,6 +148,12 @@ struct Plan {
     /// The oldest version that either side speaks, and the newest that the peer does.
     oldest: Version,
     newest: Version,
+    /// A client that resumes sends early data.
+    early: bool,
+    /// Both show bare keys, if both do.
+    types: &'static [CertificateType],
+    /// Certificates are compressed, and the server wants its cookie back.
+    extras: bool,
     /// Bytes at a time.
     step: usize,
     /// Changes to the bytes on the wire, and to what is said under protection.
@@ -172,6 +179,9 @@ fn plan(data: &[u8]) -> Option<Plan> {
         resumes: flags & 2 != 0,
         oldest: if flags & 0x18 == 0 { Version::Tls13 } else { Version::Tls12 },
         newest: if flags & 8 == 0 { Version::Tls13 } else { Version::Tls12 },
+        early: flags & 0x20 != 0,
+        types: if flags & 0x40 == 0 { &[CertificateType::X509] } else { EITHER },
+        extras: flags & 0x80 != 0,
         step: usize::from(*step).max(1) * if flags & 4 == 0 { 64 } else { 1 },
         wire,
         protected: Rc::new(protected),
@@ -179,6 +189,7 @@ fn plan(data: &[u8]) -> Option<Plan> {
     })
 }
 
+const EITHER: &[CertificateType] = &[CertificateType::RawPublicKey, CertificateType::X509];
 const CERTIFICATE: &[u8] = include_bytes!("../../tls/tests/keys/p256.der");
 static KEY: LazyLock<PrivateKey> = LazyLock::new(|| {
     PrivateKey::from_der(include_bytes!("../../tls/tests/keys/p256.pkcs8.der")).expect("a key")
@@ -220,7 +231,12 @@ pub fn tls_client(data: &[u8]) {
 fn both(plan: &Plan, server_is_ours: bool) {
     let entropy = SeededEntropy::predictable(1);
     let chain = [CERTIFICATE];
-    let certificates = [Certificate::new(&chain, &*KEY, &["a.example"])];
+    let mut certificates = [Certificate::new(&chain, &*KEY, &["a.example"])];
+    let compressed = CompressedCertificate::new(&certificates[0]);
+    if plan.extras {
+        certificates[0].compressed = compressed.as_ref();
+    }
+    let cookies = CookieKey::new(&entropy, &Stopped, Duration::from_secs(5));
     let tickets = TicketKeys::<_, 1>::new(CLASSIC, &Stopped, &entropy, Duration::from_secs(60));
     let sessions = SessionCache::new(&Stopped, 4);
     let pins = [pin()];
@@ -236,6 +252,11 @@ fn both(plan: &Plan, server_is_ours: bool) {
                 maximum_version: $newest,
                 tickets: Some(&tickets),
                 clients,
+                early_data: if plan.early { EarlyData::OnRequest(100) } else { EarlyData::Refused },
+                cookies: Some(&cookies).filter(|_| plan.extras),
+                certificate_types: plan.types,
+                client_certificate_types: plan.types,
+                wants_compressed: plan.extras,
                 ..ServerConfig::new($provider, &certificates)
             }
         };
@@ -247,6 +268,10 @@ fn both(plan: &Plan, server_is_ours: bool) {
                 minimum_version: plan.oldest,
                 maximum_version: $newest,
                 certificate,
+                early_data: plan.early,
+                certificate_types: plan.types,
+                server_certificate_types: plan.types,
+                wants_compressed: plan.extras,
                 sessions: Some(&sessions).map(|sessions| sessions as &dyn airglow_tls::Sessions),
                 ..ClientConfig::new($provider, verifier)
             }
@@ -274,13 +299,16 @@ fn both(plan: &Plan, server_is_ours: bool) {
     if server_is_ours {
         let config = client!(meddler(), plan.newest);
         let (incoming_2, outgoing_2) = buffers();
-        let client: End<Client<'_, _, _>, _> =
+        let mut client: End<Client<'_, _, _>, _> =
             Connection::client(&config, "a.example", &entropy, incoming_2, outgoing_2).expect("room");
+        let _ = client.write_early(b"early");
         judge(plan, Connection::server(&good_server, &entropy, incoming, outgoing), client);
     } else {
         let config = server!(meddler(), plan.newest);
         let server: End<Server<'_, _>, _> = Connection::server(&config, &entropy, incoming, outgoing);
-        judge(plan, new_client(&good_client), server);
+        let mut client = new_client(&good_client);
+        let _ = client.write_early(b"early");
+        judge(plan, client, server);
     }
 }
 
@@ -309,9 +337,10 @@ fn feed<R: Role<P>, P: Provider>(to: &mut End<R, P>, mut bytes: &[u8], step: usi
         to.received(count);
         loop {
             let event = to.process()?;
-            let count = to.plaintext().len();
+            // Early data are used up too, but for the last byte, which comes again when the handshake is done.
+            let count = to.plaintext().len().max(to.early_data().len().saturating_sub(1));
             to.consume(count);
-            if event != Event::Data {
+            if !matches!(event, Event::Data | Event::EarlyData) {
                 break;
             }
         }
@@ -336,6 +365,7 @@ fn judge<R: Role<P>, P: Provider, S: Role<Q>, Q: Provider>(
     // Two ends that take the handshake for done have heard the same: Finished saw to it.
     if theirs.is_connected() && ours.is_connected() {
         assert_eq!(ours.protocol(), theirs.protocol());
+        assert_eq!(ours.early_data_accepted(), theirs.early_data_accepted());
         let exported = |secret: Option<Secret>| secret.map(|secret| secret.to_vec());
         assert_eq!(exported(ours.export(b"x", b"y", 32)), exported(theirs.export(b"x", b"y", 32)));
     }

@@ -16,6 +16,7 @@ pub(crate) const MAX_COOKIE: usize = 2 + 2 + 8 + 48 + 32;
 /// that hello, and keeps nothing: a second hello may even come over another connection. It costs clients a round trip and
 /// early data. A cookie is good for hellos with the same `random`, for as long as it was told to be, and any number of
 /// times: what it saves is memory and the key exchange, for those who do not hear what they are answered.
+/// GnuTLS 3.7 refuses a cookie that comes without a group, as it does here when the client's first share was good.
 pub struct CookieKey<'c> {
     key: Secret,
     clock: &'c dyn Clock,

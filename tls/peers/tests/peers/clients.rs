@@ -59,6 +59,28 @@ fn openssl_after_a_hello_retry_request() {
 }
 
 #[test]
+fn openssl_and_gnutls_bring_a_cookie_back() {
+    let ca = pem("cookie", P256_CERTIFICATE);
+    let setup = Setup { cookies: true, ..Setup::new(only(SUITES[0], BOTH), "p256") };
+    // With a share that we take, and with one that we do not.
+    for groups in ["X25519", "P-384:P-256"] {
+        let (addr, seen) = serve_with(setup, 1);
+        let said = openssl(addr, &ca, &format!("-groups {groups} -msg"), b"cookie\n");
+        assert!(said.contains("COOKIE") && said.matches("ClientHello").count() == 2, "{said}");
+        assert_eq!(seen.recv_timeout(PATIENCE).unwrap().outcome.2, Ok(()));
+    }
+    let (addr, seen) = serve_with(setup, 1);
+    // GnuTLS 3.7 takes a cookie beside a group only.
+    let mut command = Command::new("gnutls-cli");
+    let priority = "NORMAL:-GROUP-ALL:+GROUP-SECP384R1:+GROUP-SECP256R1";
+    command.args(["--port", &addr.port().to_string(), "--priority", priority, "--x509cafile"]).arg(&ca);
+    let said = text(&run(command.arg("localhost"), b"cookie\n"));
+    assert!(said.contains("COOKIE\n") && said.contains("(TLS1.3"), "{said}");
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap().outcome.2, Ok(()));
+    std::fs::remove_file(ca).unwrap();
+}
+
+#[test]
 fn openssl_exports_the_same_secret() {
     let ca = pem("openssl-export", P256_CERTIFICATE);
     let setup = Setup::new(only(SUITES[1], BOTH), "p256");

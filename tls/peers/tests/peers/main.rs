@@ -4,4 +4,5 @@ mod https;
 mod matrix;
 mod ocsp;
 mod ours;
+mod rustls_peers;
 mod servers;

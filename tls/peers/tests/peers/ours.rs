@@ -1,8 +1,8 @@
 //! Our server on a loopback port: it answers each connection with what it got, in capitals.
 use airglow_device::{Clock, Entropy, Instant};
 use airglow_tls::{
-    BUFFER, Certificate, ClientAuthentication, Connection, EarlyData, Error, Event, PinnedKeys, ServerConfig,
-    TicketKeys, Version,
+    BUFFER, Certificate, CertificateType, ClientAuthentication, CompressedCertificate, Connection, CookieKey,
+    EarlyData, Error, Event, PinnedKeys, ServerConfig, TicketKeys, Version,
     crypto::{
         CipherSuite, Hash, NamedGroup, PrivateKey, Provider, Restricted, RustCrypto, Transcript,
         subject_public_key_info,
@@ -95,13 +95,29 @@ pub struct Setup {
     pub closes: bool,
     /// Bytes of early data that it takes, and answers at once.
     pub early_data: u32,
+    /// Asks every client to bring a cookie back.
+    pub cookies: bool,
+    /// Shows a bare key, and takes nothing else of clients.
+    pub bare: bool,
+    /// Compresses its certificate for those who want that, and asks clients to do the same.
+    pub compresses: bool,
 }
 
 impl Setup {
     /// One that asks for nothing and waits for the client to close.
     pub const fn new(provider: Only, certificate: &'static str) -> Self {
         let oldest = Version::Tls13;
-        Self { provider, certificate, clients: &[], oldest, closes: false, early_data: 0 }
+        Self {
+            provider,
+            certificate,
+            clients: &[],
+            oldest,
+            closes: false,
+            early_data: 0,
+            cookies: false,
+            bare: false,
+            compresses: false,
+        }
     }
 }
 
@@ -146,7 +162,16 @@ pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
         ];
         let chosen =
             all.iter().filter(|(name, _)| setup.certificate.is_empty() || *name == setup.certificate);
-        let certificates: Vec<_> = chosen.map(|(_, certificate)| *certificate).collect();
+        let mut certificates: Vec<_> = chosen.map(|(_, certificate)| *certificate).collect();
+        let compressed: Vec<_> = certificates.iter().map(CompressedCertificate::new).collect();
+        if setup.compresses {
+            for (certificate, compressed) in certificates.iter_mut().zip(&compressed) {
+                certificate.compressed = compressed.as_ref();
+                assert!(compressed.is_some());
+            }
+        }
+        let types = if setup.bare { &[CertificateType::RawPublicKey] } else { &[CertificateType::X509] };
+        let cookies = CookieKey::new(&entropy, &clock, Duration::from_secs(10));
         let tickets = TicketKeys::<_, 2>::new(RustCrypto, &clock, &entropy, Duration::from_secs(600));
         let pins: Vec<_> = setup.clients.iter().map(|name| pin(pair(name).0)).collect();
         let verifier = PinnedKeys(&pins);
@@ -156,6 +181,10 @@ pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
             tickets: Some(&tickets),
             minimum_version: setup.oldest,
             clients: Some(clients).filter(|_| !pins.is_empty()),
+            cookies: Some(&cookies).filter(|_| setup.cookies),
+            certificate_types: types,
+            client_certificate_types: types,
+            wants_compressed: setup.compresses,
             early_data: match setup.early_data {
                 0 => EarlyData::Refused,
                 most => EarlyData::OnRequest(most),

@@ -5,8 +5,8 @@ use crate::ours::{
 };
 use airglow_testbed::name_servers::free_port;
 use airglow_tls::{
-    Alert, BUFFER, Certificate, ClientConfig, Connection, Error, Event, PinnedKeys, Sessions, Version,
-    crypto::PrivateKey,
+    Alert, BUFFER, Certificate, CertificateType, ClientConfig, CompressedCertificate, Connection, Error,
+    Event, PinnedKeys, Sessions, Version, crypto::PrivateKey,
 };
 use std::{
     io::{Read, Write},
@@ -27,8 +27,13 @@ pub struct Asking<'a> {
     pub sessions: Option<&'a dyn Sessions>,
     /// The oldest version that it speaks.
     pub oldest: Version,
-    /// Whether the question is said early.
+    /// Whether the question is said early, and whether it is said again when that was accepted.
     pub early: bool,
+    pub again: bool,
+    /// Takes a bare key and nothing else, and shows its own so.
+    pub bare: bool,
+    /// Asks for a compressed certificate, and compresses its own for those who want that.
+    pub compresses: bool,
 }
 
 /// What came of it.
@@ -49,7 +54,17 @@ fn ask(
     enough: usize,
 ) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
     let oldest = Version::Tls13;
-    let asking = Asking { provider, certificate, shows: None, sessions: None, oldest, early: false };
+    let asking = Asking {
+        provider,
+        certificate,
+        shows: None,
+        sessions: None,
+        oldest,
+        early: false,
+        again: false,
+        bare: false,
+        compresses: false,
+    };
     ask_with(addr, &asking, question, enough).map(|answer| (answer.bytes, answer.protocol))
 }
 
@@ -63,12 +78,15 @@ pub fn ask_with(
     let pins = [pin(asking.certificate)];
     let shown = asking.shows.map(|name| (pair(name).0, PrivateKey::from_der(pair(name).1).unwrap()));
     let chain = shown.as_ref().map(|(certificate, _)| [*certificate]);
+    let types = if asking.bare { &[CertificateType::RawPublicKey] } else { &[CertificateType::X509] };
+    let shown = shown.as_ref().zip(chain.as_ref()).map(|((_, key), chain)| Certificate::new(chain, key, &[]));
+    let compressed = shown.as_ref().filter(|_| asking.compresses).and_then(CompressedCertificate::new);
     let config = ClientConfig {
         protocols: &[b"capitals", b"http/1.1"],
-        certificate: shown
-            .as_ref()
-            .zip(chain.as_ref())
-            .map(|((_, key), chain)| Certificate::new(chain, key, &[])),
+        certificate: shown.map(|shown| Certificate { compressed: compressed.as_ref(), ..shown }),
+        certificate_types: types,
+        server_certificate_types: types,
+        wants_compressed: asking.compresses,
         sessions: asking.sessions,
         minimum_version: asking.oldest,
         early_data: asking.early,
@@ -84,7 +102,7 @@ pub fn ask_with(
         if tls.is_connected() && !known {
             // What was refused is said again.
             known = true;
-            asked = if tls.early_data_accepted() { asked } else { 0 };
+            asked = if tls.early_data_accepted() && !asking.again { asked } else { 0 };
         }
         while tls.is_connected() && asked < question.len() {
             asked += tls.write(&question[asked..])?;
@@ -102,7 +120,8 @@ pub fn ask_with(
                     continue;
                 }
                 tls.close();
-                stream.write_all(tls.output()).unwrap();
+                // Who has said what it had to say may be gone.
+                let _ = stream.write_all(tls.output());
             }
             Event::Closed | Event::EarlyData => {}
             Event::Idle => match stream.read(tls.space()).unwrap_or(0) {
@@ -157,6 +176,14 @@ fn openssl(name: &str, certificate: &[u8], key: &[u8], arguments: &str) -> (Open
 fn openssl_asks_again_and_for_a_certificate() {
     let (_server, addr) = openssl("s-retry", P256_CERTIFICATE, P256_KEY, "-www -groups P-256 -verify 1");
     // Our first share is for X25519.
+    let answer = ask(addr, only(SUITES[1], BOTH), P256_CERTIFICATE, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
+    assert!(String::from_utf8_lossy(&answer.unwrap().0).contains("TLSv1.3"));
+}
+
+#[test]
+fn openssl_gets_its_cookie_back() {
+    // It remembers nothing of a first hello, and every client has to say a second one.
+    let (_server, addr) = openssl("s-cookie", P256_CERTIFICATE, P256_KEY, "-www -stateless");
     let answer = ask(addr, only(SUITES[1], BOTH), P256_CERTIFICATE, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
     assert!(String::from_utf8_lossy(&answer.unwrap().0).contains("TLSv1.3"));
 }
