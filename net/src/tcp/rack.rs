@@ -208,3 +208,23 @@ fn sent_after(at: u32, end: Seq, other_at: u32, other_end: Seq) -> bool {
     let later = at.wrapping_sub(other_at) as i32;
     later > 0 || (later == 0 && end.after(other_end))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Section 3.3.2.
+    #[test]
+    fn the_reordering_window_is_never_wider_than_a_round_trip() {
+        let times = |least, smoothed| RoundTrips {
+            least: Some(Duration::from_millis(least)),
+            smoothed: Some(Duration::from_millis(smoothed)),
+        };
+        let mut rack = Rack::new();
+        assert_eq!(rack.reordering_window(false, times(20, 30)), 5000);
+        for round in 1..300 {
+            rack.duplicate_reported(Seq(round), Seq(round));
+        }
+        assert_eq!(rack.reordering_window(false, times(20, 30)), 30_000);
+    }
+}

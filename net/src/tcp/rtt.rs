@@ -114,6 +114,17 @@ mod tests {
         assert_eq!(rtt.timeout(), FLOOR, "never below the floor");
     }
 
+    // Section 4: where the round-trip time does not vary, the clock's granularity is left.
+    #[test]
+    fn without_variation_the_granularity_counts() {
+        let mut rtt = RoundTrip::new();
+        for _ in 0..200 {
+            rtt.measured(Duration::from_secs(1), FLOOR);
+        }
+        let beyond = rtt.timeout() - rtt.smoothed().unwrap();
+        assert!(beyond >= Duration::from_micros(GRANULARITY.into()), "{beyond:?}");
+    }
+
     //= https://www.rfc-editor.org/rfc/rfc6298#section-5
     //= type=test
     //# The host MUST set RTO <- RTO * 2 ("back off the timer").

@@ -11,4 +11,5 @@ mod packets;
 mod pair;
 #[cfg(feature = "plpmtud")]
 mod path;
+mod requirements;
 mod scenarios;

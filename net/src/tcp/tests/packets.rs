@@ -36,7 +36,13 @@ impl Table {
     }
 
     pub(super) fn with_buffers(config: Config, bytes: usize) -> Self {
-        let mut host = Host::new(heap(bytes), Config { timestamps: false, ..config }, [9; 32]);
+        Self::with_config(Config { timestamps: false, ..config }, bytes)
+    }
+    pub(super) fn with_timestamps() -> Self {
+        Self::with_config(Config::default(), 8192)
+    }
+    fn with_config(config: Config, bytes: usize) -> Self {
+        let mut host = Host::new(heap(bytes), config, [9; 32]);
         let listener = host.listen(Endpoint::from(80), 2).ok();
         Self { host, now: Instant::from_secs(50), listener, iss: 0, ports: (80, 5000) }
     }
