@@ -88,7 +88,7 @@ pub(crate) struct Arrival {
     pub group_frame: bool,
     /// It never left this stack.
     pub looped: bool,
-    /// It came in fragments.
+    /// It was put together of fragments.
     pub fragmented: bool,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Received<'f> {
     pub unicast: bool,
     pub ecn: u8,
     pub hop_limit: u8,
-    /// It came in fragments, or as the only one.
+    /// It was put together of fragments.
     pub fragmented: bool,
     pub payload: &'f [u8],
     /// The packet from its IP header on, for an ICMP error to quote.

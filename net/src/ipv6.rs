@@ -6,7 +6,7 @@ use crate::{
     udp::Responder,
     wire::{
         icmpv6,
-        ipv6::{self, Packet, Upper, upper_layer},
+        ipv6::{Packet, Upper, upper_layer},
         protocol,
     },
 };
@@ -59,7 +59,7 @@ impl Core<'_> {
             payload: packet.payload(),
             packet: packet.bytes(),
             hop_limit: packet.hop_limit(),
-            fragmented: fragmented || ipv6::behind(packet.bytes()).fragment,
+            fragmented,
         };
         if crate::FORWARDING
             && self.filter.is_some()

@@ -51,7 +51,8 @@ impl Core<'_> {
                 //# A node MUST silently discard any received Neighbor Solicitation
                 //# messages that do not satisfy all of the following validity checks:
                 // RFC 6980 section 5: none in fragments, which whoever watches over a link cannot look into.
-                if received.hop_limit == 255 && !received.fragmented {
+                let fragmented = received.fragmented || ipv6::behind(received.packet).fragment;
+                if received.hop_limit == 255 && !fragmented {
                     self.receive_ndp(now, received, &message, link);
                 } else {
                     self.stats.bad_neighbor += 1;

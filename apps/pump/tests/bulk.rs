@@ -24,11 +24,11 @@ struct Pump {
 
 /// On one end of a cable, or of two cables joined by a bad wire.
 fn pump(impairments: Option<&[&str]>) -> Pump {
-    pump_with(impairments, &[])
+    pump_with(impairments, 1500, &[])
 }
 
-/// With more boot parameters.
-fn pump_with(impairments: Option<&[&str]>, more: &[&str]) -> Pump {
+/// With packets of `mtu` bytes and more boot parameters.
+fn pump_with(impairments: Option<&[&str]>, mtu: u32, more: &[&str]) -> Pump {
     let (client, place) = (Namespace::new("client"), Namespace::new("pump"));
     let wire = match impairments {
         None => {
@@ -48,6 +48,8 @@ fn pump_with(impairments: Option<&[&str]>, more: &[&str]) -> Pump {
             Some((middle, wire))
         }
     };
+    client.ip(&format!("link set c0 mtu {mtu}"));
+    place.ip(&format!("link set s0 mtu {mtu}"));
     client.address("c0", "10.0.0.1/24");
     place.silence("s0");
     let words = [&["net=packet", "device=s0", "ipv4=10.0.0.2/24"], more].concat();
@@ -157,13 +159,16 @@ fn a_gibibyte_each_way_over_a_clean_link_is_intact() {
 
 #[test]
 fn bulk_each_way_over_af_xdp_is_intact() {
-    let mut pump = pump_with(None, &["net=xdp"]);
-    for (way, one) in [("up", upload as fn(u64) -> _), ("down", download)] {
-        let rate = pump.client.enter(|| flows(2, 128 * MIB, one));
-        println!("AF_XDP, {way}: {:.0} MiB/s", rate / MIB as f64);
+    // The last two in several places to a packet.
+    for mtu in [1500, 3500, 9000, 65_535] {
+        let mut pump = pump_with(None, mtu, &["net=xdp"]);
+        for (way, one) in [("up", upload as fn(u64) -> _), ("down", download)] {
+            let rate = pump.client.enter(|| flows(2, 128 * MIB, one));
+            println!("AF_XDP, packets of {mtu}, {way}: {:.0} MiB/s", rate / MIB as f64);
+        }
+        assert!(pump.server.so_far().contains("AF_XDP on 1 queue"), "{}", pump.server.so_far());
+        assert!(pump.server.runs(), "{}", pump.server.so_far());
     }
-    assert!(pump.server.so_far().contains("AF_XDP on 1 queue"), "{}", pump.server.so_far());
-    assert!(pump.server.runs(), "{}", pump.server.so_far());
 }
 
 /// One upload and one download, at the same time, each of one connection: 256 MiB, or `AIRGLOW_BULK_MIB` in the environment. The pump
@@ -173,7 +178,7 @@ fn bulk_each_way_over_a_bad_wire_is_intact() {
     let mebibytes = std::env::var("AIRGLOW_BULK_MIB").map_or(256, |n| n.parse().expect("a number of MiB"));
     let congestion = std::env::var("AIRGLOW_BULK_CONGESTION").unwrap_or("westwood".into());
     let words = ["delay=10ms", "loss=2%", "reorder=2%", "seed=7"];
-    let mut pump = pump_with(Some(&words), &[&format!("congestion={congestion}")]);
+    let mut pump = pump_with(Some(&words), 1500, &[&format!("congestion={congestion}")]);
     let rates = pump.client.enter(|| {
         thread::scope(|scope| {
             let ways = [upload as fn(u64) -> _, download]

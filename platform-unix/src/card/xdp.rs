@@ -12,7 +12,7 @@ use crate::{
     sys::{
         bpf::{self, Mode},
         interface::{self, Membership},
-        xdp::{self, Flushed, Receive, Transmit},
+        xdp::{self, Flushed, Places, Receive, Transmit},
     },
 };
 use airglow_device::{
@@ -34,7 +34,8 @@ const QUEUES: u32 = 16;
 /// An Ethernet interface (one end of a veth pair, say) through AF_XDP: a program in the kernel puts the frames of each receive queue into
 /// memory that we share with it, before the host's network stack sees them. The program goes with the card, or with the process.
 ///
-/// Frames are copied once each way, or not at all where the driver can do that (zero copy). There is no segmentation offload. A veth pair
+/// Frames are copied once each way, or not at all where the driver can do that (zero copy). One that is longer than a page lies in several
+/// places (multi-buffer), and is copied once more each way. There is no segmentation offload: AF_XDP's metadata has no word for it. A veth pair
 /// leaves checksums to the receiver without saying so: those are recognised by the pseudo-header's sum in their place.
 ///
 /// What profiles taught, on a veth pair: the kernel's half (making a frame of its own out of the socket's, passing it over, copying it into our
@@ -73,11 +74,7 @@ impl Xdp {
             claim.fail(doing, error, advice)
         };
         let opening = |error| fail((OPENING, error));
-        let Some(chunk) = xdp::chunk(HEADERS + claim.mtu) else {
-            let long =
-                io::Error::new(io::ErrorKind::Unsupported, "its frames are longer than AF_XDP's places");
-            return Err(claim.fail(OPENING, long, format!("as root, type: ip link set {name} mtu 1500")));
-        };
+        let places = Places::of(HEADERS + claim.mtu);
         let queues = interface::receive_queues(&claim.control, claim.name);
         if queues > QUEUES {
             let many = io::Error::new(io::ErrorKind::Unsupported, format!("it has {queues} receive queues"));
@@ -90,7 +87,7 @@ impl Xdp {
         let index = claim.index as u32;
         let mut opened = Vec::new();
         for queue in 0..queues {
-            opened.push(xdp::open(index, queue, chunk, offload && queue == 0).map_err(fail)?);
+            opened.push(xdp::open(index, queue, places, offload && queue == 0).map_err(fail)?);
         }
         let zero_copy = opened.iter().all(|queue| queue.zero_copy);
 
@@ -101,7 +98,7 @@ impl Xdp {
             use std::os::fd::AsFd;
             bpf::set_socket(&map, queue as u32, opened.socket.as_fd()).map_err(loading)?;
         }
-        let program = bpf::load_redirect(&map).map_err(loading)?;
+        let program = bpf::load_redirect(&map, places.most > 1).map_err(loading)?;
         // The host's IPv6 must be off before our frames begin.
         claim.take_over()?;
         let (attached, mode) = match bpf::attach(&program, index, Mode::Driver) {

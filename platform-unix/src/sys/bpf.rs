@@ -14,6 +14,7 @@ const LINK_CREATE: c_long = 28;
 const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
+const F_XDP_HAS_FRAGS: u32 = 1 << 5;
 // linux/if_link.h
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
@@ -125,7 +126,8 @@ fn redirect(map: i32) -> [Instruction; 6] {
 }
 
 /// `BPF_PROG_LOAD`: the program that hands frames to the sockets in `map`.
-pub(crate) fn load_redirect(map: &OwnedFd) -> io::Result<OwnedFd> {
+/// With `parts` also those that lie in several buffers, which not every driver has.
+pub(crate) fn load_redirect(map: &OwnedFd, parts: bool) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
         kind: u32,
@@ -151,7 +153,7 @@ pub(crate) fn load_redirect(map: &OwnedFd) -> io::Result<OwnedFd> {
         log_size: 0,
         log: 0,
         kernel_version: 0,
-        flags: 0,
+        flags: if parts { F_XDP_HAS_FRAGS } else { 0 },
         name: *b"airglow\0\0\0\0\0\0\0\0\0",
         interface: 0,
         expected_attach: ATTACH_XDP,

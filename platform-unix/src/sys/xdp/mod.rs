@@ -4,7 +4,7 @@ mod memory;
 mod queue;
 mod ring;
 
-pub(crate) use queue::{Failure, Flushed, Receive, Transmit, chunk, dropped, open, widen};
+pub(crate) use queue::{Failure, Flushed, Places, Receive, Transmit, dropped, open, widen};
 
 /// `struct xdp_desc`: a frame in the shared memory.
 #[repr(C)]

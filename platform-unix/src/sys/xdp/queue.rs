@@ -35,15 +35,30 @@ const METADATA: usize = 24;
 const METADATA_CHECKSUM: u64 = 1 << 1;
 /// The descriptor's frame has metadata (`XDP_TX_METADATA`).
 const HAS_METADATA: u32 = 1 << 1;
+/// The frame goes on in the next descriptor (`XDP_PKT_CONTD`).
+const GOES_ON: u32 = 1;
 // Flags of the registration that rustix does not name.
 const TX_METADATA_LEN: u32 = 1 << 2;
 
 /// How long the queue may still be that of a socket which was closed just now: the kernel takes it apart in the background.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes of a place for a frame of `len` bytes, as the kernel allows; `None` when it is too long.
-pub(crate) fn chunk(len: usize) -> Option<usize> {
-    [2048, 4096].into_iter().find(|chunk| chunk - HEADROOM >= len)
+/// What places there are for frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Bytes of one, as the kernel allows.
+    pub chunk: usize,
+    /// How many the longest frame may take, each way. More than one is asked for when the socket is opened.
+    pub most: usize,
+}
+
+impl Places {
+    /// For frames of up to `len` bytes.
+    pub(crate) fn of(len: usize) -> Self {
+        let one = [2048, 4096].into_iter().find(|chunk| chunk - HEADROOM >= len);
+        let chunk = one.unwrap_or(4096);
+        Self { chunk, most: len.div_ceil(chunk - HEADROOM).max(1) }
+    }
 }
 
 /// Frames of the shared memory, one half's.
@@ -77,6 +92,10 @@ pub(crate) struct Receive {
     frames: Frames,
     fill: Producer<u64>,
     filled: Consumer<Descriptor>,
+    /// What is there of a frame that lies in several places.
+    parts: Vec<u8>,
+    /// The most that it can be; the rest of what is longer is left out.
+    longest: usize,
 }
 
 impl Receive {
@@ -85,7 +104,8 @@ impl Receive {
         self.filled.waiting() == 0
     }
 
-    /// Lends up to `budget` frames in place, then gives their places back to the kernel at once. Returns how many there were.
+    /// Lends up to `budget` frames, then gives their places back to the kernel at once. Returns how many there were. A frame in one place is
+    /// lent there; several places are put together first.
     pub(crate) fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -96,13 +116,26 @@ impl Receive {
         if count == 0 {
             return 0;
         }
+        let mut frames = 0;
         for offset in 0..count {
-            let Descriptor { address, len, .. } = self.filled.peek(offset);
+            let Descriptor { address, len, options } = self.filled.peek(offset);
+            let goes_on = options & GOES_ON != 0;
             // SAFETY: the kernel has just given the place back by the ring of received frames, and gets it again below.
             if let Some(bytes) = unsafe { self.frames.get(address, len as usize) } {
-                frame(bytes);
+                if goes_on || !self.parts.is_empty() {
+                    self.parts
+                        .extend_from_slice(bytes.get(..self.longest - self.parts.len()).unwrap_or(bytes));
+                } else {
+                    frames += 1;
+                    frame(bytes);
+                }
                 // As many places as entries: there is always room.
                 let _ = self.fill.put(address - address % self.frames.chunk as u64);
+            }
+            if !goes_on && !self.parts.is_empty() {
+                frames += 1;
+                frame(&mut self.parts);
+                self.parts.clear();
             }
         }
         self.filled.release(count);
@@ -111,7 +144,7 @@ impl Receive {
             // Nothing is received by it; it only makes a driver that ran out of places look again.
             let _ = rustix::net::recv(socket, &mut [0; 0][..], RecvFlags::DONTWAIT);
         }
-        count as usize
+        frames
     }
 }
 
@@ -122,10 +155,27 @@ pub(crate) struct Transmit {
     sent: Consumer<u64>,
     /// Places that are ours.
     free: Vec<u32>,
+    /// A frame that is too long for one place, until it is cut to several.
+    long: Vec<u8>,
+    /// Places that the longest frame takes.
+    most: usize,
     /// Checksums can be left to the kernel.
     pub checksums: bool,
     /// Frames were put and not yet published.
     unpublished: u32,
+}
+
+/// Leaves the checksum to the kernel where that is possible, by `metadata` before the frame, or completes it; the descriptor's options.
+fn finish(checksums: bool, metadata: &mut [u8], frame: &mut [u8], meta: TxMeta) -> u32 {
+    if !checksums || (meta.checksum_start, meta.checksum_offset) == (0, 0) {
+        airglow_device::complete_checksum(frame, meta);
+        return 0;
+    }
+    metadata.fill(0);
+    metadata[..8].copy_from_slice(&METADATA_CHECKSUM.to_ne_bytes());
+    metadata[8..10].copy_from_slice(&meta.checksum_start.to_ne_bytes());
+    metadata[10..12].copy_from_slice(&meta.checksum_offset.to_ne_bytes());
+    HAS_METADATA
 }
 
 /// How a flush went.
@@ -138,9 +188,9 @@ pub(crate) enum Flushed {
 }
 
 impl Transmit {
-    /// Places for frames.
+    /// Frames that there are places for, of whatever length.
     pub(crate) fn capacity(&self) -> usize {
-        self.free.len()
+        self.free.len() / self.most
     }
 
     /// Takes back the places of frames that have gone.
@@ -169,7 +219,7 @@ impl Transmit {
         fill: impl FnOnce(&mut [u8]) -> (usize, TxMeta, R),
     ) -> Option<R> {
         if len > self.frames.chunk - METADATA {
-            return None;
+            return self.transmit_long(len, fill);
         }
         let place = self.free.pop()?;
         let address = (self.frames.first + u64::from(place)) * self.frames.chunk as u64;
@@ -178,21 +228,49 @@ impl Transmit {
         let (metadata, bytes) = bytes.split_at_mut(METADATA);
         let (len, meta, result) = fill(bytes);
         let len = len.min(bytes.len());
-        let mut options = 0;
-        if self.checksums && (meta.checksum_start, meta.checksum_offset) != (0, 0) {
-            metadata.fill(0);
-            metadata[..8].copy_from_slice(&METADATA_CHECKSUM.to_ne_bytes());
-            metadata[8..10].copy_from_slice(&meta.checksum_start.to_ne_bytes());
-            metadata[10..12].copy_from_slice(&meta.checksum_offset.to_ne_bytes());
-            options = HAS_METADATA;
-        } else {
-            airglow_device::complete_checksum(&mut bytes[..len], meta);
-        }
+        let options = finish(self.checksums, metadata, &mut bytes[..len], meta);
         let descriptor = Descriptor { address: address + METADATA as u64, len: len as u32, options };
         if len == 0 || !self.send.put(descriptor) {
             self.free.push(place);
         } else {
             self.unpublished += 1;
+        }
+        Some(result)
+    }
+
+    /// The same in several places.
+    fn transmit_long<R>(
+        &mut self,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> (usize, TxMeta, R),
+    ) -> Option<R> {
+        let piece = self.frames.chunk - METADATA;
+        if len.div_ceil(piece) > self.free.len().min(self.most) {
+            return None;
+        }
+        self.long.clear();
+        self.long.resize(len, 0);
+        let (len, meta, result) = fill(&mut self.long);
+        let frame = self.long.get_mut(..len).unwrap_or_default();
+        let mut metadata = [0; METADATA];
+        let mut options = finish(self.checksums, &mut metadata, frame, meta);
+        let mut pieces = frame.chunks(piece).peekable();
+        while let Some(piece) = pieces.next() {
+            let place = self.free.pop()?;
+            let address = (self.frames.first + u64::from(place)) * self.frames.chunk as u64;
+            // SAFETY: the place is free, so not the kernel's; it gets there below.
+            let bytes = unsafe { self.frames.get(address, METADATA + piece.len()) }?;
+            // The kernel wants room for metadata before each piece, and looks at that of the first.
+            bytes[..METADATA].copy_from_slice(&metadata);
+            bytes[METADATA..].copy_from_slice(piece);
+            if pieces.peek().is_some() {
+                options |= GOES_ON;
+            }
+            let (address, len) = (address + METADATA as u64, piece.len() as u32);
+            // As many entries as places: there is always room.
+            let _ = self.send.put(Descriptor { address, len, options });
+            self.unpublished += 1;
+            options = 0;
         }
         Some(result)
     }
@@ -234,9 +312,10 @@ pub(crate) struct Queue {
 /// What was being done when it failed.
 pub(crate) type Failure = (&'static str, io::Error);
 
-/// Opens a socket on queue `queue` of interface `interface` for frames that need places of `chunk` bytes. Where the driver can, frames are not
+/// Opens a socket on queue `queue` of interface `interface` for frames in such `places`. Where the driver can, frames are not
 /// copied. With `checksums`, those of frames to be sent may be left to the kernel where it offers that.
-pub(crate) fn open(interface: u32, queue: u32, chunk: usize, checksums: bool) -> Result<Queue, Failure> {
+pub(crate) fn open(interface: u32, queue: u32, places: Places, checksums: bool) -> Result<Queue, Failure> {
+    let Places { chunk, most } = places;
     let at = |doing| move |error: Errno| (doing, io::Error::from(error));
     const MEMORY: &str = "sharing memory with the kernel for";
     const RINGS: &str = "making the rings for";
@@ -273,14 +352,17 @@ pub(crate) fn open(interface: u32, queue: u32, chunk: usize, checksums: bool) ->
     let filled = Consumer::map(fd, XDP_PGOFF_RX_RING, &offsets.rx, FRAMES).map_err(ring)?;
     let send = Producer::map(fd, XDP_PGOFF_TX_RING, &offsets.tx, FRAMES).map_err(ring)?;
 
-    let mut receive = Receive { frames: Frames { memory: memory.clone(), first: 0, chunk }, fill, filled };
+    let frames = Frames { memory: memory.clone(), first: 0, chunk };
+    let mut receive = Receive { frames, fill, filled, parts: Vec::new(), longest: most * chunk };
     for place in 0..u64::from(FRAMES) {
         let _ = receive.fill.put(place * chunk as u64);
     }
     receive.fill.publish();
 
     // Without XDP_ZEROCOPY and XDP_COPY the kernel tries the one and falls back to the other.
-    let to = SocketAddrXdp::new(SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP, interface, queue);
+    let mut flags = SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP;
+    flags.set(SocketAddrXdpFlags::XDP_USE_SG, most > 1);
+    let to = SocketAddrXdp::new(flags, interface, queue);
     let patience = Instant::now() + PATIENCE;
     while let Err(error) = rustix::net::bind(&socket, &to) {
         if error != Errno::BUSY || Instant::now() > patience {
@@ -295,6 +377,8 @@ pub(crate) fn open(interface: u32, queue: u32, chunk: usize, checksums: bool) ->
         send,
         sent,
         free: (0..FRAMES).rev().collect(),
+        long: Vec::new(),
+        most,
         // In copy mode the kernel's own network stack sees to them; a driver may not.
         checksums: metadata && !zero_copy,
         unpublished: 0,
