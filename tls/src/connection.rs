@@ -579,18 +579,26 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         Ok(())
     }
 
-    /// Takes bytes from `at` on of messages after the handshake: a few bytes are kept, tickets are passed over.
-    fn late_message(&mut self, record: usize, at: usize, len: usize) -> Result<usize, Fault> {
+    /// Keeps the byte at `at` of a message after the handshake, or passes over what is not looked at: then where it goes on.
+    fn late_byte(&mut self, record: usize, at: usize, len: usize) -> Option<usize> {
         let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
         let bytes = bytes.unwrap_or_default();
         if self.late_skip > 0 {
             let skipped = self.late_skip.min(bytes.len());
             self.late_skip -= skipped;
-            return Ok(at + skipped);
+            return Some(at + skipped);
         }
         if let (Some(byte), Some(place)) = (bytes.first(), self.late.get_mut(self.late_len)) {
             *place = *byte;
             self.late_len += 1;
+        }
+        None
+    }
+
+    /// Takes bytes from `at` on of messages after the handshake: a few bytes are kept, tickets are passed over.
+    fn late_message(&mut self, record: usize, at: usize, len: usize) -> Result<usize, Fault> {
+        if let Some(at) = self.late_byte(record, at, len) {
+            return Ok(at);
         }
         let [kind, high, middle, low, update] = self.late;
         match (HandshakeType(kind), self.late_len) {

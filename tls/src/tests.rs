@@ -85,6 +85,26 @@ macro_rules! carry {
     }};
 }
 
+/// Eight turns of talk, in pieces; at turn `at` both hear `bytes`.
+macro_rules! disturb {
+    ($client:expr, $server:expr, $at:expr, $bytes:expr, $step:expr) => {
+        for turn in 0..8 {
+            for chunk in $bytes.chunks($step).filter(|_| turn == $at) {
+                for space in [$client.space(), $server.space()] {
+                    let len = chunk.len().min(space.len());
+                    space[..len].copy_from_slice(&chunk[..len]);
+                }
+                $client.received(chunk.len());
+                $server.received(chunk.len());
+                let (_, _) = ($client.process(), $server.process());
+            }
+            let _ = carry!($client, $server, $step);
+            let _ = carry!($server, $client, $step);
+        }
+        let _ = ($client.write(b"x"), $server.write(b"x"));
+    };
+}
+
 macro_rules! connect {
     ($client:expr, $server:expr, $step:expr) => {
         for _ in 0..4 {
@@ -454,22 +474,7 @@ proptest! {
     #[test]
     fn any_bytes_at_any_time(at in 0..8_usize, bytes in proptest::collection::vec(any::<u8>(), 0..2_000), step in 1..300_usize) {
         with_pair(&[b"a"], "p256.example", BUFFER, |mut client, mut server| {
-            for turn in 0..8 {
-                if turn == at {
-                    for chunk in bytes.chunks(step) {
-                        for space in [client.space(), server.space()] {
-                            let len = chunk.len().min(space.len());
-                            space[..len].copy_from_slice(&chunk[..len]);
-                        }
-                        client.received(chunk.len());
-                        server.received(chunk.len());
-                        let (_, _) = (client.process(), server.process());
-                    }
-                }
-                let _ = carry!(client, server, step);
-                let _ = carry!(server, client, step);
-            }
-            let _ = (client.write(b"x"), server.write(b"x"));
+            disturb!(client, server, at, bytes, step);
         });
     }
 }

@@ -6,11 +6,14 @@ mod exchange;
 mod prf;
 
 pub(crate) use exchange::{ServerKeyExchange, Share, emit_parameters};
-pub(crate) use prf::{Side, export, finished, master_secret, protection};
+pub(crate) use prf::{Side, export};
+use prf::{finished, master_secret, protection};
 
 use crate::{
     Alert,
+    connection::Exporter,
     crypto::{CipherSuite, Hash, NamedGroup, Provider, Secret, Transcript},
+    protection::Protection,
     wire::{ExtensionType, NoRoom, Writer},
 };
 
@@ -75,6 +78,36 @@ pub(crate) fn groups<P: Provider>(provider: &P) -> impl Iterator<Item = NamedGro
 /// Checks a `renegotiation_info` that must be empty, in a first handshake (RFC 5746 sections 3.4 and 3.6).
 pub(crate) fn check_renegotiation_info(data: &[u8]) -> Result<(), Alert> {
     if data == [0] { Ok(()) } else { Err(Alert::HANDSHAKE_FAILURE) }
+}
+
+/// What both sides of a handshake have come to.
+pub(crate) struct Agreed<P: Provider> {
+    pub(crate) suite: CipherSuite,
+    pub(crate) transcripts: Transcripts<P>,
+    /// The client's and the server's.
+    pub(crate) randoms: [u8; 64],
+    /// Of no length before the ClientKeyExchange.
+    pub(crate) master: Secret,
+}
+
+impl<P: Provider> Agreed<P> {
+    /// The keys with which a side protects its records.
+    pub(crate) fn keys(&self, provider: &P, side: Side) -> Result<Protection<P>, Alert> {
+        protection(provider, self.suite, &self.master, &self.randoms, side).ok_or(Alert::INTERNAL_ERROR)
+    }
+    /// What a side's Finished says of the messages so far.
+    pub(crate) fn finished(&self, provider: &P, side: Side) -> Secret {
+        let hash = self.suite.hash();
+        finished(provider, hash, &self.master, &self.transcripts.current(hash), side)
+    }
+    /// The master secret of what the key exchange gave and the messages so far.
+    pub(crate) fn share(&mut self, provider: &P, shared: &[u8]) {
+        let hash = self.suite.hash();
+        self.master = master_secret(provider, hash, shared, &self.transcripts.current(hash));
+    }
+    pub(crate) fn exporter(self) -> Exporter {
+        Exporter { hash: self.suite.hash(), secret: self.master, randoms: Some(self.randoms) }
+    }
 }
 
 /// The messages so far under both hashes: a client's signature need not have that of the suite.

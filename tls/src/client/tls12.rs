@@ -3,15 +3,15 @@ use super::{AwaitServerHello, Client, Requested, State, answer::DOWNGRADE};
 use crate::{
     Alert,
     certificate_type::CertificateType,
-    connection::{Exporter, Flight, Step},
-    crypto::{CipherSuite, Hash, Provider, Secret, SignatureScheme},
+    connection::{Flight, Step},
+    crypto::{Hash, Provider, Secret, SignatureScheme},
     exchange::{from_seed, record_size_limit},
     outgoing::emit_message,
     protection::Protection,
     signature::{PublicKey, emit_signature},
     tls12::{
-        ServerKeyExchange, Share, Side, TLS12, Transcripts, check_renegotiation_info, finished, groups,
-        master_secret, protection, suite_of,
+        Agreed, ServerKeyExchange, Share, Side, TLS12, Transcripts, check_renegotiation_info, groups,
+        suite_of,
     },
     verifier::Verifier,
     wire::{CertificateList, ExtensionType, HandshakeType, Message, Reader, ServerHello, U16List},
@@ -21,17 +21,12 @@ use zeroize::Zeroizing;
 /// A handshake from the ServerHello on.
 pub(super) struct Handshake<P: Provider> {
     expects: Expects,
-    suite: CipherSuite,
+    agreed: Agreed<P>,
     /// Whether the server signs with RSA.
     rsa: bool,
     /// Whether the server has said that it may send a CertificateStatus.
     status: bool,
-    transcripts: Transcripts<P>,
-    /// Ours and the server's.
-    randoms: [u8; 64],
     requested: Requested,
-    /// Of no length before our ClientKeyExchange.
-    master: Secret,
 }
 
 /// What the server sends next.
@@ -56,18 +51,11 @@ impl<P: Provider> Handshake<P> {
             return Err(Alert::UNEXPECTED_MESSAGE);
         }
         self.expects = Expects::Finished;
-        self.keys(provider, Side::Server)
-    }
-    fn keys(&self, provider: &P, side: Side) -> Result<Protection<P>, Alert> {
-        protection(provider, self.suite, &self.master, &self.randoms, side).ok_or(Alert::INTERNAL_ERROR)
-    }
-    fn finished(&self, provider: &P, side: Side) -> Secret {
-        let hash = self.suite.hash();
-        finished(provider, hash, &self.master, &self.transcripts.current(hash), side)
+        self.agreed.keys(provider, Side::Server)
     }
     #[cfg(test)]
     pub(super) fn mishear(&mut self) {
-        self.transcripts.update(b"?");
+        self.agreed.transcripts.update(b"?");
     }
 }
 
@@ -155,13 +143,10 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         transcripts.update(message.whole);
         self.state = State::Tls12(Handshake {
             expects: Expects::Certificate,
-            suite,
+            agreed: Agreed { suite, transcripts, randoms, master: Secret::zeros(0) },
             rsa,
             status,
-            transcripts,
-            randoms,
             requested: Requested::No,
-            master: Secret::zeros(0),
         });
         Ok(Step::Continue)
     }
@@ -192,7 +177,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             }
             (Expects::ServerKeyExchange(key), HandshakeType::SERVER_KEY_EXCHANGE) => {
                 let exchange = ServerKeyExchange::parse(message.body)?;
-                exchange.check(provider, &key, &state.randoms, state.rsa)?;
+                exchange.check(provider, &key, &state.agreed.randoms, state.rsa)?;
                 self.peer = Some(key.pin(provider));
                 if !groups(provider).any(|group| group == exchange.group) {
                     return Err(Alert::ILLEGAL_PARAMETER);
@@ -222,7 +207,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 if !message.body.is_empty() {
                     return Err(Alert::DECODE_ERROR);
                 }
-                state.transcripts.update(message.whole);
+                state.agreed.transcripts.update(message.whole);
                 state.expects = Expects::ChangeCipherSpec;
                 self.answer_tls12(&mut state, &share, &shared, out)?;
                 self.state = State::Tls12(state);
@@ -230,20 +215,19 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             }
             (Expects::Finished, HandshakeType::FINISHED) => {
                 state.expects = Expects::Finished;
-                let expected = state.finished(provider, Side::Server);
+                let expected = state.agreed.finished(provider, Side::Server);
                 if message.body.len() != expected.len() {
                     return Err(Alert::DECODE_ERROR);
                 }
                 if !expected.matches(message.body) {
                     return Err(Alert::DECRYPT_ERROR);
                 }
-                let (hash, secret, randoms) = (state.suite.hash(), state.master, Some(state.randoms));
-                self.exporter = Some(Exporter { hash, secret, randoms });
+                self.exporter = Some(state.agreed.exporter());
                 return Ok(Step::Finished);
             }
             _ => return Err(Alert::UNEXPECTED_MESSAGE),
         };
-        state.transcripts.update(message.whole);
+        state.agreed.transcripts.update(message.whole);
         self.state = State::Tls12(state);
         Ok(Step::Continue)
     }
@@ -273,27 +257,26 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 out.bytes(share.bytes())?;
                 Ok(out.end(block)?)
             })?;
-            state.transcripts.update(out.since(start));
-            let hash = state.suite.hash();
-            state.master = master_secret(provider, hash, shared, &state.transcripts.current(hash));
+            state.agreed.transcripts.update(out.since(start));
+            state.agreed.share(provider, shared);
             if let Some((certificate, scheme)) = certificate {
                 let start = out.len();
-                let said = state.transcripts.current(scheme.hash().ok_or(Alert::INTERNAL_ERROR)?);
+                let said = state.agreed.transcripts.current(scheme.hash().ok_or(Alert::INTERNAL_ERROR)?);
                 emit_message(out, HandshakeType::CERTIFICATE_VERIFY, |out| {
                     emit_signature(out, scheme, |out| certificate.key.sign_hash(scheme, &said, out))
                 })?;
-                state.transcripts.update(out.since(start));
+                state.agreed.transcripts.update(out.since(start));
             }
             Ok(())
         })?;
-        self.log("CLIENT_RANDOM", &state.master);
+        self.log("CLIENT_RANDOM", &state.agreed.master);
         out.0.change_cipher_spec()?;
-        out.0.protect(state.keys(provider, Side::Client)?);
-        let ours = state.finished(provider, Side::Client);
+        out.0.protect(state.agreed.keys(provider, Side::Client)?);
+        let ours = state.agreed.finished(provider, Side::Client);
         out.0.handshake(|out| {
             let start = out.len();
             emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&ours)?))?;
-            state.transcripts.update(out.since(start));
+            state.agreed.transcripts.update(out.since(start));
             Ok(())
         })
     }

@@ -3,7 +3,7 @@ use super::{Connection, Fault, Role};
 use crate::{
     Alert,
     crypto::Provider,
-    wire::{HandshakeType, Message, RECORD_HEADER, RecordHeader},
+    wire::{HandshakeType, Message, RecordHeader},
 };
 
 /// The Certificate in front of `content` together with the CertificateStatus behind it: neither is of use alone, and nothing
@@ -45,16 +45,8 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     /// Passes over bytes from `at` on of a handshake that the peer wants to begin within this one, and tells it that there
     /// will be none.
     pub(super) fn renegotiation(&mut self, record: usize, at: usize, len: usize) -> Result<usize, Fault> {
-        let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
-        let bytes = bytes.unwrap_or_default();
-        if self.late_skip > 0 {
-            let skipped = self.late_skip.min(bytes.len());
-            self.late_skip -= skipped;
-            return Ok(at + skipped);
-        }
-        if let (Some(byte), Some(place)) = (bytes.first(), self.late.get_mut(self.late_len)) {
-            *place = *byte;
-            self.late_len += 1;
+        if let Some(at) = self.late_byte(record, at, len) {
+            return Ok(at);
         }
         let [kind, high, middle, low, _] = self.late;
         // Only clients take tickets.

@@ -3,16 +3,15 @@ use super::{Server, State, halves, host_name};
 use crate::{
     Alert, Version,
     certificate_type::CertificateType,
-    connection::{Exporter, Flight, Step},
+    connection::{Flight, Step},
     crypto::{CipherSuite, KeyExchange, NamedGroup, Provider, Secret, SignatureScheme},
     exchange::{TLS13, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
     outgoing::emit_message,
     protection::{MAX_OVERHEAD, Protection},
     signature::{PublicKey, emit_signature},
     tls12::{
-        EMPTY_RENEGOTIATION_INFO_SCSV, FALLBACK_SCSV, SENTINEL, Side, TLS12, Transcripts,
-        check_renegotiation_info, emit_extension, emit_parameters, finished, groups, master_secret,
-        protection, suite_number,
+        Agreed, EMPTY_RENEGOTIATION_INFO_SCSV, FALLBACK_SCSV, SENTINEL, Side, TLS12, Transcripts,
+        check_renegotiation_info, emit_extension, emit_parameters, groups, suite_number,
     },
     wire::{
         CertificateList, CertificateVerify, ClientHello, ExtensionType, HandshakeType, MAX_PLAINTEXT,
@@ -26,12 +25,7 @@ const CERTIFICATE_TYPES: [u8; 2] = [64, 1];
 /// A handshake from the ServerHelloDone on.
 pub(super) struct Handshake<P: Provider> {
     expects: Expects<P>,
-    suite: CipherSuite,
-    transcripts: Transcripts<P>,
-    /// The client's and ours.
-    randoms: [u8; 64],
-    /// Of no length before the ClientKeyExchange.
-    master: Secret,
+    agreed: Agreed<P>,
 }
 
 /// What the client sends next.
@@ -52,18 +46,11 @@ impl<P: Provider> Handshake<P> {
             return Err(Alert::UNEXPECTED_MESSAGE);
         }
         self.expects = Expects::Finished;
-        self.keys(provider, Side::Client)
-    }
-    fn keys(&self, provider: &P, side: Side) -> Result<Protection<P>, Alert> {
-        protection(provider, self.suite, &self.master, &self.randoms, side).ok_or(Alert::INTERNAL_ERROR)
-    }
-    fn finished(&self, provider: &P, side: Side) -> Secret {
-        let hash = self.suite.hash();
-        finished(provider, hash, &self.master, &self.transcripts.current(hash), side)
+        self.agreed.keys(provider, Side::Client)
     }
     #[cfg(test)]
     pub(super) fn mishear(&mut self) {
-        self.transcripts.update(b"?");
+        self.agreed.transcripts.update(b"?");
     }
 }
 
@@ -244,7 +231,8 @@ impl<'c, P: Provider> Server<'c, P> {
             None => Expects::ClientKeyExchange { client: None, exchange },
         };
         let master = Secret::zeros(0);
-        self.state = State::Tls12(Handshake { expects, suite, transcripts, randoms, master });
+        let agreed = Agreed { suite, transcripts, randoms, master };
+        self.state = State::Tls12(Handshake { expects, agreed });
         Ok(Step::Continue)
     }
 
@@ -295,10 +283,9 @@ impl<'c, P: Provider> Server<'c, P> {
                 let share = reader.vector8()?;
                 reader.end()?;
                 let shared = exchange.agree(share).ok_or(Alert::ILLEGAL_PARAMETER)?;
-                state.transcripts.update(message.whole);
-                let hash = state.suite.hash();
-                state.master = master_secret(provider, hash, &shared, &state.transcripts.current(hash));
-                self.log("CLIENT_RANDOM", &state.master);
+                state.agreed.transcripts.update(message.whole);
+                state.agreed.share(provider, &shared);
+                self.log("CLIENT_RANDOM", &state.agreed.master);
                 state.expects = client.map_or(Expects::ChangeCipherSpec, Expects::CertificateVerify);
                 self.state = State::Tls12(state);
                 return Ok(Step::Continue);
@@ -307,7 +294,7 @@ impl<'c, P: Provider> Server<'c, P> {
                 let verify = CertificateVerify::parse(message.body)?;
                 let scheme = SignatureScheme(verify.algorithm);
                 let hash = scheme.hash().filter(|_| provider.signature_schemes().contains(&scheme));
-                let said = state.transcripts.current(hash.ok_or(Alert::ILLEGAL_PARAMETER)?);
+                let said = state.agreed.transcripts.current(hash.ok_or(Alert::ILLEGAL_PARAMETER)?);
                 if !provider.verify_hash(scheme, key.spki(), &said, verify.signature) {
                     return Err(Alert::DECRYPT_ERROR);
                 }
@@ -320,7 +307,7 @@ impl<'c, P: Provider> Server<'c, P> {
             }
             _ => return Err(Alert::UNEXPECTED_MESSAGE),
         };
-        state.transcripts.update(message.whole);
+        state.agreed.transcripts.update(message.whole);
         self.state = State::Tls12(state);
         Ok(Step::Continue)
     }
@@ -332,20 +319,19 @@ impl<'c, P: Provider> Server<'c, P> {
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert> {
         let provider = &self.config.provider;
-        let expected = state.finished(provider, Side::Client);
+        let expected = state.agreed.finished(provider, Side::Client);
         if message.body.len() != expected.len() {
             return Err(Alert::DECODE_ERROR);
         }
         if !expected.matches(message.body) {
             return Err(Alert::DECRYPT_ERROR);
         }
-        state.transcripts.update(message.whole);
+        state.agreed.transcripts.update(message.whole);
         out.0.change_cipher_spec()?;
-        out.0.protect(state.keys(provider, Side::Server)?);
-        let ours = state.finished(provider, Side::Server);
+        out.0.protect(state.agreed.keys(provider, Side::Server)?);
+        let ours = state.agreed.finished(provider, Side::Server);
         out.0.handshake(|out| emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&ours)?)))?;
-        let (hash, secret, randoms) = (state.suite.hash(), state.master, Some(state.randoms));
-        self.exporter = Some(Exporter { hash, secret, randoms });
+        self.exporter = Some(state.agreed.exporter());
         Ok(Step::Finished)
     }
 }
