@@ -2,18 +2,17 @@
 use crate::wire::Key;
 use alloc::vec::Vec;
 
-/// Slots of the exact-match cache, a power of two.
-const EXACT: usize = 8192;
-
 /// Which rule of which table a key led to. Any change of rules or ports empties it, by its generation.
 pub(super) struct Exact {
     slots: Vec<(u64, u32, u8, u32, Key)>,
     generation: u32,
+    /// Slots when it is in use, a power of two.
+    size: usize,
 }
 
 impl Exact {
-    pub const fn new() -> Self {
-        Self { slots: Vec::new(), generation: 1 }
+    pub const fn new(size: usize) -> Self {
+        Self { slots: Vec::new(), generation: 1, size: size.next_power_of_two() }
     }
 
     /// Forgets everything.
@@ -22,15 +21,15 @@ impl Exact {
     }
 
     pub fn find(&self, hash: u64, table: u8, key: &Key) -> Option<u32> {
-        let slot = self.slots.get(hash as usize & (EXACT - 1))?;
+        let slot = self.slots.get(hash as usize & (self.size - 1))?;
         (slot.0 == hash && slot.1 == self.generation && slot.2 == table && slot.4 == *key).then_some(slot.3)
     }
 
     pub fn keep(&mut self, hash: u64, table: u8, rule: u32, key: &Key) {
         if self.slots.is_empty() {
-            self.slots.resize(EXACT, (0, 0, 0, 0, Key::ZERO));
+            self.slots.resize(self.size, (0, 0, 0, 0, Key::ZERO));
         }
-        if let Some(slot) = self.slots.get_mut(hash as usize & (EXACT - 1)) {
+        if let Some(slot) = self.slots.get_mut(hash as usize & (self.size - 1)) {
             *slot = (hash, self.generation, table, rule, *key);
         }
     }

@@ -62,6 +62,10 @@ pub struct Config {
     pub backlog: usize,
     /// Bytes of messages in one controller's bundles.
     pub bundles: usize,
+    /// Slots of the exact-match cache, which is there once a table has more than two masks; each takes some 280 bytes.
+    pub exact: usize,
+    /// Addresses that the reserved port `NORMAL` remembers.
+    pub addresses: usize,
     /// A packet that no flow of table 0 matches goes where a learning switch would send it while no controller is there.
     pub fail_standalone: bool,
     /// Shown in the switch's description.
@@ -80,8 +84,26 @@ impl Config {
             buffers: 256,
             backlog: 1 << 20,
             bundles: 16 << 20,
+            exact: 8192,
+            addresses: 4096,
             fail_standalone: false,
             description: String::from("airglow"),
+        }
+    }
+
+    /// Sizes for a machine with some hundred kilobytes for it: four tables of 64 flows.
+    pub fn small(datapath_id: u64) -> Self {
+        Self {
+            tables: 4,
+            flows: 64,
+            groups: 16,
+            meters: 16,
+            buffers: 8,
+            backlog: 32 << 10,
+            bundles: 32 << 10,
+            exact: 64,
+            addresses: 256,
+            ..Self::new(datapath_id)
         }
     }
 }
@@ -131,6 +153,8 @@ pub struct Stats {
     pub missed: u64,
     /// Packet-ins that a controller's backlog had no room for.
     pub packet_ins_dropped: u64,
+    /// Counters that reached a flow's threshold and that a controller's backlog had no room for.
+    pub triggers_dropped: u64,
     /// Packets that went round through groups too often.
     pub loops: u64,
     /// Packets answered by the exact-match cache.
@@ -172,8 +196,8 @@ impl Switch {
             tables: (0..config.tables).map(|_| Table::default()).collect(),
             groups: BTreeMap::new(),
             meters: BTreeMap::new(),
-            learning: Learning::default(),
-            exact: Exact::new(),
+            learning: Learning::new(config.addresses),
+            exact: Exact::new(config.exact),
             connections: Vec::new(),
             generation: None,
             miss_send_len: 128,

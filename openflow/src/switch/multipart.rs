@@ -18,6 +18,8 @@ use tables::actions_of;
 /// Bytes of a part; a longer reply is several of them.
 const PART: usize = 60_000;
 
+/// The counters of flows (1.5).
+const FLOW_STATS: u16 = 17;
 /// Descriptions of experimenters.
 const EXPERIMENTER: u16 = 0xffff;
 
@@ -145,7 +147,7 @@ impl Switch {
                 let updates = self.flow_monitor(id, version, reader)?;
                 parts.whole(&updates);
             }
-            17 if version == Version::V15 => {
+            FLOW_STATS if version == Version::V15 => {
                 self.flow_counts(now, &Asked::parse(version, &mut reader)?, &mut parts)?
             }
             18 if version == Version::V15 => {

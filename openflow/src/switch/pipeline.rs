@@ -223,11 +223,18 @@ impl Switch {
         };
         table.matched += 1;
         let rule = table.rule_mut(index)?;
+        let before = (rule.packets, rule.bytes);
         rule.packets += 1;
         rule.bytes += packet.bytes().len() as u64;
         rule.used = now;
         let miss = rule.priority == 0 && rule.matches.mask.is_zero();
-        Some((Rc::clone(&rule.instructions), rule.cookie, miss))
+        let (instructions, cookie) = (Rc::clone(&rule.instructions), rule.cookie);
+        if let Some(trigger) = &instructions.trigger
+            && trigger.is_reached(before, (rule.packets, rule.bytes))
+        {
+            self.flow_triggered(now, number, index);
+        }
+        Some((instructions, cookie, miss))
     }
 
     /// No flow, not even a table-miss flow: 1.0 asks the controller, 1.3 drops; alone, the switch may bridge.

@@ -58,11 +58,12 @@ pub(super) mod event {
     pub const ROLE_STATUS: usize = 3;
     pub const TABLE_STATUS: usize = 4;
     pub const REQUEST_FORWARD: usize = 5;
+    pub const FLOW_STATS: usize = 6;
     pub const CONTROLLER_STATUS: usize = 7;
     pub const COUNT: usize = 8;
     /// What is told until a controller says otherwise.
     pub const USUAL: [[u32; 2]; COUNT] =
-        [[0x3f, 0], [0b111, 0b111], [0x3f, 0], [0b111, 0b111], [0b11000, 0], [0, 0], [0, 0], [0, 0]];
+        [[0x3f, 0], [0b111, 0b111], [0x3f, 0], [0b111, 0b111], [0b11000, 0], [0, 0], [0b10, 0], [0, 0]];
 }
 
 /// Bytes of a refused request that its error quotes: what a message's length can say, less header, type, code and experimenter.

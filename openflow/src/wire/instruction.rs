@@ -1,10 +1,58 @@
 //! Instructions: what a flow does with a packet (OpenFlow 1.3 section 7.2.4, 1.5 section 7.2.5). A flow of OpenFlow 1.0 is one list of
 //! actions that are applied.
 use super::{
-    Fault, Reader, Version,
+    Fault, Reader, Statistics, Version,
     action::{self, Action},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
+
+/// When controllers are told of a flow's counters (1.5 section 7.2.5.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// At each multiple of a threshold, and not only when it is reached first.
+    pub periodic: bool,
+    /// Packets and octets; 0 and `None` are never reached.
+    pub thresholds: Statistics,
+}
+
+impl Trigger {
+    fn parse(body: &[u8]) -> Result<Self, Fault> {
+        let mut reader = Reader(body);
+        let bad = |_| Fault::BadInstructionLength;
+        let flags = reader.u32().map_err(bad)?;
+        let thresholds = Statistics::parse(&mut reader).map_err(bad)?;
+        if !reader.is_empty() {
+            return Err(Fault::BadInstructionLength);
+        }
+        // What does not change with a packet would take a clock for each flow.
+        let timed = thresholds.duration.is_some() || thresholds.idle.is_some() || thresholds.flows.is_some();
+        if timed || flags & !(PERIODIC | ONLY_FIRST) != 0 {
+            return Err(Fault::UnsupportedInstruction);
+        }
+        Ok(Self { periodic: flags & (PERIODIC | ONLY_FIRST) == PERIODIC, thresholds })
+    }
+
+    fn emit(&self, out: &mut Vec<u8>) {
+        let flags = if self.periodic { PERIODIC } else { ONLY_FIRST };
+        out.extend_from_slice(&flags.to_be_bytes());
+        self.thresholds.emit(out);
+    }
+
+    /// Whether counters that were `before` and are now `after`, packets and octets each, have reached a threshold.
+    pub fn is_reached(&self, before: (u64, u64), after: (u64, u64)) -> bool {
+        let reached = |threshold: Option<u64>, before: u64, after: u64| match threshold.unwrap_or(0) {
+            0 => false,
+            threshold if self.periodic => before / threshold != after / threshold,
+            threshold => before < threshold && threshold <= after,
+        };
+        reached(self.thresholds.packets, before.0, after.0)
+            || reached(self.thresholds.bytes, before.1, after.1)
+    }
+}
+
+/// Flags of a trigger.
+const PERIODIC: u32 = 1;
+const ONLY_FIRST: u32 = 1 << 1;
 
 /// The instructions of a flow, in the order in which they are carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +67,8 @@ pub struct Instructions {
     pub write: Option<Vec<Action>>,
     /// Then the metadata change: value and mask.
     pub metadata: Option<(u64, u64)>,
+    /// Controllers are told when the flow's counters reach something (1.5).
+    pub trigger: Option<Box<Trigger>>,
     /// And at last another table.
     pub goto: Option<u8>,
 }
@@ -40,7 +90,7 @@ impl Instructions {
                 return Err(Fault::BadInstructionLength);
             }
             let body = reader.take(length - 4).map_err(bad)?;
-            if (1..=6).contains(&kind) {
+            if (1..=7).contains(&kind) {
                 if seen & 1 << kind != 0 {
                     return Err(Fault::DuplicateInstruction);
                 }
@@ -65,8 +115,7 @@ impl Instructions {
                 }
                 // In 1.5 a meter is an action.
                 6 if version != Version::V15 => found.meter = Some(exact(4)?.u32().map_err(bad)?),
-                // A trigger for statistics, which is not there.
-                7 if version == Version::V15 => return Err(Fault::UnsupportedInstruction),
+                7 if version == Version::V15 => found.trigger = Some(Box::new(Trigger::parse(body)?)),
                 0xffff => return Err(Fault::UnsupportedInstruction),
                 _ => return Err(Fault::UnknownInstruction),
             }
@@ -131,6 +180,11 @@ impl Instructions {
             out.extend_from_slice(&[0; 4]);
             out.extend_from_slice(&value.to_be_bytes());
             out.extend_from_slice(&mask.to_be_bytes());
+            end(at, out);
+        }
+        if let Some(trigger) = self.trigger.as_ref().filter(|_| version == Version::V15) {
+            let at = start(7, out);
+            trigger.emit(out);
             end(at, out);
         }
         if let Some(table) = self.goto {

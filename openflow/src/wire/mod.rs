@@ -22,7 +22,7 @@ pub use fault::{Fault, ONF};
 pub use field::{Field, Key, Match};
 pub use flow_mod::{Command, FlowMod};
 pub use group::{Band, Bucket, GroupCommand, GroupMod, GroupType, MeterMod};
-pub use instruction::Instructions;
+pub use instruction::{Instructions, Trigger};
 pub use message::{HEADER, Header, Kind, Reader, Version, common_version};
 pub use oxs::Statistics;
 pub use role::{Role, RoleState};

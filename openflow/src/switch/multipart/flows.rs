@@ -1,14 +1,16 @@
 //! Statistics of flows, and of them together.
-use super::{Parts, put};
+use super::{FLOW_STATS, Parts, put};
 use crate::{
     switch::{
         Switch,
         events::nxm_padded,
+        protocol::event,
         rule::{Rule, Selection},
     },
-    wire::{Fault, Match, Reader, Statistics, Version, flow_mod, match10, oxm, port},
+    wire::{self, Fault, Kind, Match, Reader, Statistics, Version, flow_mod, match10, oxm, port},
 };
 use airglow_device::Instant;
+use alloc::vec::Vec;
 
 /// Which flows a request is about.
 pub(super) struct Asked {
@@ -144,14 +146,31 @@ impl Switch {
 
     /// The counters of flows without what they do (1.5).
     pub(super) fn flow_counts(&self, now: Instant, asked: &Asked, parts: &mut Parts) -> Result<(), Fault> {
-        self.picked(asked, |table, rule| {
-            parts.sized(|out| {
-                put(out, &[0, 0, table, 0]);
-                put(out, &rule.priority.to_be_bytes());
-                oxm::emit_match(Version::V15, &rule.matches, out);
-                counted(now, rule).emit(out);
+        self.picked(asked, |table, rule| parts.sized(|out| emit_counts(now, table, rule, ASKED, out)))
+    }
+
+    /// Tells the controllers of a flow whose counters have reached what it says.
+    pub(in crate::switch) fn flow_triggered(&mut self, now: Instant, table: u8, index: u32) {
+        let Self { connections, tables, stats, config, .. } = self;
+        let Some(rule) = tables.get(usize::from(table)).and_then(|table| table.rule(index)) else { return };
+        for connection in connections.iter_mut().flatten() {
+            if connection.version != Some(Version::V15)
+                || !connection.tells(event::FLOW_STATS, TRIGGERED.into())
+            {
+                continue;
+            }
+            if connection.out.len() > config.backlog {
+                stats.triggers_dropped += 1;
+                continue;
+            }
+            let mut parts = Parts::new();
+            parts.sized(|out| emit_counts(now, table, rule, TRIGGERED, out));
+            wire::emit(Version::V15, Kind::MultipartReply, 0, &mut connection.out, |out| {
+                put(out, &FLOW_STATS.to_be_bytes());
+                put(out, &[0; 6]);
+                put(out, &parts.current);
             });
-        })
+        }
     }
 
     pub(super) fn aggregate(&self, version: Version, asked: &Asked, parts: &mut Parts) -> Result<(), Fault> {
@@ -173,6 +192,18 @@ impl Switch {
         });
         Ok(())
     }
+}
+
+/// Why counters are told: they were asked for, or have reached a threshold.
+const ASKED: u8 = 0;
+const TRIGGERED: u8 = 1;
+
+/// Writes the counters of a flow behind their length (1.5 section 7.3.5.3).
+fn emit_counts(now: Instant, table: u8, rule: &Rule, reason: u8, out: &mut Vec<u8>) {
+    put(out, &[0, 0, table, reason]);
+    put(out, &rule.priority.to_be_bytes());
+    oxm::emit_match(Version::V15, &rule.matches, out);
+    counted(now, rule).emit(out);
 }
 
 /// What is counted of a rule.

@@ -39,8 +39,10 @@ impl Switch {
                 };
                 let last = number + 1 == count;
                 let instructions = |out: &mut Vec<u8>| {
-                    for kind in [1_u16, 2, 3, 4, 5, 6] {
-                        if (kind != 1 || !last) && (kind != 6 || version != Version::V15) {
+                    // The meter became an action when triggers came.
+                    let newest = if version == Version::V15 { 7 } else { 6 };
+                    for kind in [1_u16, 2, 3, 4, 5, newest] {
+                        if kind != 1 || !last {
                             put(out, &kind.to_be_bytes());
                             put(out, &4_u16.to_be_bytes());
                         }

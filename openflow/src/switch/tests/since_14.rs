@@ -429,3 +429,83 @@ proptest! {
         prop_assert_eq!(bench.frame(&arp()).len(), bench.frame(&arp()).len());
     }
 }
+
+/// OpenFlow 1.5 sections 5.9 and 7.2.5.7: the flow's counters are told when they reach a threshold, with this as the reason.
+#[test]
+fn counters_that_reach_a_threshold_are_told() {
+    use crate::wire::{Statistics, Trigger};
+    let packets = |count| Statistics { packets: Some(count), ..Statistics::default() };
+    let bytes = Statistics { bytes: Some(100), ..Statistics::default() };
+    let frame = arp();
+    assert_eq!(frame.len(), 42);
+    for (periodic, thresholds, expected) in [
+        (true, packets(3), &[3, 6][..]),
+        (false, packets(3), &[3]),
+        (true, packets(1), &[1, 2, 3, 4, 5, 6, 7]),
+        (false, packets(0), &[]),
+        (true, bytes, &[3, 5]),
+        (false, bytes, &[3]),
+    ] {
+        let mut bench = Bench::new(Version::V15);
+        let trigger = Trigger { periodic, thresholds };
+        let mut added = flow(5, Match::ANY, vec![output(2)]);
+        added.instructions.trigger = Some(alloc::boxed::Box::new(trigger));
+        bench.flow(added.clone()).unwrap();
+        let mut written = Vec::new();
+        added.instructions.emit(Version::V15, &mut written);
+        assert_eq!(Instructions::parse(Version::V15, &written), Ok(added.instructions.clone()));
+        // Before 1.5 there are no triggers to be told of.
+        let mut without = added.instructions.clone();
+        without.trigger = None;
+        let (mut old, mut told) = (Vec::new(), Vec::new());
+        added.instructions.emit(Version::V14, &mut old);
+        assert_eq!(Instructions::parse(Version::V14, &old), Ok(without));
+        for number in 1..=7_u64 {
+            assert_eq!(bench.frame(&frame), [2]);
+            for (kind, body) in bench.replies() {
+                assert_eq!(kind, Kind::MultipartReply);
+                assert_eq!(body[..8], [0, 17, 0, 0, 0, 0, 0, 0]);
+                let mut entry = Reader(&body[8..]);
+                assert_eq!(usize::from(entry.u16().unwrap()), body.len() - 8);
+                assert_eq!(entry.array(), Ok([0, 0, 0, 1, 0, 5]), "table 0, OFPFSR_STAT_TRIGGER, priority 5");
+                assert_eq!(oxm::parse_match(&mut entry), Ok(Match::ANY));
+                let counted = Statistics::parse(&mut entry).unwrap();
+                assert_eq!((counted.packets, counted.bytes), (Some(number), Some(number * 42)));
+                told.push(number);
+            }
+        }
+        assert_eq!(told, expected, "{trigger:?}");
+        // As a slave one is not told until one asks for it.
+        let role = bench.ask(Kind::RoleRequest, |out| {
+            out.extend_from_slice(&[0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+        });
+        assert_eq!(role[0].0, Kind::RoleReply);
+        (0..3).for_each(|_| drop(bench.frame(&frame)));
+        assert_eq!(bench.replies(), []);
+    }
+}
+
+#[test]
+fn triggers_that_are_not_there_are_refused() {
+    let refused = |flags: u32, fields: &[u8]| {
+        let mut body = vec![0, 7, 0, 0];
+        body.extend(flags.to_be_bytes());
+        body.extend([0, 0, 0, 4 + fields.len() as u8]);
+        body.extend(fields);
+        body.resize(body.len().next_multiple_of(8), 0);
+        body[3] = body.len() as u8;
+        Instructions::parse(Version::V15, &body).err()
+    };
+    let packets = [0x80, 2, 8, 8, 0, 0, 0, 0, 0, 0, 0, 9];
+    let life = [0x80, 2, 0, 8, 0, 0, 0, 9, 0, 0, 0, 0];
+    assert_eq!(refused(1, &packets), None);
+    for (flags, fields) in [(4, &packets[..]), (1, &life), (1, &[0x80, 2, 6, 4, 0, 0, 0, 9])] {
+        assert_eq!(refused(flags, fields), Some(Fault::UnsupportedInstruction));
+    }
+    assert_eq!(refused(1, &packets[..7]), Some(Fault::BadInstructionLength));
+    assert_eq!(
+        Instructions::parse(Version::V15, &[0, 7, 0, 8, 0, 0, 0, 1]),
+        Err(Fault::BadInstructionLength)
+    );
+    assert_eq!(Instructions::parse(Version::V13, &[0, 7, 0, 8, 0, 0, 0, 1]), Err(Fault::UnknownInstruction));
+}
