@@ -168,6 +168,15 @@ impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CON
     pub fn disk(&self, number: usize) -> Option<machine::block::VirtioBlk> {
         machine::block::VirtioBlk::new(self.kernel, number)
     }
+
+    /// The network card `index`, such as `1` for the second; once. The first, 0, is the stack's. Every frame is heard, whoever it is for.
+    ///
+    /// # Errors
+    /// [`NoCard`].
+    pub async fn card(&self, index: &str) -> Result<machine::Net, NoCard> {
+        let number = index.parse().map_err(|_| NoCard)?;
+        machine::Net::new(self.kernel, number).ok_or(NoCard)
+    }
 }
 
 #[cfg(has_flash)]
@@ -183,6 +192,21 @@ impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CON
         FlashDisk::new(flash, start, bytes / unit as u32)
     }
 }
+
+/// There is no network card of this number, or it is in use.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoCard;
+
+#[cfg(target_arch = "aarch64")]
+impl Display for NoCard {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("there is no network card of this number, or it is in use")
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+impl core::error::Error for NoCard {}
 
 #[cfg(board = "lm3s6965evb")]
 impl<const CONNECTIONS: usize, const RX: usize, const TX: usize> ArmPlatform<CONNECTIONS, RX, TX> {

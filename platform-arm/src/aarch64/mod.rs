@@ -26,7 +26,7 @@ pub use virtio::VirtioNet as Net;
 
 /// The network device, started; once.
 pub(crate) fn net(kernel: &'static Kernel) -> Option<Net> {
-    Net::new(kernel)
+    Net::new(kernel, 0)
 }
 
 /// The second of the board's two flashes, each two chips that erase, together, 256 KiB at once.

@@ -111,8 +111,10 @@ pub fn random(out: &mut [u8]) -> bool {
 }
 
 type Buffers = [[u8; BUFFER]; QUEUE];
-static RX_BUFFERS: Once<Buffers> = Once::new([[0; BUFFER]; QUEUE]);
-static TX_BUFFERS: Once<Buffers> = Once::new([[0; BUFFER]; QUEUE]);
+/// Network cards that can be open: the stack's, and a switch's ports.
+const CARDS: usize = 5;
+/// Of each card, for receiving and for sending.
+static BUFFERS: [Once<[Buffers; 2]>; CARDS] = [const { Once::new([[[0; BUFFER]; QUEUE]; 2]) }; CARDS];
 
 /// The receiving half.
 pub struct Rx {
@@ -161,17 +163,17 @@ pub(super) fn notify(base: usize, queue: u16) {
 }
 
 impl VirtioNet {
-    /// Starts the first network device on the bus; `None` when there is none, or only one that speaks virtio's
-    /// legacy dialect. Only the first call can succeed.
-    pub fn new(kernel: &'static Kernel) -> Option<Self> {
-        let (slot, mut transport) = find(DeviceType::Network)?;
+    /// Starts the network device `number` on the bus, counted from 0 in QEMU's order; `None` when there is none, or only one that speaks
+    /// virtio's legacy dialect. Only the first call for each can succeed.
+    pub fn new(kernel: &'static Kernel, number: usize) -> Option<Self> {
+        let [rx_buffers, tx_buffers] = BUFFERS.get(number)?.take()?;
+        let (slot, mut transport) = find_nth(DeviceType::Network, number)?;
         let wanted = FEATURE_MAC | FEATURE_STATUS | FEATURE_VERSION_1;
         let offered = transport.read_device_features();
         if offered & FEATURE_VERSION_1 == 0 {
             return None;
         }
         let line = kernel.line(slot)?;
-        let (rx_buffers, tx_buffers) = (RX_BUFFERS.take()?, TX_BUFFERS.take()?);
         use virtio_drivers::transport::DeviceStatus as Status;
         transport.set_status(Status::empty());
         transport.set_status(Status::ACKNOWLEDGE | Status::DRIVER);

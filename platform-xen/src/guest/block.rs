@@ -1,7 +1,7 @@
 //! Opening disks.
 use super::{
     event_loop::EventLoop,
-    keeper::{self, Kept},
+    keeper::{Devices, Kept},
     xenbus::{Device, State},
     xenstore::Xenstore,
 };
@@ -15,29 +15,21 @@ use crate::{
     },
 };
 use airglow_device::BlockInfo;
-use airglow_runtime::{TaskSet, sleep};
+use airglow_runtime::sleep;
 use alloc::{
     boxed::Box,
     format,
     rc::Rc,
     string::{String, ToString},
-    vec::Vec,
 };
 use core::{
     cell::{Cell, RefCell},
-    convert::Infallible,
     fmt,
-    future::poll_fn,
-    pin::Pin,
-    task::{Poll, Waker},
     time::Duration,
 };
 
 /// One of the kernel's disks.
 pub type Disk = blkfront::Disk<'static, GrantTable, EventChannel>;
-
-/// Disks that may be open at once.
-const DISKS: usize = 16;
 
 /// Why it could not be opened.
 #[derive(Debug)]
@@ -87,59 +79,6 @@ struct Link {
     grant: [GrantRef; 1],
     connected: Cell<bool>,
     ring: Rc<RefCell<Blkfront<'static, GrantTable, EventChannel>>>,
-}
-
-/// The disks that are open, to be looked after.
-#[derive(Default)]
-pub struct Disks {
-    new: RefCell<Vec<Link>>,
-    waker: RefCell<Option<Waker>>,
-    // Made with the first disk: a kernel whose application opens none has no code of disks in it.
-    keeper: RefCell<Option<Pin<Box<dyn Future<Output = Infallible>>>>>,
-}
-
-impl Disks {
-    /// Looks after them.
-    pub async fn keep(&self) -> Infallible {
-        poll_fn(|cx| {
-            *self.waker.borrow_mut() = Some(cx.waker().clone());
-            if let Some(keeper) = &mut *self.keeper.borrow_mut() {
-                let _ = keeper.as_mut().poll(cx);
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    fn add(&'static self, link: Link, store: &'static Xenstore, timer: &'static EventLoop) {
-        self.new.borrow_mut().push(link);
-        self.keeper.borrow_mut().get_or_insert_with(|| Box::pin(self.keep_open(store, timer)));
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    async fn keep_open(&self, store: &Xenstore, timer: &EventLoop) -> Infallible {
-        let tasks = TaskSet::new(DISKS);
-        poll_fn(|cx| {
-            for link in self.new.take() {
-                let kept = async move {
-                    let Err(why) = keeper::keep(&link, store, timer).await;
-                    log::warn!("vbd/{} is not looked after any more: {why}", link.index);
-                };
-                let _ = tasks.spawn(kept);
-            }
-            let _ = tasks.poll_tasks(cx);
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-impl fmt::Debug for Disks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Disks").field("new", &self.new).finish_non_exhaustive()
-    }
 }
 
 /// Grants the ring to the backend, and opens an event channel to it.
@@ -242,14 +181,14 @@ impl Kept for Link {
     }
 }
 
-/// Opens the domain's disk `name`, such as `xvda`, which `disks` looks after.
+/// Opens the domain's disk `name`, such as `xvda`, which `devices` look after.
 ///
 /// # Errors
 /// What is missing.
 pub async fn open(
     store: &'static Xenstore,
     timer: &'static EventLoop,
-    disks: &'static Disks,
+    devices: &'static Devices,
     name: &str,
 ) -> Result<Disk, OpenError> {
     let handle = number(name).ok_or(OpenError::None)?;
@@ -273,6 +212,6 @@ pub async fn open(
     let ring = Rc::new(RefCell::new(ring.ok_or(OpenError::Resources)?));
     device.set_state(State::Connected).await?;
     let link = Link { index, page, grant: [grant], connected: Cell::new(true), ring: ring.clone() };
-    disks.add(link, store, timer);
+    devices.add(Rc::new(link), store, timer);
     Ok(Disk::new(ring))
 }

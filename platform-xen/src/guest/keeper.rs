@@ -12,9 +12,17 @@ use crate::{
         xenstore::Error,
     },
 };
-use airglow_runtime::{Either, select, sleep, timeout};
-use alloc::{format, string::ToString};
-use core::{convert::Infallible, fmt::Display, time::Duration};
+use airglow_runtime::{Either, TaskSet, select, sleep, timeout};
+use alloc::{boxed::Box, format, rc::Rc, string::ToString, vec::Vec};
+use core::{
+    cell::RefCell,
+    convert::Infallible,
+    fmt::{self, Display},
+    future::poll_fn,
+    pin::Pin,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 /// How long a backend that goes is waited for before the next one is looked for.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -39,6 +47,67 @@ pub trait Kept {
     async fn stop(&self, stays: bool, timer: &EventLoop);
     /// Takes everything but the rings back; `true`: it has nothing any more.
     fn take_back(&self) -> bool;
+}
+
+/// Devices that the application may have open at once.
+const DEVICES: usize = 16;
+
+/// The devices that the application has opened, to be looked after.
+#[derive(Default)]
+pub struct Devices {
+    new: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
+    waker: RefCell<Option<Waker>>,
+    // Made with the first: a kernel whose application opens none has no code of them in it.
+    keeper: RefCell<Option<Pin<Box<dyn Future<Output = Infallible>>>>>,
+}
+
+impl Devices {
+    /// Looks after them.
+    pub async fn keep(&self) -> Infallible {
+        poll_fn(|cx| {
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            if let Some(keeper) = &mut *self.keeper.borrow_mut() {
+                let _ = keeper.as_mut().poll(cx);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Looks after this one, too.
+    pub(super) fn add<K: Kept + 'static>(
+        &'static self,
+        kept: Rc<K>,
+        store: &'static Xenstore,
+        timer: &'static EventLoop,
+    ) {
+        self.new.borrow_mut().push(Box::pin(async move {
+            let Err(why) = keep(&*kept, store, timer).await;
+            log::warn!("{}/{} is not looked after any more: {why}", K::KIND, kept.index());
+        }));
+        self.keeper.borrow_mut().get_or_insert_with(|| Box::pin(self.keep_open()));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    async fn keep_open(&self) -> Infallible {
+        let tasks = TaskSet::new(DEVICES);
+        poll_fn(|cx| {
+            for kept in self.new.take() {
+                let _ = tasks.spawn(kept);
+            }
+            let _ = tasks.poll_tasks(cx);
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Devices").finish_non_exhaustive()
+    }
 }
 
 /// Keeps `kept` connected.

@@ -2,7 +2,8 @@
 use super::{
     block,
     event_loop::EventLoop,
-    network::Card,
+    keeper::Devices,
+    network::{self, Card},
     vchan::{self, Vchan, VchanListener},
     xenstore::Xenstore,
 };
@@ -12,6 +13,7 @@ use crate::{
 };
 use airglow_device::{Parameters, Platform};
 use airglow_net::{Stack, tcp::Heap};
+use alloc::string::ToString;
 
 /// The kernel's TCP/IP stack.
 pub type NetStack<'a> = Stack<'a, Card, &'a EventLoop, Heap>;
@@ -21,7 +23,7 @@ pub struct Xen<'a> {
     pub(super) stack: &'a NetStack<'a>,
     pub(super) event_loop: &'static EventLoop,
     pub(super) store: &'static Xenstore,
-    pub(super) disks: &'static block::Disks,
+    pub(super) devices: &'static Devices,
     pub(super) parameters: &'a Parameters<'a>,
 }
 
@@ -36,7 +38,21 @@ impl<'a> Xen<'a> {
     /// # Errors
     /// What is missing.
     pub async fn disk(&self, name: &str) -> Result<block::Disk, block::OpenError> {
-        block::open(self.store, self.event_loop, self.disks, name).await
+        block::open(self.store, self.event_loop, self.devices, name).await
+    }
+
+    /// Opens the network interface `index` of this domain, such as `1` for the second of `vif=[...]`; once. The first, 0, is the stack's.
+    /// Every frame is heard, whoever it is for. One that is not there may be attached later.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub async fn card(&self, index: &str) -> Result<Card, network::OpenError> {
+        if index.parse::<u16>().is_ok_and(|number| number != 0 && number.to_string() == index) {
+            let card = network::open(self.store, index, &XenEntropy).await?;
+            self.devices.add(card.link_handle(), self.store, self.event_loop);
+            return Ok(card);
+        }
+        Err(network::OpenError::None)
     }
 
     /// Offers channels to the domain `peer` under `path` in xenstore, one behind the other, at most `most` at once, with rings of at

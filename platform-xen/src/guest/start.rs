@@ -1,9 +1,9 @@
 //! From the kernel's start to the application and back.
 use super::{
-    block::Disks,
     control::{self, Request},
     event_loop::EventLoop,
-    keeper, logger, network,
+    keeper::{self, Devices},
+    logger, network,
     platform::{NetStack, Xen},
     vchan,
     xenstore::Xenstore,
@@ -98,8 +98,8 @@ async fn run(
         IpAddr::V6(ipv6) => log::info!("address {ipv6}/{}", address.cidr.prefix_len),
     });
 
-    let disks: &Disks = Box::leak(Box::default());
-    let platform = Xen { stack, event_loop, store, disks, parameters };
+    let opened: &Devices = Box::leak(Box::default());
+    let platform = Xen { stack, event_loop, store, devices: opened, parameters };
     let app = kept(refuse_unknown(kept(app(&platform)), parameters));
     let control = kept(async {
         loop {
@@ -123,7 +123,7 @@ async fn run(
         pending::<Infallible>().await
     });
     let devices = kept(async {
-        match select(select(stack.run(), network), disks.keep()).await {
+        match select(select(stack.run(), network), opened.keep()).await {
             Either::Left(Either::Left(never) | Either::Right(never)) | Either::Right(never) => match never {},
         }
     });
