@@ -9,6 +9,7 @@ mod compliance;
 mod failure;
 mod image;
 mod new;
+mod ofctl;
 mod packages;
 mod process;
 mod progress;

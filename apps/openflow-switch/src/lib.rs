@@ -2,7 +2,7 @@
 //!
 //! | boot parameter | meaning | default |
 //! |---|---|---|
-//! | `ports=A,B` | the devices that are its ports 1, 2, ... | required |
+//! | `ports=A,B` | the devices that are its ports 1, 2, ...: Linux's interfaces by their names; a Xen guest's and a board's network cards by their numbers, of which 0 is the stack's | required |
 //! | `card=packet`, `xdp` or `tap` | on Linux, by what means: AF_PACKET, AF_XDP, or tap devices that it makes | `packet` |
 //! | `listen=ADDR:PORT` | waits for controllers (and `ovs-ofctl`) there; over TLS with `ssl:` before the address | off |
 //! | `controller=tcp:ADDR:PORT` | connects to a controller, again and again with growing pauses; over TLS with `ssl:` instead | off |
@@ -20,7 +20,7 @@ use airglow::{
 };
 use airglow_openflow::{shell::Datapath, switch::Config};
 use alloc::{format, string::String, vec::Vec};
-use core::{future::pending, net::SocketAddr, time::Duration};
+use core::{fmt::Display, future::pending, net::SocketAddr, time::Duration};
 
 #[cfg(unix)]
 use airglow_openflow_tls::Identity;
@@ -47,8 +47,10 @@ impl<D: NetDevice, T: airglow::device::Timer> airglow_openflow_tls::Speak for Co
     }
 }
 
+/// A machine that counts its memory in kilobytes: a board.
+const SMALL: bool = cfg!(all(target_os = "none", not(target_arch = "x86_64")));
 /// Controllers at once, on the listening port.
-const CONTROLLERS: usize = 16;
+const CONTROLLERS: usize = if SMALL { 2 } else { 16 };
 /// The first pause before another attempt to reach a controller; each further one doubles it, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
@@ -57,9 +59,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 ///
 /// # Errors
 /// One line that says which boot parameter or port is wrong.
-pub async fn run<P: Platform, D: NetDevice>(
+pub async fn run<P: Platform, D: NetDevice, E: Display>(
     platform: &P,
-    open: impl Fn(&str) -> Result<D, String>,
+    open: impl AsyncFn(&str) -> Result<D, E>,
 ) -> Result<(), String> {
     let parameters = platform.parameters();
     let names = parameters
@@ -104,11 +106,14 @@ pub async fn run<P: Platform, D: NetDevice>(
     };
     let mut devices = Vec::new();
     for name in names.split(',') {
-        devices.push((String::from(name), open(name).map_err(|error| format!("port {name}: {error}"))?));
+        devices
+            .push((String::from(name), open(name).await.map_err(|error| format!("port {name}: {error}"))?));
     }
     let first = devices.first().map(|(_, device)| device.mac().0).unwrap_or_default();
     let own = first.iter().fold(0, |id, byte| id << 8 | u64::from(*byte));
-    let config = Config { fail_standalone, ..Config::new(datapath.unwrap_or(own)) };
+    let datapath = datapath.unwrap_or(own);
+    let sizes = if SMALL { Config::small(datapath) } else { Config::new(datapath) };
+    let config = Config { fail_standalone, ..sizes };
     log::info!("datapath {:016x} with ports {names}", config.datapath_id);
     let datapath = Datapath::new(config, platform.entropy().u64(), devices, platform.timer());
     let listening = async {

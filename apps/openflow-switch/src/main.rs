@@ -1,6 +1,11 @@
-//! An OpenFlow switch appliance, over the host's interfaces.
+//! An OpenFlow switch appliance: over a Linux host's interfaces, the further network cards of a Xen guest, or those of a board.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
 #[cfg(target_os = "linux")]
 airglow::main!(|platform| linux::run(platform));
+
+#[cfg(target_os = "none")]
+airglow::main!(|platform| airglow_openflow_switch::run(platform, async |name| platform.card(name).await));
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -8,31 +13,24 @@ mod linux {
         device::Platform,
         platform::{Packet, Reactor, Tap, Xdp},
     };
+    use airglow_openflow_switch::run as switch;
 
     /// Runs the switch with ports of the kind that `card=` says.
     pub async fn run<P: Platform<Timer = Reactor>>(platform: &P) -> Result<(), String> {
-        use airglow_openflow_switch::run;
         let reactor = platform.timer();
         match platform.parameters().text("card") {
             None | Some("packet") => {
-                let open = |name: &str| Packet::open_promiscuous(reactor, name, true);
-                run(platform, |name| open(name).map_err(|error| error.to_string())).await
+                switch(platform, async |name| Packet::open_promiscuous(reactor, name, true)).await
             }
-            Some("xdp") => {
-                let open = |name: &str| Xdp::open_promiscuous(reactor, name, true);
-                run(platform, |name| open(name).map_err(|error| error.to_string())).await
-            }
-            Some("tap") => {
-                let open = |name: &str| Tap::open(reactor, name, None, true);
-                run(platform, |name| open(name).map_err(|error| error.to_string())).await
-            }
+            Some("xdp") => switch(platform, async |name| Xdp::open_promiscuous(reactor, name, true)).await,
+            Some("tap") => switch(platform, async |name| Tap::open(reactor, name, None, true)).await,
             Some(other) => Err(format!("boot parameter `card={other}`: expected `packet`, `xdp` or `tap`")),
         }
     }
 }
 
-/// The ports of a switch are Linux's interfaces so far.
-#[cfg(not(target_os = "linux"))]
+/// Of the systems with host sockets only Linux has interfaces that a program can take over.
+#[cfg(not(any(target_os = "linux", target_os = "none")))]
 fn main() {
     eprintln!("the switch joins Linux interfaces: there are none here");
     std::process::exit(1);

@@ -65,8 +65,13 @@ impl Wire {
         format!("socket,udp=127.0.0.1:{own},localaddr=127.0.0.1:{}", self.qemu)
     }
 
+    /// Sends a frame; before QEMU has opened its end it is lost.
+    pub fn send(&self, frame: &[u8]) {
+        let _ = self.socket.send(frame);
+    }
+
     /// Receives frames until `found` says what it was waiting for.
-    fn wait<T>(&self, limit: Duration, mut found: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
+    pub fn wait<T>(&self, limit: Duration, mut found: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + limit;
         let mut frame = [0; 2048];
         loop {

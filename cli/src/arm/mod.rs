@@ -11,6 +11,7 @@ mod kept;
 mod logs;
 mod secure;
 pub mod size;
+mod switch;
 mod test;
 pub mod toolchain;
 mod uf2;

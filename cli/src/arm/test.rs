@@ -5,10 +5,11 @@ use super::{
     emulator::{self, Running},
     flash,
     frames::Wire,
-    image, kept, logs, secure, size,
+    image, kept, logs, secure, size, switch,
 };
 use crate::{
     failure::{Context, Failure, Result},
+    ofctl,
     test::Tests,
     workspace::Workspace,
 };
@@ -119,6 +120,13 @@ fn all(tests: &mut Tests) -> Result {
         tests.check(&format!("{}: a name server for dig", board.name), |workspace| {
             let image = image::build(workspace, &workspace.app(Some("dns-zone"))?, board)?;
             names(board, &image, &decoder)
+        });
+    }
+    if let Some(board) = boards::find("virt-aarch64") {
+        tests.need(ofctl::PACKAGES)?;
+        tests.check(&format!("{}: an OpenFlow switch", board.name), |workspace| {
+            let image = image::build(workspace, &workspace.app(Some("openflow-switch"))?, board)?;
+            switch::switches(board, &image, &decoder, &log_file(board, "switch"))
         });
     }
     secure::test(tests, &decoder)?;

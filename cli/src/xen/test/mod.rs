@@ -4,6 +4,7 @@ mod cipher;
 mod devices;
 mod dns;
 mod secure;
+mod switch;
 mod vchan;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     failure::{Context, Failure, Result},
+    ofctl,
     test::Tests,
     workspace::Workspace,
 };
@@ -36,6 +38,7 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.need(run::PACKAGES)?;
     tests.need(&["bind9-dnsutils", "curl", "iproute2"])?;
     tests.need(linux::PACKAGES)?;
+    tests.need(ofctl::PACKAGES)?;
     tests.cargo("Xen: rings and protocols, on this machine", "test --package airglow-platform-xen");
     // While one of them is being worked on: AIRGLOW_XEN=disk runs those with `disk` in their name.
     let only = env::var("AIRGLOW_XEN").unwrap_or_default();
@@ -82,6 +85,7 @@ const CHECKS: &[Check] = &[
     check("a name server", "dns-zone", dns::answers),
     check("TLS", "https-page", secure::serves),
     check("AES instructions", "cipher_rate", cipher::is_used),
+    check("an OpenFlow switch", "openflow-switch", switch::switches),
     check("a tap, a Linux guest and oxenstored", "pump", bridge::carries),
     check("vchan, libxenvchan is the client", "vchan_echo", vchan::serves_libxenvchan),
     check("vchan, libxenvchan is the server", "vchan_echo", vchan::is_served_by_libxenvchan),
