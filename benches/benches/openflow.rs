@@ -1,4 +1,4 @@
-//! The switch against Open vSwitch's userspace datapath on the same kind of veth pairs, and the controller against Open vSwitch's
+//! The switch, over AF_PACKET and over AF_XDP, against Open vSwitch's userspace datapath on the same kind of veth pairs, and the controller against Open vSwitch's
 //! and os-ken's. What is measured has the first core for itself, who drives it the second; each case goes round its peers
 //! several times and medians count. The words after `--` choose parts: `forward`, `flow-mods`, `controller`.
 use airglow_benches::{Better, Table, application, median, own_program};
@@ -82,11 +82,15 @@ impl Subject<'_> {
 }
 
 fn switches(table: &mut Table, forward: bool) -> Result<(), Box<dyn Error>> {
-    let places = [Place::new(), Place::new()];
+    let places = [Place::new(), Place::new(), Place::new()];
     let program = application("openflow-switch").display().to_string();
-    let words = [&MEASURED[1..], &[&program, "ports=p1,p2", "listen=127.0.0.1:6653"]].concat();
-    let mut ours = places[0].switch.start(MEASURED[0], &words);
-    ours.wait_for("listening", LIMIT);
+    let start = |place: &Place, card: &str| {
+        let words = [&MEASURED[1..], &[&program, "ports=p1,p2", "listen=127.0.0.1:6653", card]].concat();
+        let mut process = place.switch.start(MEASURED[0], &words);
+        process.wait_for("listening", LIMIT);
+        process
+    };
+    let (ours, by_xdp) = (start(&places[0], "card=packet"), start(&places[2], "card=xdp"));
     let open = OpenVswitch::new(&places[1].switch);
     open.bridge("br1", &["p1".into(), "p2".into()], "OpenFlow13", &[]);
     let pinned =
@@ -95,12 +99,13 @@ fn switches(table: &mut Table, forward: bool) -> Result<(), Box<dyn Error>> {
     let subjects = [
         Subject { place: &places[0], at: "tcp:127.0.0.1:6653".into(), process: &ours },
         Subject { place: &places[1], at: open.management("br1"), process: open.process() },
+        Subject { place: &places[2], at: "tcp:127.0.0.1:6653".into(), process: &by_xdp },
     ];
     let file = env::temp_dir().join(format!("airglow-bench-flows-{}", std::process::id()));
     for flows in FLOWS {
         fs::write(&file, rules(flows))?;
-        let mut loading = [const { Vec::new() }; 2];
-        let mut cost = [const { Vec::new() }; 2];
+        let mut loading = [const { Vec::new() }; 3];
+        let mut cost = [const { Vec::new() }; 3];
         for _ in 0..if flows == FLOWS[2] { 3 } else { 1 } {
             for (index, subject) in subjects.iter().enumerate() {
                 subject.ofctl(&["del-flows", &subject.at]);
@@ -117,15 +122,18 @@ fn switches(table: &mut Table, forward: bool) -> Result<(), Box<dyn Error>> {
             table.row("flow-mods", "flow-mods/CPU s", Better::More, costs[0], "Open vSwitch", costs[1]);
         }
         for size in [60, 1500].into_iter().filter(|_| forward) {
-            let mut rates = [const { Vec::new() }; 2];
+            let mut rates = [const { Vec::new() }; 3];
             for _ in 0..ROUNDS {
                 for (index, subject) in subjects.iter().enumerate() {
                     rates[index].push(subject.forward(size, flows));
                 }
             }
-            let [ours, theirs] = rates.map(|values| median(&values));
+            let [ours, theirs, by_xdp] = rates.map(|values| median(&values));
             let case = format!("forward, {} bytes, {flows} rules in use", size + 4);
             table.row(&case, "frames/CPU s", Better::More, ours, "Open vSwitch", theirs);
+            let case = format!("{case}, AF_XDP");
+            table.row(&case, "frames/CPU s", Better::More, by_xdp, "Open vSwitch", theirs);
+            table.row(&case, "frames/CPU s", Better::More, by_xdp, "AF_PACKET", ours);
         }
     }
     fs::remove_file(file)?;
