@@ -59,18 +59,14 @@ const fn thousandth(value: u64) -> u64 {
     if cfg!(target_pointer_width = "64") { value / 1_000 } else { thousandth_by_digits(value) }
 }
 
-/// The same as on paper, in digits of 16 bits, whose quotients are multiplications. A processor of 32 bits divides 64 of them in a loop of
-/// hundreds of instructions, and a stack asks for the time with every segment.
+/// The same as on paper: half of the value, then digits of 16 bits, whose quotients are multiplications. A processor of 32 bits divides 64 of
+/// them in a loop of hundreds of instructions, and a stack asks for the time with every segment.
 #[inline(never)]
 const fn thousandth_by_digits(value: u64) -> u64 {
-    let (mut quotient, mut rest, mut shift) = (0, 0, 64);
-    while shift > 0 {
-        shift -= 16;
-        let digits = rest << 16 | (value >> shift) as u32 & 0xffff;
-        quotient = quotient << 16 | (digits / 1_000) as u64;
-        rest = digits % 1_000;
-    }
-    quotient
+    let (high, low) = ((value >> 32) as u32, value as u32);
+    let middle = ((high % 1_000) << 16) | (low >> 16);
+    let last = ((middle % 1_000) << 16) | (low & 0xffff);
+    (((high / 1_000) as u64) << 32) | (((middle / 1_000) << 16) | (last / 1_000)) as u64
 }
 
 /// A time of more than 136 years is for ever.

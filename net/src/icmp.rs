@@ -34,11 +34,15 @@ impl RateLimit {
 
     /// One more may go now.
     pub fn allow(&mut self, now: Instant) -> bool {
-        let elapsed = now.since(self.refilled).as_nanos() / INTERVAL.as_nanos();
-        if elapsed > 0 {
-            let earned = u32::try_from(elapsed).unwrap_or(u32::MAX);
-            self.tokens = self.tokens.saturating_add(earned).min(BURST);
-            self.refilled = if self.tokens == BURST { now } else { self.refilled + INTERVAL * earned };
+        if now.since(self.refilled) >= INTERVAL {
+            // At most twenty rounds, and no division, which a small processor has not.
+            while self.tokens < BURST && now.since(self.refilled) >= INTERVAL {
+                self.tokens += 1;
+                self.refilled += INTERVAL;
+            }
+            if self.tokens == BURST {
+                self.refilled = now;
+            }
         }
         let allowed = self.tokens > 0;
         self.tokens = self.tokens.saturating_sub(1);

@@ -471,8 +471,8 @@ where
             more |= device.poll_ready(cx, inner.full & bit != 0).is_ready();
         }
         let tcp_timeout = if S::SOME { inner.tcp.poll_timeout() } else { None };
-        let timeouts = [inner.core.poll_timeout(), tcp_timeout];
-        if let Some(at) = timeouts.into_iter().flatten().min() {
+        let at = inner.core.poll_timeout().unwrap_or(Instant::MAX).min(tcp_timeout.unwrap_or(Instant::MAX));
+        if at < Instant::MAX {
             self.timer.wake_at(at, cx.waker());
         }
         if more || (room && !all_sent) {

@@ -51,8 +51,9 @@ impl RoundTrip {
 
     /// The retransmission timeout with its backoff.
     pub fn timeout(&self) -> Duration {
-        let shifted = u64::from(self.timeout) << self.backoff.min(16);
-        Duration::from_micros(shifted.min(u64::from(MAXIMUM)))
+        // 32 bits from here on: those a small processor divides.
+        let shifted = (u64::from(self.timeout) << self.backoff.min(16)).min(u64::from(MAXIMUM)) as u32;
+        Duration::from_micros(shifted.into())
     }
     //= https://www.rfc-editor.org/rfc/rfc6298#section-5
     //# The host MUST set RTO <- RTO * 2 ("back off the timer").
