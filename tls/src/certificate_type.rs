@@ -19,6 +19,11 @@ pub enum CertificateType {
 pub(crate) const X509: &[CertificateType] = &[CertificateType::X509];
 
 impl CertificateType {
+    /// Whether it is a bare key, which it is nowhere without the feature.
+    pub(crate) fn is_raw(self) -> bool {
+        cfg!(feature = "raw-public-keys") && self == Self::RawPublicKey
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::X509 => 0,
@@ -28,6 +33,9 @@ impl CertificateType {
 
     /// A server chooses: the first of `ours` that the client has in its list.
     pub(crate) fn choose(ours: &[Self], theirs: Option<&[u8]>) -> Result<Self, Alert> {
+        if cfg!(not(feature = "raw-public-keys")) {
+            return Ok(Self::X509);
+        }
         let theirs = match theirs {
             Some(data) => {
                 let mut reader = Reader::new(data);
@@ -71,7 +79,7 @@ impl CertificateType {
 
     /// A server's choice, unless it is what is understood without.
     pub(crate) fn tell(self, out: &mut Writer<'_>, kind: ExtensionType) -> Result<(), NoRoom> {
-        if self == Self::X509 {
+        if !self.is_raw() {
             return Ok(());
         }
         out.u16(kind.0)?;

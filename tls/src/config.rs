@@ -191,6 +191,9 @@ impl<'c, P> ServerConfig<'c, P> {
     }
 }
 
+/// Where it is false there is no code for early data but what passes them over.
+pub(crate) const EARLY_DATA: bool = cfg!(feature = "early-data");
+
 /// What a server does with early data (0-RTT; RFC 8446 sections 2.3 and 8): what a client that resumes a session sends
 /// along with its hello, and what a server may answer a round trip earlier.
 ///

@@ -2,6 +2,7 @@
 use crate::{
     Alert, Error,
     buffer::Buffer,
+    config::EARLY_DATA,
     crypto::{Hash, Provider, Secret, Transcript},
     incoming::Incoming,
     key_schedule::expand_label,
@@ -222,7 +223,8 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         self.is_agreed() && self.role.early_data_accepted()
     }
     /// SHA-256 of the SubjectPublicKeyInfo with which the peer has shown who it is, in this connection or in the
-    /// one that is resumed; a client that resumes does not know.
+    /// one that is resumed; a client that resumes does not know. While a server has early data and no whole handshake it is
+    /// whose session that is, and not yet who sends.
     pub fn peer(&self) -> Option<&[u8; 32]> {
         self.role.peer().filter(|_| self.is_agreed())
     }
@@ -278,14 +280,19 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     /// not yet [consumed](Self::consume); `EarlyData` says what they are worth. What is left of them when the
     /// handshake is done is [`plaintext`](Self::plaintext): then it is known that nobody has replayed it.
     pub fn early_data(&mut self) -> &mut [u8] {
-        self.incoming.content_mut().get_mut(..self.early).unwrap_or_default()
+        let early = self.early();
+        self.incoming.content_mut().get_mut(..early).unwrap_or_default()
+    }
+    /// Bytes of early data in front of the handshake's messages.
+    const fn early(&self) -> usize {
+        if EARLY_DATA { self.early } else { 0 }
     }
     /// The first `len` bytes of [`plaintext`](Self::plaintext) or [`early_data`](Self::early_data) are used up.
     pub fn consume(&mut self, len: usize) {
         if self.connected {
             self.incoming.consume(len);
         } else {
-            let len = len.min(self.early);
+            let len = len.min(self.early());
             self.early -= len;
             self.incoming.consume(len);
         }
@@ -383,7 +390,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             }
             if !self.connected {
                 self.messages()?;
-                if self.connected && core::mem::take(&mut self.early) > 0 {
+                if EARLY_DATA && self.connected && core::mem::take(&mut self.early) > 0 {
                     return Ok(Event::Data);
                 }
             }
@@ -396,7 +403,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             }
             if !whole {
                 // A record must fit behind the part of a message that waits for it; data can be used up first.
-                let waits = self.early > 0 || self.connected && !self.incoming.content().is_empty();
+                let waits = self.early() > 0 || self.connected && !self.incoming.content().is_empty();
                 if !waits && self.incoming.fits(header.len).is_err() {
                     return Err(Alert::RECORD_OVERFLOW.into());
                 }
@@ -461,7 +468,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     /// Takes the whole handshake messages that wait.
     fn messages(&mut self) -> Result<(), Fault> {
         while let Some(message) =
-            Message::parse(self.incoming.content().get(self.early..).unwrap_or_default())
+            Message::parse(self.incoming.content().get(self.early()..).unwrap_or_default())
         {
             #[cfg(feature = "tls12")]
             let message = match self.role.awaits_status() {
@@ -474,7 +481,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             let room = self.incoming.capacity();
             let step = self.role.handle(message, room, &mut Flight(&mut self.outgoing))?;
             self.started = true;
-            self.incoming.cut(self.early, len);
+            self.incoming.cut(self.early(), len);
             let (keys, connected) = match step {
                 Step::Continue => continue,
                 Step::Keys(keys) => (Some(keys), false),
@@ -484,7 +491,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             };
             //= https://www.rfc-editor.org/rfc/rfc8446#section-5.1
             //# Handshake messages MUST NOT span key changes.
-            if self.incoming.content().len() > self.early {
+            if self.incoming.content().len() > self.early() {
                 return Err(Alert::UNEXPECTED_MESSAGE.into());
             }
             self.read = keys.or_else(|| self.read.take());
@@ -493,8 +500,8 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                 break;
             }
         }
-        let announced = Message::announced(self.incoming.content().get(self.early..).unwrap_or_default());
-        let room = self.incoming.capacity().saturating_sub(self.early);
+        let announced = Message::announced(self.incoming.content().get(self.early()..).unwrap_or_default());
+        let room = self.incoming.capacity().saturating_sub(self.early());
         if !self.connected && announced.is_some_and(|len| len + RECORD_HEADER > room) {
             return Err(Alert::ILLEGAL_PARAMETER.into());
         }
@@ -505,7 +512,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     fn content(&mut self, content_type: ContentType, record: usize, len: usize) -> Result<bool, Fault> {
         let interleaved = match self.connected {
             true => self.late_len > 0 || self.late_skip > 0,
-            false => self.incoming.content().len() > self.early,
+            false => self.incoming.content().len() > self.early(),
         };
         match content_type {
             //= https://www.rfc-editor.org/rfc/rfc8446#section-5.1

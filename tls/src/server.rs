@@ -10,6 +10,7 @@ use crate::{
     Alert, Certificate, ServerConfig,
     certificate_type::{CertificateType, bare},
     compression::{self, Unpacked, unpack},
+    config::EARLY_DATA,
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, NamedGroup, Provider, Secret, SignatureScheme, Transcript},
     exchange::{TLS13, emit_numbers, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
@@ -131,6 +132,9 @@ impl<P: Provider> Role<P> for Server<'_, P> {
         &mut self.early_data
     }
     fn take_early_data(&mut self, len: usize) -> Result<(), Alert> {
+        if !EARLY_DATA {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
         let State::AwaitFinished(AwaitFinished { expects: Expects::EndOfEarlyData(left), .. }) =
             &mut self.state
         else {
@@ -144,14 +148,14 @@ impl<P: Provider> Role<P> for Server<'_, P> {
         Ok(())
     }
     fn early_data_accepted(&self) -> bool {
-        self.accepts_early_data
+        EARLY_DATA && self.accepts_early_data
     }
     fn early_data_is_replayable(&self) -> bool {
         self.config.early_data_is_replayable()
     }
     fn may_write(&self) -> bool {
         // Our Finished is out, and the client has shown to have the session's key.
-        self.accepts_early_data
+        EARLY_DATA && self.accepts_early_data
     }
     fn early_exporter(&self) -> Option<&Exporter> {
         self.early_exporter.as_ref()
@@ -340,7 +344,9 @@ impl<'c, P: Provider> Server<'c, P> {
             if !data.is_empty() {
                 return Err(Alert::DECODE_ERROR);
             }
-            early = psk.as_ref().map_or(0, |psk| self.accepts_early_data(psk, suite));
+            if EARLY_DATA {
+                early = psk.as_ref().map_or(0, |psk| self.accepts_early_data(psk, suite));
+            }
             if early == 0 {
                 self.pass_over_early_data();
             }
@@ -448,9 +454,8 @@ impl<'c, P: Provider> Server<'c, P> {
             }
             if let Some((certificate, scheme)) = certificate {
                 let ocsp = certificate.ocsp.filter(|_| wants_status);
-                let compressed = certificate
-                    .compressed(ocsp.is_some())
-                    .filter(|_| wants_compressed && kind == CertificateType::X509);
+                let compressed =
+                    certificate.compressed(ocsp.is_some()).filter(|_| wants_compressed && !kind.is_raw());
                 let message = match compressed {
                     Some(_) => HandshakeType::COMPRESSED_CERTIFICATE,
                     None => HandshakeType::CERTIFICATE,
@@ -459,7 +464,7 @@ impl<'c, P: Provider> Server<'c, P> {
                     if let Some(compressed) = compressed {
                         return Ok(out.bytes(compressed)?);
                     }
-                    if kind == CertificateType::RawPublicKey {
+                    if kind.is_raw() {
                         let key = bare(certificate.chain).ok_or(Alert::INTERNAL_ERROR)?;
                         return Ok(CertificateList::emit(out, &[], &[key], None)?);
                     }
@@ -537,7 +542,7 @@ impl<'c, P: Provider> Server<'c, P> {
     ) -> Result<Step<P>, Alert> {
         let provider = &self.config.provider;
         state.expects = match (state.expects, message.kind) {
-            (Expects::EndOfEarlyData(_), HandshakeType::END_OF_EARLY_DATA) => {
+            (Expects::EndOfEarlyData(_), HandshakeType::END_OF_EARLY_DATA) if EARLY_DATA => {
                 if !message.body.is_empty() {
                     return Err(Alert::DECODE_ERROR);
                 }
@@ -565,11 +570,10 @@ impl<'c, P: Provider> Server<'c, P> {
                     (None, _) => Expects::Finished,
                     (Some(_), Some(clients)) => {
                         let key = PublicKey::of(list, kind)?;
-                        match kind {
-                            CertificateType::X509 => clients.verifier.verify_client(list.entries())?,
-                            CertificateType::RawPublicKey => {
-                                clients.verifier.verify_client_key(key.spki())?
-                            }
+                        if kind.is_raw() {
+                            clients.verifier.verify_client_key(key.spki())?;
+                        } else {
+                            clients.verifier.verify_client(list.entries())?;
                         }
                         Expects::CertificateVerify(key)
                     }

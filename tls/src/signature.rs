@@ -44,11 +44,10 @@ impl PublicKey {
     /// The key of the first certificate; the one there is if it comes bare.
     pub(crate) fn of(list: CertificateList<'_>, kind: CertificateType) -> Result<Self, Alert> {
         let (first, _) = list.entries().next().ok_or(Alert::DECODE_ERROR)?;
-        let key = match kind {
-            CertificateType::X509 => subject_public_key_info(first),
-            CertificateType::RawPublicKey => {
-                Some(first).filter(|key| is_public_key(key) && list.entries().count() == 1)
-            }
+        let key = if kind.is_raw() {
+            Some(first).filter(|key| is_public_key(key) && list.entries().count() == 1)
+        } else {
+            subject_public_key_info(first)
         };
         let key = key.ok_or(Alert::BAD_CERTIFICATE)?;
         let mut public = Self { spki: [0; MAX_PUBLIC_KEY], len: key.len() as u16 };

@@ -2,6 +2,7 @@
 use super::{Server, required};
 use crate::{
     Alert,
+    config::EARLY_DATA,
     crypto::{CipherSuite, Provider, Secret, Transcript},
     key_schedule::{KeySchedule, expand_label},
     outgoing::emit_message,
@@ -114,7 +115,7 @@ impl<P: Provider> Server<'_, P> {
             let psk = expand_label(&self.config.provider, hash, secret, b"resumption", &[number], len);
             let age_add = tickets.age_add();
             let age = core::time::Duration::ZERO;
-            let max_early_data = self.max_early_data;
+            let max_early_data = if EARLY_DATA { self.max_early_data } else { 0 };
             let session = Resumption {
                 suite,
                 psk,
