@@ -222,7 +222,9 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         handler: &H,
         timer: &impl Timer,
     ) -> Infallible {
-        let serve = async |stream| self.serve_connection(stream, handler, timer).await;
+        // Lent, and out of the block's own capture: a stream with buffers of its own would else be in the futures between here
+        // and there as often as it is handed on.
+        let serve = |mut stream| async move { self.serve_connection(&mut stream, handler, timer).await };
         airglow_runtime::for_each_connection::<N, L>(listener, timer, serve).await
     }
 
