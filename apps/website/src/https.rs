@@ -6,7 +6,7 @@ use airglow::{
 };
 use airglow_http::{Error, Exchange, Limits, Server, Status, files};
 use airglow_tls::{
-    Acceptor, Certificate, ServerConfig, TicketKeys, Version,
+    Acceptor, Certificate, CompressedCertificate, EarlyData, ServerConfig, TicketKeys, Version,
     crypto::{PrivateKey, RustCrypto},
     pem,
 };
@@ -15,6 +15,8 @@ use std::{format, fs, string::String, vec::Vec};
 
 /// For how long a session may be resumed.
 const TICKETS: Duration = Duration::from_secs(12 * 3_600);
+/// Octets of requests that come early: a browser's are shorter.
+const EARLY: u32 = 8_192;
 /// RFC 6797 section 6.1: a year.
 const HSTS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
 /// Files are what their names say and belong into no other site's frame.
@@ -29,6 +31,7 @@ pub(crate) struct Options {
     key: PrivateKey,
     hsts: bool,
     oldest: Version,
+    early_data: EarlyData,
     redirect: Option<u16>,
 }
 
@@ -41,7 +44,7 @@ impl Options {
             words.rfind(|word| word.split('=').next() == Some(key)).unwrap_or(parameters.words())
         };
         if !on {
-            for key in ["cert", "key", "hsts", "tls12", "redirect"] {
+            for key in ["cert", "key", "hsts", "tls12", "early", "redirect"] {
                 if parameters.text(key).is_some() {
                     return Err(ParameterError {
                         word: word(key),
@@ -61,8 +64,10 @@ impl Options {
         let hsts = parameters.switch("hsts")?.unwrap_or(false);
         let tls12 = parameters.switch("tls12")?.unwrap_or(false);
         let oldest = if tls12 { Version::Tls12 } else { Version::Tls13 };
+        let early = parameters.switch("early")?.unwrap_or(false);
+        let early_data = if early { EarlyData::Replayable(EARLY) } else { EarlyData::Refused };
         let redirect = parameters.get("redirect", "a port number (1 to 65535)")?;
-        Ok(Some(Self { chain, key, hsts, oldest, redirect }))
+        Ok(Some(Self { chain, key, hsts, oldest, early_data, redirect }))
     }
 }
 
@@ -74,13 +79,16 @@ pub(crate) async fn serve<'p, P: Platform, K: KeyValue>(
     options: &Options,
 ) -> Result<(), Failed<'p>> {
     let chain: Vec<&[u8]> = options.chain.iter().map(Vec::as_slice).collect();
-    let certificates = [Certificate::new(&chain, &options.key, &[])];
+    let mut certificates = [Certificate::new(&chain, &options.key, &[])];
+    let compressed = CompressedCertificate::new(&certificates[0]);
+    certificates[0].compressed = compressed.as_ref();
     let (timer, entropy) = (platform.timer(), platform.entropy());
     let tickets = TicketKeys::<_, 1_024>::new(RustCrypto, timer, entropy, TICKETS);
     let config = ServerConfig {
         protocols: &[b"http/1.1"],
         tickets: Some(&tickets),
         minimum_version: options.oldest,
+        early_data: options.early_data,
         ..ServerConfig::new(RustCrypto, &certificates)
     };
     let listener = platform.tcp().listen(port).await.map_err(|_| Failed::Port(port))?;
@@ -153,6 +161,7 @@ mod tests {
             ("tls=on cert=/none key=/none", "cert=/none"),
             ("cert=a", "cert=a"),
             ("hsts=on tls=off", "hsts=on"),
+            ("early=on", "early=on"),
             ("tls=perhaps", "tls=perhaps"),
         ] {
             let error = Options::read(&Parameters::new(words)).err();

@@ -7,6 +7,7 @@
 //! | `tls=on` | on Unix: HTTPS, with the certificate chain of `cert=` and the key of `key=`, PEM or DER files as `cargo airglow cert` makes them; the port is then 8443 or 443 |
 //! | `hsts=on` | with `tls=on`: tells browsers to use HTTPS only, for a year (RFC 6797) |
 //! | `tls12=on` | with `tls=on`: serves clients that know nothing newer than TLS 1.2 too |
+//! | `early=on` | with `tls=on`: answers requests that come with a client's hello (0-RTT); whoever saw them can play them again, which does a page no harm |
 //! | `redirect=` | with `tls=on`: a port for plain HTTP, where everything is sent to HTTPS |
 #![cfg_attr(not(unix), no_std)]
 #![forbid(unsafe_code)]

@@ -101,6 +101,30 @@ fn openssl_resumes_a_session_of_the_website_once() {
 }
 
 #[test]
+fn openssl_is_answered_a_round_trip_earlier() {
+    let served = tap_with(&["early=on"]);
+    let path = |name| served.certificates.path(name);
+    let (ca, session, early) = (path("ca.pem"), path("session"), path("early"));
+    fs::write(&early, "GET /icon.svg HTTP/1.1\r\nHost: site.example\r\nConnection: close\r\n\r\n").unwrap();
+    let connect = |more: &str| {
+        let script = format!(
+            "(sleep 1; printf 'GET /none HTTP/1.0\\r\\n\\r\\n'; sleep 1) | openssl s_client -connect 10.0.0.2:443 -CAfile {ca} \
+             -servername site.example -alpn http/1.1 -verify_return_error {more} 2>&1"
+        );
+        served.client.run("sh", &["-c", &script])
+    };
+    let said = connect(&format!("-sess_out {session}"));
+    assert!(said.stdout.contains("New, TLSv1.3") && said.stdout.contains("Max Early Data: 8192"), "{said}");
+    let again = format!("-sess_in {session} -early_data {early}");
+    let said = connect(&again);
+    assert!(said.stdout.contains("Early data was accepted") && said.stdout.contains("</svg>"), "{said}");
+    // The same ticket again, as a replay would have it.
+    let said = connect(&again);
+    assert!(said.stdout.contains("Early data was rejected") && !said.stdout.contains("</svg>"), "{said}");
+    assert!(said.stdout.contains("404 Not Found"), "{said}");
+}
+
+#[test]
 fn sslscan_finds_tls_1_3_only() {
     let served = tap();
     let said = served.client.run_for(
