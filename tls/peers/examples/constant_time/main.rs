@@ -29,7 +29,7 @@ mod tried {
     };
     use airglow_device::{Clock, Instant, SeededEntropy};
     use airglow_tls::{
-        BUFFER, Certificate, Client, ClientConfig, Connection, PinnedKeys, Server, ServerConfig,
+        BUFFER, Certificate, Client, ClientConfig, Connection, EarlyData, PinnedKeys, Server, ServerConfig,
         SessionCache, TicketKeys,
         crypto::{Hash, PrivateKey, Provider, RustCrypto, Secret, Transcript, subject_public_key_info},
     };
@@ -78,7 +78,7 @@ mod tried {
         }
     }
 
-    /// A full and a resumed connection, both ends, with bytes both ways.
+    /// A full and a resumed connection, both ends, with bytes both ways and early ones.
     pub fn connections() {
         let provider = Watched::default();
         let entropy = SeededEntropy::predictable(1);
@@ -88,11 +88,13 @@ mod tried {
         let sessions = SessionCache::new(&Still, 10);
         let mut server = ServerConfig::new(&provider, &certificates);
         server.tickets = Some(&tickets);
+        server.early_data = EarlyData::OnRequest(100);
         let mut hash = RustCrypto.hash(Hash::Sha256);
         hash.update(subject_public_key_info(P256).expect("a certificate"));
         let pins = [*hash.current().first_chunk().expect("32 bytes")];
         let mut client = ClientConfig::new(&provider, PinnedKeys(&pins));
         client.sessions = Some(&sessions);
+        client.early_data = true;
         for resumed in [false, true] {
             let buffers = || (vec![0; BUFFER], vec![0; 4096]);
             let (incoming, outgoing) = buffers();
@@ -100,12 +102,20 @@ mod tried {
                 Connection::client(&client, "p256.example", &entropy, incoming, outgoing).expect("a name");
             let (incoming, outgoing) = buffers();
             let mut other = Connection::server(&server, &entropy, incoming, outgoing);
+            let early = *b"what nobody else may know yet";
+            hide(&early);
+            let len = if resumed { early.len() } else { 0 };
+            assert_eq!(one.write_early(&early), Ok(len));
             for _ in 0..3 {
                 to_server(&mut one, &mut other);
                 to_client(&mut other, &mut one);
             }
             assert!(one.is_connected() && other.is_connected());
             assert_eq!((one.is_resumed(), other.is_resumed()), (resumed, resumed));
+            assert_eq!((one.early_data_accepted(), other.early_data_accepted()), (resumed, resumed));
+            show(other.plaintext());
+            assert_eq!(other.plaintext(), &b"what nobody else may know yet"[..len]);
+            other.consume(len);
             let sent = *b"what nobody else may know";
             hide(&sent);
             assert_eq!(one.write(&sent), Ok(sent.len()));
