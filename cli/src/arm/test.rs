@@ -25,8 +25,8 @@ use std::{
 const BOUNDS: &[(&str, u64, u64)] = &[
     ("lm3s6965evb", 114 * 1024, 22 * 1024),
     ("mps2-an385", 134 * 1024, 22 * 1024),
-    ("mps2-an386", 176 * 1024, 26 * 1024),
-    ("mps2-an500", 176 * 1024, 26 * 1024),
+    ("mps2-an386", 134 * 1024, 22 * 1024),
+    ("mps2-an500", 134 * 1024, 22 * 1024),
 ];
 
 /// The most bytes of stack the website may have used on the 64 KiB board when all is done: with its variables' bound less than 40 KiB.
