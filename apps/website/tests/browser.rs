@@ -8,6 +8,9 @@ use std::{collections::HashMap, fs, io::BufReader, path::Path, time::Duration};
 
 const WEBSITE: &str = env!("CARGO_BIN_EXE_airglow-website");
 
+/// Where Chromium writes what its network does.
+const NET_LOG: &str = "net-log.json";
+
 /// A namespace with a tap device, and a folder.
 fn network() -> Namespace {
     let namespace = Namespace::new("browser");
@@ -21,6 +24,7 @@ fn look(namespace: &Namespace, home: &Path, url: &str) -> HashMap<[u8; 3], u32> 
     let picture = home.join("page.png");
     let profile = format!("--user-data-dir={}", home.join("profile").display());
     let screenshot = format!("--screenshot={}", picture.display());
+    let net_log = format!("--log-net-log={}", home.join(NET_LOG).display());
     let home = format!("HOME={}", home.display());
     let said = namespace.run_for(
         Duration::from_secs(120),
@@ -41,6 +45,7 @@ fn look(namespace: &Namespace, home: &Path, url: &str) -> HashMap<[u8; 3], u32> 
             "--window-size=1280,900",
             &profile,
             &screenshot,
+            &net_log,
             url,
         ],
     );
@@ -98,6 +103,9 @@ fn chromium_trusts_a_local_authority() {
     for url in ["https://10.0.0.2/index.html", "http://10.0.0.2/index.html"] {
         let colours = look(&namespace, &certificates.folder, url);
         assert!(colours.len() >= 2_000, "{url}: {} colours\n{}", colours.len(), website.so_far());
+        // X25519MLKEM768, which both sides put first.
+        let log = fs::read_to_string(certificates.folder.join(NET_LOG)).unwrap();
+        assert!(log.contains(&format!("\"key_exchange_group\":{}", 0x11ec)), "{url}");
     }
 }
 
