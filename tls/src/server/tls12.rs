@@ -87,9 +87,7 @@ fn check(hello: &ClientHello<'_>, best: Version) -> Result<bool, Alert> {
         let mut reader = Reader::new(data);
         let formats = reader.vector8()?;
         reader.end()?;
-        //= https://www.rfc-editor.org/rfc/rfc8422#section-5.1
-        //# a server that receives a Supported Point Formats Extension that does not contain the value
-        //# uncompressed MUST abort the handshake
+        // Everybody must take uncompressed points, and say so if they say anything (RFC 8422 section 5.1.2).
         if !formats.contains(&0) {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
