@@ -1,7 +1,8 @@
-//! One bulk flow over the kernel's TCP: `flow serve`, `flow send ADDRESS SECONDS`, `flow receive ADDRESS SECONDS`.
+//! One bulk flow over the kernel's TCP: `flow serve`, `flow send ADDRESS SECONDS`, `flow receive ADDRESS SECONDS`; or many that do nothing:
+//! `flow hold ADDRESS PORT COUNT`.
 //!
 //! The server discards what comes to port 9 (RFC 863) and sends without end on port 19 (RFC 864); the clients print
-//! the rate as `N bytes/s`.
+//! the rate as `N bytes/s`. `hold` sends a byte on each connection, waits for its echo (RFC 862), keeps them all, and says `holding`.
 use std::{
     env,
     io::{self, Read, Write},
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
         ["serve"] => serve(),
         ["send", address, seconds] => timed(address, 9, seconds, send),
         ["receive", address, seconds] => timed(address, 19, seconds, receive),
-        _ => Err(io::Error::other("flow serve | flow send ADDRESS SECONDS | flow receive ADDRESS SECONDS")),
+        ["hold", address, port, count] => hold(address, port, count),
+        _ => Err(io::Error::other(
+            "flow serve | flow send ADDRESS SECONDS | flow receive ADDRESS SECONDS | flow hold ADDRESS PORT COUNT",
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,6 +44,24 @@ fn serve() -> io::Result<()> {
     });
     discard.incoming().flatten().for_each(|mut stream| while receive(&mut stream).is_ok_and(|n| n > 0) {});
     Ok(())
+}
+
+/// Until it is ended.
+fn hold(address: &str, port: &str, count: &str) -> io::Result<()> {
+    let (port, count): (u16, usize) =
+        (port.parse().map_err(io::Error::other)?, count.parse().map_err(io::Error::other)?);
+    let mut held = Vec::with_capacity(count);
+    while held.len() < count {
+        let mut stream = TcpStream::connect((address, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(b"x")?;
+        stream.read_exact(&mut [0; 1])?;
+        held.push(stream);
+    }
+    println!("holding");
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
 }
 
 fn send(stream: &mut TcpStream) -> io::Result<usize> {
