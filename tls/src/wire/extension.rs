@@ -75,7 +75,11 @@ impl<'a> Extensions<'a> {
             reader.u16()?;
             reader.vector16()?;
         }
-        Ok(Self { block, ..Self::default() })
+        Ok(Self {
+            block,
+            #[cfg(feature = "tls12")]
+            status: None,
+        })
     }
     /// None but a `status_request` that came in a message of its own.
     #[cfg(feature = "tls12")]
