@@ -363,8 +363,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             }
             Some(_) if !self.accepted_early_data => {
                 self.early = None;
-                let keys = Protection::new(&self.config.provider, suite, client_traffic.clone());
-                out.0.protect(keys.ok_or(Alert::INTERNAL_ERROR)?);
+                out.0.protect_with(&self.config.provider, suite, client_traffic.clone())?;
                 Ok(kinds)
             }
             _ => Ok(kinds),
@@ -425,10 +424,9 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         state.transcript.update(message.whole);
         let hash = state.transcript.current();
         let provider = &self.config.provider;
-        let keys = |secret| Protection::new(provider, state.suite, secret).ok_or(Alert::INTERNAL_ERROR);
         if self.early.is_some() {
             self.end_early_data(&mut state.transcript, out)?;
-            out.0.protect(keys(state.client_traffic.clone())?);
+            out.0.protect_with(provider, state.suite, state.client_traffic.clone())?;
         }
         out.0.handshake(|out| {
             let mut start = out.len();
@@ -480,8 +478,8 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             let secret = state.schedule.derive(b"res master", &state.transcript.current());
             self.resumption = Some((state.suite, secret));
         }
-        out.0.protect(keys(client)?);
-        Ok(Step::Connected(keys(server)?))
+        out.0.protect_with(provider, state.suite, client)?;
+        Protection::new(provider, state.suite, server).map(Step::Connected).ok_or(Alert::INTERNAL_ERROR)
     }
 
     fn log(&self, label: &str, secret: &Secret) {

@@ -1,7 +1,7 @@
 //! What goes out: protected in place in one buffer of the caller's.
 use crate::{
     Alert,
-    crypto::Provider,
+    crypto::{CipherSuite, Provider, Secret},
     protection::{MAX_OVERHEAD, Protection},
     wire::{Block, ContentType, HandshakeType, MAX_PLAINTEXT, NoRoom, RECORD_HEADER, RecordHeader, Writer},
 };
@@ -37,7 +37,20 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
     pub(crate) const fn new(buf: B) -> Self {
         Self { buf, start: 0, end: 0, keys: None, limit: MAX_PLAINTEXT, key_update_owed: false }
     }
+    /// From here on records are protected with the keys of `secret`. A function of its own, because keys take as much
+    /// stack while they are made as all the rest of a handshake's step.
+    #[inline(never)]
+    pub(crate) fn protect_with(
+        &mut self,
+        provider: &P,
+        suite: CipherSuite,
+        secret: Secret,
+    ) -> Result<(), Alert> {
+        self.keys = Some(Protection::new(provider, suite, secret).ok_or(Alert::INTERNAL_ERROR)?);
+        Ok(())
+    }
     /// From here on records are protected with `keys`.
+    #[cfg(feature = "tls12")]
     pub(crate) fn protect(&mut self, keys: Protection<P>) {
         self.keys = Some(keys);
     }

@@ -235,6 +235,8 @@ fn halves(random: &[u8; 64]) -> [&[u8; 32]; 2] {
 }
 
 impl<'c, P: Provider> Server<'c, P> {
+    // Neither this nor what comes later has the other's variables on the stack.
+    #[inline(never)]
     fn hello<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
         retry: Option<Retry<P>>,
@@ -395,14 +397,13 @@ impl<'c, P: Provider> Server<'c, P> {
             out.0.change_cipher_spec()?;
         }
 
-        let keys = |secret| Protection::new(provider, suite, secret).ok_or(Alert::INTERNAL_ERROR);
         schedule.handshake(&shared);
         let hash = transcript.current();
         let client_handshake_traffic = schedule.derive(b"c hs traffic", &hash);
         let server_handshake_traffic = schedule.derive(b"s hs traffic", &hash);
         self.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_handshake_traffic);
         self.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server_handshake_traffic);
-        out.0.protect(keys(server_handshake_traffic.clone())?);
+        out.0.protect_with(provider, suite, server_handshake_traffic.clone())?;
         if let Some(limit) = limit {
             out.0.limit(limit);
         }
@@ -489,8 +490,8 @@ impl<'c, P: Provider> Server<'c, P> {
         self.log("SERVER_TRAFFIC_SECRET_0", &server_application_traffic);
         self.log("EXPORTER_SECRET", &exporter);
         self.exporter = Some(Exporter::new(suite.hash(), exporter));
-        out.0.protect(keys(server_application_traffic)?);
-        let read = keys(early_traffic.unwrap_or_else(|| client_handshake_traffic.clone()))?;
+        out.0.protect_with(provider, suite, server_application_traffic)?;
+        let read = early_traffic.unwrap_or_else(|| client_handshake_traffic.clone());
         self.accepts_early_data = early > 0;
         self.state = State::AwaitFinished(AwaitFinished {
             expects: match asks {
@@ -505,7 +506,7 @@ impl<'c, P: Provider> Server<'c, P> {
             client_application_traffic,
             wants_tickets,
         });
-        Ok(Step::Keys(read))
+        Protection::new(provider, suite, read).map(Step::Keys).ok_or(Alert::INTERNAL_ERROR)
     }
 
     fn log(&self, label: &str, secret: &Secret) {
@@ -534,6 +535,7 @@ impl<'c, P: Provider> Server<'c, P> {
         common.map(|(index, _)| Some(index)).ok_or(Alert::NO_APPLICATION_PROTOCOL)
     }
 
+    #[inline(never)]
     fn protected<B: AsRef<[u8]> + AsMut<[u8]>>(
         &mut self,
         mut state: AwaitFinished<'c, P>,

@@ -4,7 +4,7 @@ use crate::{
     Alert,
     certificate_type::CertificateType,
     connection::{Flight, Step},
-    crypto::{CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Secret, Transcript},
+    crypto::{CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Transcript},
     exchange::{from_seed, message_hash},
     key_schedule::KeySchedule,
     protection::Protection,
@@ -182,14 +182,12 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let server_traffic = schedule.derive(b"s hs traffic", &hash);
         self.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_traffic);
         self.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server_traffic);
-        let keys =
-            |secret: &Secret| Protection::new(provider, suite, secret.clone()).ok_or(Alert::INTERNAL_ERROR);
         // Early data without their key or in another suite are refused; else EncryptedExtensions will tell.
         self.early = self.early.take().filter(|_| same_suite);
         if self.early.is_none() {
-            out.0.protect(keys(&client_traffic)?);
+            out.0.protect_with(provider, suite, client_traffic.clone())?;
         }
-        let read = keys(&server_traffic)?;
+        let read = server_traffic.clone();
         self.state = State::Handshake(Handshake {
             expects: Expects::EncryptedExtensions,
             suite,
@@ -201,7 +199,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             unpacks: false,
             kinds: Kinds { server: CertificateType::X509, client: CertificateType::X509 },
         });
-        Ok(Step::Keys(read))
+        Protection::new(provider, suite, read).map(Step::Keys).ok_or(Alert::INTERNAL_ERROR)
     }
 }
 

@@ -6,7 +6,6 @@ use crate::{
     crypto::{Provider, Transcript},
     key_schedule::KeySchedule,
     outgoing::emit_message,
-    protection::Protection,
     sessions::Session,
     verifier::Verifier,
     wire::{HandshakeType, Writer},
@@ -40,7 +39,7 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
         self.log("EARLY_EXPORTER_SECRET", &exporter);
         out.0.change_cipher_spec()?;
         out.0.limit(session.record_limit.into());
-        out.0.protect(Protection::new(provider, suite, traffic).ok_or(Alert::INTERNAL_ERROR)?);
+        out.0.protect_with(provider, suite, traffic)?;
         self.early_exporter = Some(Exporter::new(suite.hash(), exporter));
         self.early = Some(Early { left: session.max_early_data.min(MOST), protocol: session.protocol });
         Ok(())
