@@ -13,7 +13,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -265,30 +265,31 @@ pub fn endures(workspace: &Workspace, board: &Board, image: &Path, decoder: &Pat
     served.fetch().map_err(|why| served.tell("with a full ARP table", why))?;
 
     let deadline = Instant::now() + Duration::from_secs(90);
-    // Downloads, in the midst of which the cable is out for two seconds.
+    // Downloads, in the midst of which the cable is out for two seconds; they go on until it has been in again for a moment.
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let download = scope.spawn(|| {
-            (0..10).try_for_each(|_| {
-                loop {
-                    match served.fetch() {
-                        // Without its cable this machine has no way to the board: nothing was sent that the board could lose.
-                        Err(why) if why.to_string().contains(NO_WAY) && Instant::now() < deadline => {
-                            std::thread::sleep(Duration::from_millis(200));
-                        }
-                        end => break end,
+            while !over.load(Ordering::Relaxed) {
+                match served.fetch() {
+                    // Without its cable this machine has no way to the board: nothing was sent that the board could lose.
+                    Err(why) if why.to_string().contains(NO_WAY) && Instant::now() < deadline => {
+                        std::thread::sleep(Duration::from_millis(200));
                     }
+                    end => end?,
                 }
-            })
+            }
+            // Whole, and with the cable in.
+            served.fetch()
         });
         std::thread::sleep(Duration::from_millis(300));
-        let pulled = !download.is_finished();
-        ethernet.run("ip link set tap0 down")?;
-        std::thread::sleep(Duration::from_secs(2));
-        ethernet.run("ip link set tap0 up")?;
+        let pulled = ["down", "up"].into_iter().try_for_each(|what| {
+            let done = ethernet.run(&format!("ip link set tap0 {what}"));
+            std::thread::sleep(Duration::from_secs(2));
+            done.map(drop)
+        });
+        over.store(true, Ordering::Relaxed);
         let ended = download.join().map_err(|_| Failure::new("the download panicked"))?;
-        if !pulled {
-            return Err(Failure::new("the download was over before the cable was pulled"));
-        }
+        pulled?;
         ended.map_err(|why| served.tell("with the cable out for two seconds", why))
     })?;
 
