@@ -10,6 +10,7 @@ struct Bit {
     bit: u32,
 }
 
+#[cfg(any(airglow_aes, airglow_sha))]
 const fn bit(name: &'static str, leaf: u32, register: usize, bit: u32) -> Bit {
     Bit { name, leaf, register, bit }
 }
