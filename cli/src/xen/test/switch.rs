@@ -1,5 +1,5 @@
 //! An OpenFlow switch as a guest: its ports are further network interfaces, and the `ovs-ofctl` of this machine drives it.
-use super::{Guest, configuration, guest, that};
+use super::{Guest, configuration, guest, that, wait};
 use crate::{
     failure::{Context, Result},
     ofctl::ofctl,
@@ -57,6 +57,8 @@ fn passes(guest: &mut Guest<'_>, port: u16) -> Result {
     for flow in ["priority=9,in_port=1,actions=output:2", "priority=9,in_port=2,actions=output:1"] {
         ofctl(&["add-flow", flow])?;
     }
+    // The kernel may still be waiting for the address that nobody told it before there were flows, and give up what waits with it.
+    wait("a ping through the switch", || Ok(guest.machine.command("ping -c 1 -W 2 10.8.0.2")?.0 == 0))?;
     let ping = guest.machine.must("ping -c 3 -W 10 10.8.0.2")?;
     that(ping.contains(" 0% packet loss"), || ping.clone())?;
     let fetched = guest.machine.must(&format!(
