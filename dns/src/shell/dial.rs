@@ -138,25 +138,27 @@ impl<T: Timer + ?Sized> Talk for Exchange<'_, T> {
         let limits = Limits { idle: self.patience, write: self.patience, ..Limits::default() };
         stream.set_nodelay(true);
         write(&mut stream, &framed(self.query).ok_or(Ended::NoQuery)?, self.timer, &limits).await?;
-        let reply = read_message(&mut stream, self.timer, &limits).await?;
+        let mut reply = Vec::new();
+        read_message(&mut stream, &mut reply, self.timer, &limits).await?;
         let _ = stream.close().await;
         Ok(reply)
     }
 }
 
-/// The next message of a stream, whole.
+/// The next message of a stream, whole, in the place of what `message` holds.
 pub(super) async fn read_message(
     stream: &mut impl Stream,
+    message: &mut Vec<u8>,
     timer: &(impl Timer + ?Sized),
     limits: &Limits,
-) -> Result<Vec<u8>, Ended> {
+) -> Result<(), Ended> {
     let mut length = [0; 2];
     if !read_exact(stream, &mut length, timer, limits).await? {
         return Err(Ended::Broken);
     }
-    let mut message = alloc::vec![0; usize::from(u16::from_be_bytes(length))];
-    if !read_exact(stream, &mut message, timer, limits).await? {
-        return Err(Ended::Broken);
+    message.resize(usize::from(u16::from_be_bytes(length)), 0);
+    match read_exact(stream, message, timer, limits).await? {
+        true => Ok(()),
+        false => Err(Ended::Broken),
     }
-    Ok(message)
 }

@@ -544,8 +544,9 @@ impl<W: WallClock> Talk for Fetching<'_, W> {
         stream.set_nodelay(true);
         let limits = Limits { idle: Duration::from_secs(30), ..Limits::default() };
         write(&mut stream, &self.query, self.timer, &limits).await?;
+        let mut message = Vec::new();
         loop {
-            let message = read_message(&mut stream, self.timer, &limits).await?;
+            read_message(&mut stream, &mut message, self.timer, &limits).await?;
             let now = if self.signed { unix(self.wall_clock)? } else { 0 };
             if let Some(received) = self.incoming.message(&message, now).map_err(Failure::Transfer)? {
                 let _ = stream.close().await;
