@@ -209,6 +209,15 @@ where
     async fn push(&mut self) -> Result<(), StreamError<S::Error>> {
         poll_fn(|cx| Poll::Ready(self.poll_push(cx))).await.map_err(StreamError::Transport)
     }
+    /// Sends some of what waits, where nothing more fits behind it.
+    async fn make_room(&mut self) -> Result<(), StreamError<S::Error>> {
+        if self.tls.output().is_empty() {
+            return Err(Error::NoRoom.into());
+        }
+        let count = self.transport.write(self.tls.output()).await.map_err(StreamError::Transport)?;
+        self.tls.sent(count);
+        Ok(())
+    }
     /// Sends everything that waits.
     async fn drain(&mut self) -> Result<(), StreamError<S::Error>> {
         while !self.tls.output().is_empty() {
@@ -285,11 +294,7 @@ where
                 self.push().await?;
                 return Ok(count);
             }
-            if self.tls.output().is_empty() {
-                return Err(Error::NoRoom.into());
-            }
-            let count = self.transport.write(self.tls.output()).await.map_err(StreamError::Transport)?;
-            self.tls.sent(count);
+            self.make_room().await?;
         }
         Ok(0)
     }
@@ -343,11 +348,7 @@ where
                 self.push().await?;
                 return Ok(count);
             }
-            if self.tls.output().is_empty() {
-                return Err(Error::NoRoom.into());
-            }
-            let count = self.transport.write(self.tls.output()).await.map_err(StreamError::Transport)?;
-            self.tls.sent(count);
+            self.make_room().await?;
         }
     }
     async fn flush(&mut self) -> Result<(), Self::Error> {
