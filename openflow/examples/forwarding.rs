@@ -3,7 +3,7 @@
 use airglow_device::{Instant, MacAddr, RxMeta};
 use airglow_openflow::{
     switch::{Config, Output, Switch},
-    wire::{Action, Command, Field, FlowMod, Instructions, Kind, Match, Version, emit, flow_mod, port},
+    wire::{Action, Field, FlowMod, Kind, Match, Version, emit},
 };
 use std::env;
 
@@ -47,23 +47,8 @@ const fn address(flow: usize) -> u32 {
 }
 
 fn rule(flow: usize) -> FlowMod {
-    FlowMod {
-        cookie: 0,
-        cookie_mask: 0,
-        table: 0,
-        command: Command::Add,
-        idle_timeout: 0,
-        hard_timeout: 0,
-        priority: 10,
-        buffer: flow_mod::NO_BUFFER,
-        out_port: port::ANY,
-        out_group: flow_mod::ANY_GROUP,
-        flags: 0,
-        importance: 0,
-        new_cookie: None,
-        matches: Match::ANY.exact(Field::EthType, 0x0800).exact(Field::Ipv4Dst, address(flow).into()),
-        instructions: Instructions::of_actions(vec![Action::Output { port: 2, max_len: 0 }]),
-    }
+    let matches = Match::ANY.exact(Field::EthType, 0x0800).exact(Field::Ipv4Dst, address(flow).into());
+    FlowMod::add(matches).priority(10).actions(vec![Action::output(2)])
 }
 
 fn main() {

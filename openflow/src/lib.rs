@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use airglow_device::{Instant, MacAddr, RxMeta};
-//! use airglow_openflow::{switch::{Config, Output, Switch}, wire::{self, Action, Command, FlowMod, Instructions, Kind, Match, Version, flow_mod, port}};
+//! use airglow_openflow::{switch::{Config, Output, Switch}, wire::{self, Action, FlowMod, Kind, Match, Version}};
 //!
 //! struct Sent(Vec<u32>);
 //! impl Output for Sent {
@@ -20,11 +20,7 @@
 //! let controller = switch.connected();
 //! let mut sent = Sent(vec![]);
 //! switch.message(Instant::ZERO, controller, &[4, 0, 0, 8, 0, 0, 0, 1], &mut sent).unwrap();
-//! let flow = FlowMod {
-//!     cookie: 0, cookie_mask: 0, table: 0, command: Command::Add, idle_timeout: 0, hard_timeout: 0, priority: 1,
-//!     buffer: flow_mod::NO_BUFFER, out_port: port::ANY, out_group: flow_mod::ANY_GROUP, flags: 0, importance: 0, new_cookie: None, matches: Match::ANY,
-//!     instructions: Instructions::of_actions(vec![Action::Output { port: 2, max_len: 0 }]),
-//! };
+//! let flow = FlowMod::add(Match::ANY).priority(1).actions(vec![Action::output(2)]);
 //! let mut message = vec![];
 //! wire::emit(Version::V13, Kind::FlowMod, 2, &mut message, |out| flow.emit(Version::V13, out));
 //! switch.message(Instant::ZERO, controller, &message, &mut sent).unwrap();

@@ -83,23 +83,7 @@ impl Bench {
 }
 
 fn flow(priority: u16, matches: Match, actions: Vec<Action>) -> FlowMod {
-    FlowMod {
-        cookie: 0,
-        cookie_mask: 0,
-        table: 0,
-        command: Command::Add,
-        idle_timeout: 0,
-        hard_timeout: 0,
-        priority,
-        buffer: flow_mod::NO_BUFFER,
-        out_port: port::ANY,
-        out_group: flow_mod::ANY_GROUP,
-        flags: 0,
-        importance: 0,
-        new_cookie: None,
-        matches,
-        instructions: Instructions::of_actions(actions),
-    }
+    FlowMod::add(matches).priority(priority).actions(actions)
 }
 
 const fn output(port: u32) -> Action {
