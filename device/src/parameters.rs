@@ -6,10 +6,14 @@ use core::{cell::Cell, fmt, str::FromStr};
 /// Words are separated by white space; a word without `=` is a switch (`quiet` is `quiet=`). Where a key
 /// stands twice the last word counts. Reading a key marks it as known, and [`Parameters::unknown`] finds the words that
 /// nobody asked for, so that a misspelt one is an error and not a silence.
+///
+/// Words of a second thing of its kind carry its number behind the key: `ipv4.2=10.0.1.2/24`; [`numbered`](Self::numbered) reads them.
 pub struct Parameters<'a> {
     words: &'a str,
     // One bit for each of the first 128 words: somebody asked for it.
     asked: Cell<u128>,
+    // The number that keys carry; 0: none.
+    number: u8,
 }
 
 /// A boot parameter that is wrong: which, and what it should look like.
@@ -31,7 +35,24 @@ impl core::error::Error for ParameterError<'_> {}
 impl<'a> Parameters<'a> {
     /// The parameters in `words`.
     pub const fn new(words: &'a str) -> Self {
-        Self { words, asked: Cell::new(0) }
+        Self { words, asked: Cell::new(0), number: 0 }
+    }
+
+    /// What `read` makes of the words that carry `number`, from 2 on, which it sees without it: `port` is `port.2` then.
+    ///
+    /// ```
+    /// use airglow_device::Parameters;
+    ///
+    /// let words = Parameters::new("device=eth0 device.2=eth1");
+    /// assert_eq!(words.text("device"), Some("eth0"));
+    /// assert_eq!(words.numbered(2, |words| words.text("device")), Some("eth1"));
+    /// assert_eq!(words.unknown(), None);
+    /// ```
+    pub fn numbered<T>(&self, number: u8, read: impl FnOnce(&Self) -> T) -> T {
+        let those = Self { words: self.words, asked: Cell::new(self.asked.get()), number };
+        let result = read(&those);
+        self.asked.set(those.asked.get());
+        result
     }
 
     /// Everything, as it was given.
@@ -43,7 +64,7 @@ impl<'a> Parameters<'a> {
         let mut found = None;
         for (index, word) in self.words.split_ascii_whitespace().enumerate() {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
-            if name == key {
+            if self.is_named(name, key) {
                 if index < 128 {
                     self.asked.set(self.asked.get() | 1 << index);
                 }
@@ -51,6 +72,20 @@ impl<'a> Parameters<'a> {
             }
         }
         found
+    }
+
+    /// `name` is `key` with the number that is read.
+    fn is_named(&self, name: &str, key: &str) -> bool {
+        match (self.number, name.strip_prefix(key)) {
+            (0, rest) => rest == Some(""),
+            (number, Some(rest)) => rest.strip_prefix('.').and_then(|n| n.parse().ok()) == Some(number),
+            (_, None) => false,
+        }
+    }
+
+    /// The word that counts for `key`, as it was given: for errors of one's own.
+    pub fn word(&self, key: &str) -> Option<&'a str> {
+        self.find(key).map(|(word, _)| word)
     }
 
     /// The value of `key` as text.

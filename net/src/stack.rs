@@ -27,7 +27,7 @@ use core::{
 /// Frames taken from each interface in one turn.
 const BUDGET: usize = 64;
 
-/// A TCP/IP stack over `N` network devices of one kind.
+/// A TCP/IP stack over up to `N` network devices of one kind.
 ///
 /// `'m` is the memory of its tables, `D` the devices, `T` the platform's timer, `S` where TCP's connections live.
 /// Nothing happens unless [`run`](Self::run) is polled.
@@ -37,7 +37,7 @@ pub struct Stack<'m, D: NetDevice, T: Timer, S: Storage, const N: usize = 1> {
 }
 
 pub(crate) struct Inner<'m, D: NetDevice, S: Storage, const N: usize> {
-    pub devices: [D; N],
+    pub devices: heapless::Vec<D, N>,
     pub core: Core<'m>,
     pub tcp: Tcp<S>,
     pub wakers: Slice<'m, UdpWakers>,
@@ -154,9 +154,9 @@ where
         Self::with_tcp_config(devices, timer, entropy, memory, storage, tcp::Config::default())
     }
 
-    /// The same with TCP's times, limits and sizes.
+    /// The same over as many devices as there are, at most `N`, and with TCP's times, limits and sizes.
     pub fn with_tcp_config(
-        devices: [D; N],
+        devices: impl IntoIterator<Item = D>,
         timer: T,
         entropy: &impl Entropy,
         memory: impl Into<Memory<'m>>,
@@ -167,6 +167,7 @@ where
         entropy.fill(&mut seed);
         entropy.fill(&mut secret);
         let (mut core, wakers) = Core::new(memory.into(), seed);
+        let devices: heapless::Vec<_, N> = devices.into_iter().take(N).collect();
         for device in &devices {
             if core.add_interface(device.mac(), device.caps()).is_err() {
                 break;
@@ -418,7 +419,7 @@ where
         let mut more = false;
 
         let Inner { devices, core, tcp, unflushed, full, .. } = &mut *inner;
-        for index in 0..N {
+        for index in 0..devices.len() {
             let (before, rest) = devices.split_at_mut(index);
             let Some((device, after)) = rest.split_first_mut() else { break };
             core.link_changed(now, index, device.link() == LinkState::Up);

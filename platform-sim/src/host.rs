@@ -1,7 +1,7 @@
 //! Hosts: built, switched on, cut off, switched off, and on again.
 use crate::{Cable, Disk, Machine, SLOTS, Segment, SimStack, Simulation, VirtualClock};
 use airglow_device::{
-    Caps, Entropy, EthernetSegment, Impairments, LinkState, MacAddr, Parameters, RamDisk, SeededEntropy,
+    Caps, Entropy, Impairments, MacAddr, Parameters, RamDisk, SeededEntropy,
 };
 use airglow_net::{
     InterfaceConfig, IpCidr, Limits, RouteEntry, Stack,
@@ -349,16 +349,7 @@ struct Boot {
 
 impl Boot {
     fn stack(&self) -> SimStack {
-        let devices = std::array::from_fn(|slot| match self.cards.get(slot) {
-            Some(card) => card.cable.card(card.caps),
-            None => {
-                // An empty slot.
-                let (nowhere, mac) = (EthernetSegment::new(), MacAddr([2, 0, 0, 0, 1, slot as u8]));
-                let port = nowhere.join(mac, Caps::new(1500));
-                nowhere.set_link(mac, LinkState::Down);
-                port
-            }
-        });
+        let devices = self.cards.iter().map(|card| card.cable.card(card.caps));
         let (limits, storage) = (Limits::default(), Heap::new(self.limits));
         let stack =
             Stack::with_tcp_config(devices, self.clock.clone(), &self.entropy, limits, storage, self.tcp);

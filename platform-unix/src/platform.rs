@@ -13,11 +13,15 @@ pub struct Unix<'a, T, U> {
 /// The platform whose network is the host's sockets.
 pub type HostPlatform<'a> = Unix<'a, HostTcp, HostUdp>;
 
-/// Airglow's own stack over one card of this platform.
+/// Cards that a stack may have.
 #[cfg(target_os = "linux")]
-pub type CardStack<D> = airglow_net::Stack<'static, D, Reactor, airglow_net::tcp::Heap>;
+pub(crate) const MOST_CARDS: usize = 8;
 
-/// The platform whose network is airglow's own stack over a card.
+/// Airglow's own stack over up to eight cards of this platform.
+#[cfg(target_os = "linux")]
+pub type CardStack<D> = airglow_net::Stack<'static, D, Reactor, airglow_net::tcp::Heap, MOST_CARDS>;
+
+/// The platform whose network is airglow's own stack over cards.
 #[cfg(target_os = "linux")]
 pub type CardPlatform<'a, D> = Unix<'a, CardStack<D>, CardStack<D>>;
 

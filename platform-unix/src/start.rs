@@ -6,9 +6,13 @@ use std::{fmt::Display, io, process::ExitCode};
 #[cfg(target_os = "linux")]
 use {
     crate::{
-        CardPlatform, Packet, SystemEntropy, Tap, Xdp, card::Card, network::Own, recording::Recordings,
+        CardPlatform, OpenError, Packet, SystemEntropy, Tap, Xdp,
+        card::Card,
+        network::{Interface, Kind, Own},
+        recording::Recordings,
         turns::in_turns,
     },
+    airglow_device::{MacAddr, NetDevice},
     airglow_net::{
         Limits, Stack,
         tcp::{Config, Heap},
@@ -75,23 +79,11 @@ pub fn start(
     let ended = Boot::new(words.join(" ").leak()).and_then(|(boot, network)| match network {
         Network::Host => boot.on_host(host),
         #[cfg(target_os = "linux")]
-        Network::Tap(own) => {
-            let card =
-                Tap::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
-            boot.on_card(card, &own, tap)
-        }
+        Network::Own(Kind::Tap, own) => boot.on_cards(&own, Tap::open, tap),
         #[cfg(target_os = "linux")]
-        Network::Packet(own) => {
-            let card =
-                Packet::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
-            boot.on_card(card, &own, packet)
-        }
+        Network::Own(Kind::Packet, own) => boot.on_cards(&own, Packet::open, packet),
         #[cfg(target_os = "linux")]
-        Network::Xdp(own) => {
-            let card =
-                Xdp::open(&boot.reactor, own.device, own.mac, own.offload).map_err(|e| e.to_string())?;
-            boot.on_card(card, &own, xdp)
-        }
+        Network::Own(Kind::Xdp, own) => boot.on_cards(&own, Xdp::open, xdp),
         #[cfg(not(target_os = "linux"))]
         Network::Never(never, _) => match never {},
     });
@@ -129,13 +121,12 @@ impl Boot {
     }
 
     #[cfg(target_os = "linux")]
-    fn on_card<D: Card>(
+    fn on_cards<D: Card>(
         &self,
-        card: D,
         own: &Own<'_>,
+        open: impl Fn(&Reactor, &str, Option<MacAddr>, bool) -> Result<D, OpenError>,
         app: impl AsyncFnOnce(&CardPlatform<'_, D>) -> Outcome,
     ) -> Outcome {
-        let mac = card.mac();
         let mut config = Config::default();
         if let Some(congestion) = self
             .parameters
@@ -145,29 +136,45 @@ impl Boot {
             config.congestion = congestion;
         }
         let recordings = Recordings::create(own.capture, own.trace)?;
-        if let Some(recorder) = recordings.recorder(own.device) {
-            card.record(&recorder);
+        let mut cards = Vec::with_capacity(own.interfaces.len());
+        for interface in &own.interfaces {
+            let card = open(&self.reactor, interface.device, interface.mac, own.offload)
+                .map_err(|error| error.to_string())?;
+            if let Some(recorder) = recordings.recorder(interface.device) {
+                card.record(&recorder);
+            }
+            cards.push(card);
         }
+        let macs: Vec<_> = cards.iter().map(NetDevice::mac).collect();
         let (limits, storage) = (Limits::default(), Heap::default());
         let stack =
-            Stack::with_tcp_config([card], self.reactor.clone(), &SystemEntropy, limits, storage, config);
-        stack.configure(0, &own.addresses).map_err(|error| format!("{}: {error}", own.device))?;
-        stack.set_trace(recordings.traces());
-        if own.addresses.ipv4.is_none() && !own.addresses.dhcp {
-            log::warn!("neither `ipv4=` nor `dhcp` is given: IPv6 only");
+            Stack::with_tcp_config(cards, self.reactor.clone(), &SystemEntropy, limits, storage, config);
+        let dhcp = own.interfaces.iter().any(|interface| interface.addresses.dhcp);
+        for (index, Interface { device, addresses, .. }) in own.interfaces.iter().enumerate() {
+            stack.configure(index, addresses).map_err(|error| format!("{device}: {error}"))?;
+            if addresses.ipv4.is_none() && !addresses.dhcp {
+                log::warn!("{device}: neither `ipv4=` nor `dhcp` is given: IPv6 only");
+            }
         }
+        stack.set_forwarding(own.forward);
+        stack.set_trace(recordings.traces());
         let platform = CardPlatform::new(&stack, &stack, &self.reactor, &self.parameters);
+        let named = |index: usize| own.interfaces.get(index).zip(macs.get(index));
         let app = async {
-            if own.addresses.dhcp {
-                log::info!("{}: {mac}, asking for an address", own.device);
+            if dhcp {
+                log::info!("asking for an address");
                 stack.wait_address().await;
             }
-            stack.with_addresses(|address| log::info!("{}: {mac}, {}", own.device, address.cidr));
+            stack.with_addresses(|address| {
+                if let Some((interface, mac)) = named(address.interface) {
+                    log::info!("{}: {mac}, {}", interface.device, address.cidr);
+                }
+            });
             refuse_unknown(app(&platform), &self.parameters).await
         };
         let outcome =
             self.run(in_turns(&self.reactor, recordings.of(&stack, stack.run()), recordings.of(&stack, app)));
-        log_counters(&stack);
+        log_counters(&stack, own);
         outcome
     }
 
@@ -188,8 +195,12 @@ impl Boot {
 
 /// At the end, what was counted: with `log=debug`.
 #[cfg(target_os = "linux")]
-fn log_counters<D: Card>(stack: &crate::CardStack<D>) {
-    log::debug!("{:?}", stack.device_stats(0));
+fn log_counters<D: Card>(stack: &crate::CardStack<D>, own: &Own<'_>) {
+    for (index, interface) in own.interfaces.iter().enumerate() {
+        if let Some(stats) = stack.device_stats(index) {
+            log::debug!("{}: {stats:?}", interface.device);
+        }
+    }
     log::debug!("{:?}", stack.ip_stats());
     log::debug!("{:?}", stack.tcp_stats());
     log::debug!("{:?}", stack.tcp_usage());

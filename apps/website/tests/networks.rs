@@ -137,6 +137,60 @@ fn ipv6_reaches_the_website() {
     }
 }
 
+/// One website on two networks, which is a router between them if it is told to be.
+#[test]
+fn several_cards_are_told_apart_by_number() {
+    for net in ["packet", "xdp", "tap"] {
+        for forwards in [false, true] {
+            let (left, right, server) =
+                (Namespace::new("left"), Namespace::new("right"), Namespace::new("server"));
+            for (number, client, card) in [(0, &left, "s0"), (1, &right, "s1")] {
+                if net == "tap" {
+                    // A tap device's other end is the kernel's: here it goes on to the client.
+                    let bridge = format!("b{number}");
+                    server.tap(card);
+                    veth(client, "c0", &server, &format!("v{number}"));
+                    server.ip(&format!("link add {bridge} type bridge"));
+                    for port in [card, &format!("v{number}")] {
+                        server.ip(&format!("link set {port} master {bridge}"));
+                        server.silence(port);
+                    }
+                    server.silence(&bridge);
+                } else {
+                    veth(client, "c0", &server, card);
+                    server.silence(card);
+                }
+                client.address("c0", &format!("10.0.{number}.1/24"));
+                client.ip(&format!("route add default via 10.0.{number}.2"));
+            }
+            let kind = format!("net={net}");
+            let mut words = vec![
+                kind.as_str(),
+                "device=s0",
+                "ipv4=10.0.0.2/24",
+                "device.2=s1",
+                "ipv4.2=10.0.1.2/24",
+                "log=debug",
+            ];
+            words.extend(forwards.then_some("forward"));
+            let mut website = server.start(WEBSITE, &words);
+            website.wait_for("http://", Duration::from_secs(10));
+            for (client, address) in [(&left, "10.0.0.2"), (&right, "10.0.1.2")] {
+                let said = client.run("curl", &["-sv", "--max-time", "10", &format!("http://{address}/")]);
+                assert!(said.stdout.contains("</html>"), "{net}: {said}");
+            }
+            let said = left.run("ping", &["-c", "5", "-i", "0.2", "-W", "1", "10.0.1.1"]);
+            assert_eq!(said.stdout.contains(" 0% packet loss"), forwards, "{net}: {said}");
+            // A router answers at all of its addresses, a host only at the address of the card (RFC 1122 section 3.3.4.2).
+            let said = left.run("ping", &["-c", "1", "-W", "1", "10.0.1.2"]);
+            assert_eq!(said.success(), forwards, "{net}: {said}");
+            website.signal("TERM");
+            let ended = website.wait(Duration::from_secs(10));
+            assert!(ended.stderr.contains("s1: NetStats"), "{net}: {ended}");
+        }
+    }
+}
+
 #[test]
 fn ping_and_arping_are_answered() {
     for served in [tap(), packet(), xdp()] {
