@@ -1,8 +1,6 @@
 //! Hosts: built, switched on, cut off, switched off, and on again.
 use crate::{Cable, Disk, Machine, SLOTS, Segment, SimStack, Simulation, VirtualClock};
-use airglow_device::{
-    Caps, Entropy, Impairments, MacAddr, Parameters, RamDisk, SeededEntropy,
-};
+use airglow_device::{Caps, Entropy, Impairments, MacAddr, Parameters, RamDisk, SeededEntropy};
 use airglow_net::{
     InterfaceConfig, IpCidr, Limits, RouteEntry, Stack,
     tcp::{Config, Heap, HeapLimits},

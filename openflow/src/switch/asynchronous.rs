@@ -1,6 +1,9 @@
 //! Roles of controllers, what each of them is told, and what is told of the others: OpenFlow 1.3 section 7.3.9, 1.5 sections 7.3.8,
 //! 7.3.10 and 7.4.
-use super::{ConnectionId, Switch, protocol::event};
+use super::{
+    ConnectionId, Switch,
+    protocol::{Asker, event},
+};
 use crate::wire::{self, Fault, Kind, Reader, Role, Version, nicira, properties};
 use alloc::vec::Vec;
 
@@ -22,9 +25,7 @@ impl Switch {
     /// A request for a role as OpenFlow 1.2 and later have it.
     pub(super) fn role(
         &mut self,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
+        asker @ Asker { id, version, .. }: Asker,
         body: &[u8],
     ) -> Result<(), Fault> {
         let mut reader = Reader(body);
@@ -47,7 +48,7 @@ impl Switch {
         }
         self.take_role(id, role);
         let generation = self.generation.unwrap_or(u64::MAX);
-        self.reply(id, version, Kind::RoleReply, xid, |out| {
+        self.reply(asker, Kind::RoleReply, |out| {
             out.extend_from_slice(&(role as u32).to_be_bytes());
             // In 1.5 the number that the controller has chosen for itself; padding before.
             out.extend_from_slice(&if version == Version::V15 { short_id } else { 0 }.to_be_bytes());
@@ -59,9 +60,7 @@ impl Switch {
     /// The same as Nicira's extension, without generations.
     pub(super) fn nicira_role(
         &mut self,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
+        asker @ Asker { id, .. }: Asker,
         mut body: Reader<'_>,
     ) -> Result<(), Fault> {
         let asked = body.u32()?;
@@ -72,7 +71,7 @@ impl Switch {
             _ => return Err(Fault::RoleBad),
         };
         self.take_role(id, role);
-        self.reply(id, version, Kind::Experimenter, xid, |out| {
+        self.reply(asker, Kind::Experimenter, |out| {
             out.extend_from_slice(&nicira::NICIRA.to_be_bytes());
             out.extend_from_slice(&nicira::message::ROLE_REPLY.to_be_bytes());
             out.extend_from_slice(&asked.to_be_bytes());
@@ -168,9 +167,9 @@ impl Switch {
     }
 
     /// Which reasons are told, to the controller that asks.
-    pub(super) fn tell_asynchronous(&mut self, id: ConnectionId, version: Version, xid: u32) {
+    pub(super) fn tell_asynchronous(&mut self, asker @ Asker { id, version, .. }: Asker) {
         let told = self.connection(id).map_or(event::USUAL, |connection| connection.told);
-        self.reply(id, version, Kind::GetAsyncReply, xid, |out| {
+        self.reply(asker, Kind::GetAsyncReply, |out| {
             if version == Version::V13 {
                 // 1.3 knows three reasons of packets and four of flows.
                 for (masks, known) in told.iter().zip([7, 7, 15]) {

@@ -1,5 +1,5 @@
 //! Bundles: messages that are carried out together or not at all (OpenFlow 1.5 section 7.3.9; in 1.3 by the ONF's extension 230).
-use super::{ConnectionId, Output, Switch, changes::Later};
+use super::{Output, Switch, changes::Later, protocol::Asker};
 use crate::{
     packet::Packet,
     wire::{Fault, FlowMod, GroupMod, HEADER, Header, Kind, MeterMod, ONF, PacketOut, Reader, Version},
@@ -33,9 +33,7 @@ impl Switch {
     pub(super) fn bundle_control(
         &mut self,
         now: Instant,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
+        asker @ Asker { id, version, .. }: Asker,
         body: &[u8],
         out: &mut impl Output,
     ) -> Result<(), Fault> {
@@ -72,14 +70,14 @@ impl Switch {
                 if bundle.flags != flags {
                     return Err(Fault::BadBundleFlags);
                 }
-                self.commit(now, id, version, &bundle.messages, out)?;
+                self.commit(now, asker, &bundle.messages, out)?;
             }
             command::DISCARD => drop(connection.bundles.remove(&number).ok_or(Fault::BadBundleId)?),
             _ => return Err(Fault::BadBundleType),
         }
         let extension = version == Version::V13;
         let answer = if extension { Kind::Experimenter } else { Kind::BundleControl };
-        self.reply(id, version, answer, xid, |out| {
+        self.reply(asker, answer, |out| {
             if extension {
                 out.extend_from_slice(&ONF.to_be_bytes());
                 out.extend_from_slice(&CONTROL.to_be_bytes());
@@ -92,13 +90,7 @@ impl Switch {
     }
 
     /// Puts a message into a bundle, which is opened when it is not there.
-    pub(super) fn bundle_add(
-        &mut self,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
-        body: &[u8],
-    ) -> Result<(), Fault> {
+    pub(super) fn bundle_add(&mut self, Asker { id, version, xid }: Asker, body: &[u8]) -> Result<(), Fault> {
         let mut reader = Reader(body);
         let number = reader.u32()?;
         reader.skip(2)?;
@@ -149,8 +141,7 @@ impl Switch {
     fn commit(
         &mut self,
         now: Instant,
-        id: ConnectionId,
-        version: Version,
+        asker @ Asker { version, .. }: Asker,
         messages: &[Vec<u8>],
         out: &mut impl Output,
     ) -> Result<(), Fault> {
@@ -167,7 +158,7 @@ impl Switch {
             let Some(header) = Header::parse(message) else { continue };
             let Some(kind) = Kind::from_number(version, header.kind) else { continue };
             let body = message.get(HEADER..).unwrap_or(&[]);
-            if let Err(fault) = self.request(now, id, version, kind, header.xid, body, out) {
+            if let Err(fault) = self.request(now, Asker { xid: header.xid, ..asker }, kind, body, out) {
                 refused = Some((fault, header.xid, message));
                 break;
             }
@@ -207,7 +198,7 @@ impl Switch {
             }
         }
         // First what was wrong, then that nothing was done because of it.
-        self.error(id, version, xid, fault, message);
+        self.error(Asker { xid, ..asker }, fault, message);
         Err(Fault::BundleFailed)
     }
 }

@@ -8,6 +8,7 @@ use super::{
     ConnectionId, Switch,
     asynchronous::ControllerReason,
     monitor::{self, FLOW_MONITOR},
+    protocol::Asker,
 };
 use crate::wire::{Fault, Kind, ONF, Reader, Version, group, nicira::NICIRA, port};
 use airglow_device::Instant;
@@ -76,9 +77,7 @@ impl Switch {
     pub(super) fn multipart(
         &mut self,
         now: Instant,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
+        asker @ Asker { id, version, .. }: Asker,
         body: &[u8],
     ) -> Result<(), Fault> {
         let mut reader = Reader(body);
@@ -195,7 +194,7 @@ impl Switch {
         let count = parts.done.len();
         let last = core::mem::take(&mut parts.current);
         for (index, part) in parts.done.into_iter().chain([last]).enumerate() {
-            self.reply(id, version, Kind::MultipartReply, xid, |out| {
+            self.reply(asker, Kind::MultipartReply, |out| {
                 let flags = u16::from(index < count);
                 if kind == FLOW_MONITOR {
                     monitor::head(version, flags, out);

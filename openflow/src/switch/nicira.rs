@@ -1,5 +1,8 @@
 //! Messages of experimenters: Nicira's, which Open vSwitch's programs send in every version, and the ONF's bundles of 1.3.
-use super::{ConnectionId, Output, Switch, bundle, protocol::PacketInFormat};
+use super::{
+    Output, Switch, bundle,
+    protocol::{Asker, PacketInFormat},
+};
 use crate::wire::{Fault, FlowMod, ONF, Reader, Version, nicira::NICIRA, nicira::message};
 use airglow_device::Instant;
 
@@ -7,9 +10,7 @@ impl Switch {
     pub(super) fn experimenter(
         &mut self,
         now: Instant,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
+        asker @ Asker { id, version, xid }: Asker,
         body: &[u8],
         out: &mut impl Output,
     ) -> Result<(), Fault> {
@@ -26,14 +27,14 @@ impl Switch {
         if experimenter == ONF {
             return match kind {
                 bundle::CONTROL if version == Version::V13 => {
-                    self.bundle_control(now, id, version, xid, reader.rest(), out)
+                    self.bundle_control(now, asker, reader.rest(), out)
                 }
-                bundle::ADD if version == Version::V13 => self.bundle_add(id, version, xid, reader.rest()),
+                bundle::ADD if version == Version::V13 => self.bundle_add(asker, reader.rest()),
                 _ => Err(Fault::BadExperimenterType),
             };
         }
         match kind {
-            message::ROLE_REQUEST => return self.nicira_role(id, version, xid, reader),
+            message::ROLE_REQUEST => return self.nicira_role(asker, reader),
             message::FLOW_MOD => {
                 let with_table = self.connection(id).is_some_and(|connection| connection.nicira.table_id);
                 let change = FlowMod::parse_nicira(version, with_table, reader.rest())?;

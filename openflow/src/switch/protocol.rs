@@ -10,6 +10,16 @@ use alloc::{collections::BTreeMap, vec::Vec};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionId(pub(super) usize);
 
+/// Whom a reply is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub id: ConnectionId,
+    /// What its connection speaks.
+    pub version: Version,
+    /// The number of its request, which the reply carries.
+    pub xid: u32,
+}
+
 /// The connection must end; what is left in its output says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
@@ -116,7 +126,7 @@ impl Switch {
     /// Asks a silent controller whether it is there.
     pub fn ask(&mut self, id: ConnectionId) {
         if let Some(version) = self.connection(id).and_then(|connection| connection.version) {
-            self.reply(id, version, Kind::EchoRequest, 0, |_| {});
+            self.reply(Asker { id, version, xid: 0 }, Kind::EchoRequest, |_| {});
         }
     }
 
@@ -145,14 +155,15 @@ impl Switch {
             Header::parse(bytes).filter(|header| usize::from(header.length) == bytes.len()).ok_or(Closed)?;
         let connection = self.connections.get_mut(id.0).and_then(Option::as_mut).ok_or(Closed)?;
         let Some(version) = connection.version else { return self.greeting(id, header, bytes) };
+        let asker = Asker { id, version, xid: header.xid };
         let kind = Kind::from_number(version, header.kind);
         let result = match kind {
             _ if header.version != version as u8 => Err(Fault::BadVersion),
             None => Err(Fault::BadType),
-            Some(kind) => self.request(now, id, version, kind, header.xid, &bytes[HEADER..], out),
+            Some(kind) => self.request(now, asker, kind, &bytes[HEADER..], out),
         };
         if let Err(fault) = result {
-            self.error(id, version, header.xid, fault, bytes);
+            self.error(asker, fault, bytes);
         }
         Ok(())
     }
@@ -168,23 +179,17 @@ impl Switch {
         if common.is_none() {
             let version = Version::from_number(header.version).unwrap_or(Version::NEWEST);
             let text = b"airglow speaks OpenFlow 1.0, 1.3, 1.4 and 1.5";
-            self.error(id, version, header.xid, Fault::Incompatible, text);
+            self.error(Asker { id, version, xid: header.xid }, Fault::Incompatible, text);
             return Err(Closed);
         }
         self.controller_status(id, ControllerReason::Added);
         Ok(())
     }
 
-    pub(super) fn error(
-        &mut self,
-        id: ConnectionId,
-        version: Version,
-        xid: u32,
-        fault: Fault,
-        request: &[u8],
-    ) {
+    pub(super) fn error(&mut self, asker: Asker, fault: Fault, request: &[u8]) {
+        let version = asker.version;
         let (kind, code) = fault.numbers(version);
-        self.reply(id, version, Kind::Error, xid, |out| {
+        self.reply(asker, Kind::Error, |out| {
             out.extend_from_slice(&kind.to_be_bytes());
             out.extend_from_slice(&code.to_be_bytes());
             fault.experimenter(version).inspect(|whose| out.extend_from_slice(&whose.to_be_bytes()));
@@ -193,27 +198,17 @@ impl Switch {
         });
     }
 
-    pub(super) fn reply(
-        &mut self,
-        id: ConnectionId,
-        version: Version,
-        kind: Kind,
-        xid: u32,
-        body: impl FnOnce(&mut Vec<u8>),
-    ) {
-        if let Some(connection) = self.connections.get_mut(id.0).and_then(Option::as_mut) {
-            wire::emit(version, kind, xid, &mut connection.out, body);
+    pub(super) fn reply(&mut self, asker: Asker, kind: Kind, body: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(connection) = self.connection_mut(asker.id) {
+            wire::emit(asker.version, kind, asker.xid, &mut connection.out, body);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn request(
         &mut self,
         now: Instant,
-        id: ConnectionId,
-        version: Version,
+        asker @ Asker { id, version, xid }: Asker,
         kind: Kind,
-        xid: u32,
         body: &[u8],
         out: &mut impl Output,
     ) -> Result<(), Fault> {
@@ -222,14 +217,12 @@ impl Switch {
         }
         match kind {
             Kind::Hello | Kind::EchoReply | Kind::Error => {}
-            Kind::EchoRequest => {
-                self.reply(id, version, Kind::EchoReply, xid, |out| out.extend_from_slice(body))
-            }
-            Kind::Experimenter => self.experimenter(now, id, version, xid, body, out)?,
-            Kind::FeaturesRequest => self.features(id, version, xid),
+            Kind::EchoRequest => self.reply(asker, Kind::EchoReply, |out| out.extend_from_slice(body)),
+            Kind::Experimenter => self.experimenter(now, asker, body, out)?,
+            Kind::FeaturesRequest => self.features(asker),
             Kind::GetConfigRequest => {
                 let length = self.connection(id).map_or(128, |connection| connection.miss_send_len);
-                self.reply(id, version, Kind::GetConfigReply, xid, |out| {
+                self.reply(asker, Kind::GetConfigReply, |out| {
                     out.extend_from_slice(&[0; 2]);
                     out.extend_from_slice(&length.to_be_bytes());
                 });
@@ -270,11 +263,11 @@ impl Switch {
             }
             Kind::PortMod => self.port_mod(version, body)?,
             Kind::TableMod => self.table_mod(version, body)?,
-            Kind::BundleControl => self.bundle_control(now, id, version, xid, body, out)?,
-            Kind::BundleAddMessage => self.bundle_add(id, version, xid, body)?,
-            Kind::MultipartRequest => self.multipart(now, id, version, xid, body)?,
+            Kind::BundleControl => self.bundle_control(now, asker, body, out)?,
+            Kind::BundleAddMessage => self.bundle_add(asker, body)?,
+            Kind::MultipartRequest => self.multipart(now, asker, body)?,
             // Every request is finished before the next is looked at.
-            Kind::BarrierRequest => self.reply(id, version, Kind::BarrierReply, xid, |_| {}),
+            Kind::BarrierRequest => self.reply(asker, Kind::BarrierReply, |_| {}),
             Kind::QueueGetConfigRequest => {
                 let mut reader = Reader(body);
                 let number = match version {
@@ -284,7 +277,7 @@ impl Switch {
                 if number != port::ANY && !self.ports.contains_key(&number) {
                     return Err(Fault::QueueBadPort);
                 }
-                self.reply(id, version, Kind::QueueGetConfigReply, xid, |out| match version {
+                self.reply(asker, Kind::QueueGetConfigReply, |out| match version {
                     Version::V10 => {
                         out.extend_from_slice(&port::to_10(number).to_be_bytes());
                         out.extend_from_slice(&[0; 6]);
@@ -295,8 +288,8 @@ impl Switch {
                     }
                 });
             }
-            Kind::RoleRequest => self.role(id, version, xid, body)?,
-            Kind::GetAsyncRequest => self.tell_asynchronous(id, version, xid),
+            Kind::RoleRequest => self.role(asker, body)?,
+            Kind::GetAsyncRequest => self.tell_asynchronous(asker),
             Kind::SetAsync if version == Version::V13 => self.set_asynchronous_13(id, body)?,
             Kind::SetAsync => self.set_asynchronous(id, version, body)?,
             _ => return Err(Fault::BadType),
@@ -314,11 +307,11 @@ impl Switch {
         self.connection(id).is_some_and(|connection| connection.role == Role::Slave)
     }
 
-    pub(super) fn features(&mut self, id: ConnectionId, version: Version, xid: u32) {
+    pub(super) fn features(&mut self, asker @ Asker { version, .. }: Asker) {
         let ports: Vec<_> = self.ports.values().map(|port| port.description.clone()).collect();
         let (datapath, buffers, tables) =
             (self.config.datapath_id, self.config.buffers as u32, self.config.tables);
-        self.reply(id, version, Kind::FeaturesReply, xid, |out| {
+        self.reply(asker, Kind::FeaturesReply, |out| {
             out.extend_from_slice(&datapath.to_be_bytes());
             out.extend_from_slice(&buffers.to_be_bytes());
             match version {
