@@ -1,4 +1,5 @@
 //! Sleeping, timeouts, and the queues that platforms keep their sleepers in.
+use crate::count::Count;
 use airglow_device::{Clock, Instant, ManualClock, Timer};
 use airglow_runtime::{
     Either, Elapsed, FixedTimers, ThreadPark, TimerQueue, block_on, join, pool, select, sleep, sleep_until,
@@ -10,26 +11,10 @@ use std::{
     future::{pending, ready},
     pin::pin,
     rc::Rc,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-impl Count {
-    fn take(&self) -> usize {
-        self.0.swap(0, Ordering::SeqCst)
-    }
-}
 
 /// A clock over one of the queues, as a platform would make it.
 struct Over<Q>(Cell<Instant>, Q);

@@ -1,4 +1,5 @@
 //! The accept loop, with and without an allocator: `cargo test --no-default-features` runs the other one.
+use crate::count::Count;
 use airglow_device::{Clock, ErrorKind, ErrorType, Instant, Listener, ManualClock, Read, Stream, Write};
 use airglow_runtime::for_each_connection;
 use std::{
@@ -7,21 +8,10 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::Arc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
 
 /// A listener whose backlog the test fills; connections carry nothing but their number.
 #[derive(Default)]
@@ -104,9 +94,9 @@ fn settle(server: std::pin::Pin<&mut impl Future<Output = Infallible>>, count: &
     let waker = Waker::from(count.clone());
     let mut server = server;
     for _ in 0..1000 {
-        count.0.store(0, Ordering::SeqCst);
+        count.take();
         assert!(server.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        if count.0.load(Ordering::SeqCst) == 0 {
+        if count.get() == 0 {
             return;
         }
     }
@@ -138,7 +128,7 @@ fn at_most_n_connections_and_only_the_woken_are_polled() {
     for number in 0..10 {
         over[number].set(true);
         ends[number].take().unwrap().wake();
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.get(), 1);
         settle(server.as_mut(), &count);
         assert_eq!(backlog.open.get(), 4.min(9 - number), "the next one takes its place");
         assert_eq!(polls[number].get(), 2);

@@ -1,4 +1,5 @@
 //! Task sets and pools: who is polled, when things are dropped, what outlives what.
+use crate::count::Count;
 use airglow_device::{Clock, Timer};
 use airglow_runtime::{TaskSet, ThreadPark, block_on, join, pool, sleep, yield_now};
 use std::{
@@ -10,23 +11,9 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
-
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicUsize);
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-impl Count {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
 
 /// A future that counts its polls and leaves its waker behind, until it is told to end.
 #[derive(Clone, Default)]
@@ -114,7 +101,7 @@ fn a_set_polls_only_the_woken() {
     let count = Arc::new(Count::default());
     let mut set = pin!(&tasks);
     while count.get() != 0 || probes[999].polls() == 0 {
-        count.0.store(0, Ordering::SeqCst);
+        count.take();
         assert_eq!(poll(set.as_mut(), &count), Poll::Pending);
     }
     assert!(probes.iter().all(|probe| probe.polls() == 1));
@@ -123,7 +110,7 @@ fn a_set_polls_only_the_woken() {
         probes[woken].wake();
         probes[woken].wake();
         assert_eq!(count.get(), 1, "two wakes of one task wake the set once");
-        count.0.store(0, Ordering::SeqCst);
+        count.take();
         assert_eq!(poll(set.as_mut(), &count), Poll::Pending);
         assert_eq!(probes[woken].polls(), 2);
     }
@@ -134,7 +121,7 @@ fn a_set_polls_only_the_woken() {
     assert_eq!(poll(set.as_mut(), &count), Poll::Pending);
     assert!(probes[7].0.dropped.get());
     assert_eq!(tasks.len(), 999);
-    count.0.store(0, Ordering::SeqCst);
+    count.take();
     probes[7].wake();
     assert_eq!((poll(set.as_mut(), &count), count.get()), (Poll::Pending, 0));
     // The place is used again and its waker too, so that timers hold one entry for a place, however many tasks it has seen; a
@@ -161,7 +148,7 @@ fn a_pool_polls_only_the_woken() {
     for woken in [0, 63, 64, 149] {
         probes[woken].wake();
         probes[woken].wake();
-        assert_eq!(count.0.swap(0, Ordering::SeqCst), 1);
+        assert_eq!(count.take(), 1);
         assert_eq!(poll(all.as_mut(), &count), Poll::Pending);
         assert_eq!(probes[woken].polls(), 2);
     }
