@@ -191,6 +191,57 @@ fn a_responder_answers_every_question_in_a_flood_of_many_peers() {
     });
 }
 
+/// Replies of one length to one peer may leave as one.
+#[test]
+fn replies_in_one_batch_come_one_by_one_whatever_their_lengths() {
+    const LENGTHS: [usize; 9] = [0, 1, 1, 40, 40, 40, 700, 1232, 1232];
+    const QUESTIONS: usize = 90;
+    run(async |_, udp| {
+        let port = free_port();
+        let respond = udp.respond(port, |_, question, reply| {
+            let (number, to) = (question[0] as usize * 256 + question[1] as usize, question[2]);
+            let len = LENGTHS[number % LENGTHS.len()];
+            reply[..len].fill(to);
+            if len > 3 {
+                reply[..2].copy_from_slice(&question[..2]);
+            }
+            Some(len)
+        });
+        let asking = move || {
+            let peers = [("127.0.0.1:0", "127.0.0.1"), ("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")].map(
+                |(own, to)| {
+                    let peer = peer(own);
+                    peer.connect((to, port)).unwrap();
+                    peer
+                },
+            );
+            for number in 0..QUESTIONS as u16 {
+                for (to, peer) in peers.iter().enumerate() {
+                    let [high, low] = number.to_be_bytes();
+                    peer.send(&[high, low, to as u8]).unwrap();
+                }
+            }
+            for (to, peer) in peers.iter().enumerate() {
+                let (mut numbers, mut lengths) = (HashSet::new(), [0; 1233]);
+                let mut buf = [0; 3000];
+                for _ in 0..QUESTIONS {
+                    let len = peer.recv(&mut buf).unwrap();
+                    lengths[len] += 1;
+                    let (number, rest) = buf[..len].split_at(if len > 3 { 2 } else { 0 });
+                    assert!(rest.iter().all(|byte| usize::from(*byte) == to));
+                    numbers.insert(number.to_vec());
+                }
+                for (len, count) in lengths.into_iter().enumerate() {
+                    let kinds = LENGTHS.iter().filter(|known| **known == len).count();
+                    assert_eq!(count, kinds * QUESTIONS / LENGTHS.len(), "replies of {len} bytes");
+                }
+                assert_eq!(numbers.len(), 1 + QUESTIONS * 6 / LENGTHS.len());
+            }
+        };
+        beside(respond, asking).await;
+    });
+}
+
 #[test]
 fn a_responder_answers_from_the_address_it_was_asked_at() {
     run(async |_, udp| {

@@ -1,14 +1,14 @@
 //! The impaired wire between two kernels: ping measures what the words promise, and bytes arrive intact. Needs root; fails
-//! without.
+//! without. And batches of replies over a cable as it is.
 #![cfg(target_os = "linux")]
-use airglow_device::{Impairments, LinkStats};
-use airglow_platform_unix::{Reactor, Wire};
+use airglow_device::{Impairments, LinkStats, Udp};
+use airglow_platform_unix::{HostUdp, Reactor, Wire};
 use airglow_runtime::{block_on, select};
 use airglow_testbed::{Namespace, veth};
 use std::{
     future::poll_fn,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -235,5 +235,72 @@ fn an_end_that_cannot_be_is_named() {
         let reactor = Reactor::new().unwrap();
         let error = Wire::open(&reactor, ["far/too", "w1"], [Impairments::default(); 2]).err().unwrap();
         assert!(error.to_string().contains("far/too"), "{error}");
+    });
+}
+
+/// Replies to one peer that leave as one come apart behind a device, and those that a link cannot carry keep back none that
+/// it can.
+#[test]
+fn batches_of_replies_over_a_link_and_over_a_narrow_one() {
+    let (left, right) = (Namespace::new("left"), Namespace::new("right"));
+    veth(&left, "eth0", &right, "eth0");
+    left.address("eth0", "10.0.0.1/24");
+    right.address("eth0", "10.0.0.2/24");
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    thread::scope(|scope| {
+        let responder = scope.spawn(|| {
+            right.enter(|| {
+                let reactor = Reactor::new().unwrap();
+                let udp = HostUdp::new(&reactor);
+                // As many bytes as the question says.
+                let respond = udp.respond(5300, |_, question, reply| {
+                    let len = usize::from(u16::from_be_bytes([question[0], question[1]]));
+                    reply[..len].fill(question[2]);
+                    Some(len)
+                });
+                let asked = async {
+                    while !stopped.load(Ordering::Relaxed) {
+                        airglow_runtime::sleep(&reactor, Duration::from_millis(20)).await;
+                    }
+                };
+                block_on(&reactor, select(respond, asked));
+            });
+        });
+        let replies = |lengths: [u16; 2]| {
+            left.enter(|| {
+                let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+                socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+                for number in 0..64 {
+                    let [high, low] = lengths[number % 2].to_be_bytes();
+                    socket.send_to(&[high, low, number as u8], "10.0.0.2:5300").unwrap();
+                }
+                let mut buf = [0; 2000];
+                let mut came = Vec::new();
+                while let Ok(len) = socket.recv(&mut buf) {
+                    assert!(buf[..len].iter().all(|byte| *byte == buf[0]));
+                    came.push((buf[0], len as u16));
+                }
+                came.sort_unstable();
+                came
+            })
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while replies([10, 10]).is_empty() {
+            assert!(Instant::now() < deadline, "nobody answers");
+        }
+        let wanted = |lengths: [u16; 2], most: u16| {
+            let all = (0..64).map(|number| (number, lengths[usize::from(number) % 2]));
+            all.filter(|(_, len)| *len <= most).collect::<Vec<_>>()
+        };
+        for lengths in [[1400, 1400], [100, 1400], [100, 100]] {
+            assert_eq!(replies(lengths), wanted(lengths, 1472));
+        }
+        right.ip("link set eth0 mtu 1300");
+        for lengths in [[1400, 1400], [100, 1400], [100, 100]] {
+            assert_eq!(replies(lengths), wanted(lengths, 1272));
+        }
+        stop.store(true, Ordering::Relaxed);
+        responder.join().unwrap();
     });
 }

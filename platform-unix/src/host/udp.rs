@@ -68,6 +68,19 @@ pub struct HostUdpSocket {
     bound: SocketAddr,
 }
 
+impl HostUdpSocket {
+    /// As [`Udp::respond`], on a port that is open already: who has it may send further datagrams meanwhile.
+    ///
+    /// # Errors
+    /// The port failed.
+    pub async fn respond(
+        &self,
+        answer: impl FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize>,
+    ) -> io::Result<Infallible> {
+        super::respond(&self.shared, answer).await
+    }
+}
+
 impl UdpSocket for HostUdpSocket {
     type Error = io::Error;
 

@@ -13,8 +13,13 @@ pub(crate) const BATCH: usize = 64;
 const QUESTION: usize = 9216;
 /// Room for a reply: what fits one Ethernet frame over IPv6.
 const REPLY: usize = 1452;
-/// Room for one control message with the local address.
+/// Room for two control messages: the local address, and the length of segments.
 const CONTROL: usize = 64;
+/// Bytes and segments that leave as one at most (`UDP_MAX_SEGMENTS` of older kernels).
+const SEGMENTED: usize = 60_000;
+const SEGMENTS: usize = 64;
+/// Among so many of the last messages another reply to the same peer is looked for.
+const NEAR: usize = 4;
 
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
@@ -30,6 +35,35 @@ pub(crate) struct Datagrams {
     headers: Vec<libc::mmsghdr>,
     // How many questions the last receive brought, then how many replies there are.
     count: usize,
+    answers: Vec<Answer>,
+    // The replies that are to be sent, and what they leave as.
+    waiting: Vec<usize>,
+    messages: Vec<Message>,
+    // The kernel, or a device on the way, takes no segments.
+    single: bool,
+}
+
+/// A reply.
+#[derive(Clone, Copy)]
+struct Answer {
+    peer: SocketAddr,
+    len: usize,
+    // Bytes of the control message, and of the peer's address.
+    control: usize,
+    name: libc::socklen_t,
+    // The message it is in.
+    message: usize,
+}
+
+/// What leaves as one: replies of one length from one address to one peer, which the kernel cuts apart
+/// (`UDP_SEGMENT`), or one reply.
+#[derive(Clone, Copy, Default)]
+struct Message {
+    // Its first reply, and how many it has.
+    first: usize,
+    count: usize,
+    // Where its slices begin.
+    at: usize,
 }
 
 fn errno() -> Errno {
@@ -48,6 +82,10 @@ impl Datagrams {
             slices: vec![slice; BATCH],
             headers: vec![header; BATCH],
             count: 0,
+            answers: Vec::with_capacity(BATCH),
+            waiting: Vec::with_capacity(BATCH),
+            messages: Vec::with_capacity(BATCH),
+            single: false,
         }
     }
 
@@ -85,6 +123,8 @@ impl Datagrams {
     /// Answers what was received: `answer` gets the peer, the question and room for a reply, and returns its length.
     pub(crate) fn answer(&mut self, mut answer: impl FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize>) {
         let received = mem::take(&mut self.count);
+        self.answers.clear();
+        self.waiting.clear();
         for index in 0..received {
             let header = self.headers[index];
             let len = (header.msg_len as usize).min(QUESTION);
@@ -95,39 +135,109 @@ impl Datagrams {
             let question = &self.questions[index * QUESTION..][..len];
             let reply = &mut self.replies[self.count * REPLY..][..REPLY];
             let Some(len) = answer(peer, question, reply) else { continue };
-            // Replies move up to the front: place `self.count` is at or before `index`.
+            // Replies move up to the front: place `to` is at or before `index`.
             let to = self.count;
-            self.slices[to] = libc::iovec {
-                iov_base: self.replies[to * REPLY..].as_mut_ptr().cast(),
-                iov_len: len.min(REPLY),
-            };
-            self.peers[to] = self.peers[index];
             let mut control = self.controls[index];
             #[allow(clippy::unnecessary_cast)] // Other C libraries have other types.
             let control_len = source_address(&mut control, header.msg_hdr.msg_controllen as usize);
+            self.peers[to] = self.peers[index];
             self.controls[to] = control;
-            let reply = &mut self.headers[to].msg_hdr;
-            reply.msg_namelen = header.msg_hdr.msg_namelen;
-            reply.msg_name = (&raw mut self.peers[to]).cast();
-            reply.msg_iov = &raw mut self.slices[to];
-            reply.msg_iovlen = 1;
-            reply.msg_control =
-                if control_len == 0 { std::ptr::null_mut() } else { (&raw mut self.controls[to]).cast() };
-            reply.msg_controllen = control_len as _;
-            reply.msg_flags = 0;
+            let name = header.msg_hdr.msg_namelen;
+            self.answers.push(Answer { peer, len: len.min(REPLY), control: control_len, name, message: 0 });
+            self.waiting.push(to);
             self.count += 1;
+        }
+        self.arrange(self.single);
+    }
+
+    /// Lays out the replies that wait as messages; `single`: one each.
+    fn arrange(&mut self, single: bool) {
+        self.messages.clear();
+        for &index in &self.waiting {
+            let near = if single { BATCH } else { self.messages.len().saturating_sub(NEAR) };
+            let fits = |message: &Message| {
+                let room =
+                    message.count < SEGMENTS && (message.count + 1) * self.answers[index].len <= SEGMENTED;
+                room && self.same(message.first, index)
+            };
+            let found = (near..self.messages.len()).find(|at| fits(&self.messages[*at]));
+            let at = found.unwrap_or_else(|| {
+                self.messages.push(Message { first: index, ..Message::default() });
+                self.messages.len() - 1
+            });
+            self.messages[at].count += 1;
+            self.answers[index].message = at;
+        }
+        let mut at = 0;
+        for (message, header) in self.messages.iter_mut().zip(&mut self.headers) {
+            let answer = self.answers[message.first];
+            message.at = at;
+            let mut control = answer.control;
+            if message.count > 1 {
+                control = add_segment_length(&mut self.controls[message.first], control, answer.len as u16);
+            }
+            let header = &mut header.msg_hdr;
+            header.msg_namelen = answer.name;
+            header.msg_name = (&raw mut self.peers[message.first]).cast();
+            header.msg_iov = &raw mut self.slices[at];
+            header.msg_iovlen = message.count as _;
+            header.msg_control = match control {
+                0 => std::ptr::null_mut(),
+                _ => (&raw mut self.controls[message.first]).cast(),
+            };
+            header.msg_controllen = control as _;
+            header.msg_flags = 0;
+            at += message.count;
+            // From here on it counts those that are laid out.
+            message.count = 0;
+        }
+        for &index in &self.waiting {
+            let answer = self.answers[index];
+            let message = &mut self.messages[answer.message];
+            self.slices[message.at + message.count] = libc::iovec {
+                iov_base: self.replies[index * REPLY..].as_mut_ptr().cast(),
+                iov_len: answer.len,
+            };
+            message.count += 1;
         }
     }
 
-    /// How many replies wait.
-    pub(crate) fn replies(&self) -> usize {
-        self.count
+    /// Whether these two replies are of one length and go the same way.
+    fn same(&self, one: usize, other: usize) -> bool {
+        let (a, b) = (&self.answers[one], &self.answers[other]);
+        // An empty one cannot be a segment.
+        a.len == b.len
+            && a.len > 0
+            && a.control == b.control
+            && a.peer == b.peer
+            && self.controls[one].0[..a.control] == self.controls[other].0[..a.control]
     }
 
-    /// Sends the replies from number `first` on; returns how many went. An error concerns number `first`.
+    /// Message `first` could not be sent. If that may be for its segments, the replies from there on are laid out one by one;
+    /// otherwise `false`.
+    pub(crate) fn split(&mut self, first: usize, error: Errno) -> bool {
+        let segments = self.messages.get(first).is_some_and(|message| message.count > 1);
+        // The first two mean all segments, the others some that are too long for where they go.
+        let all = matches!(error, Errno::IO | Errno::OPNOTSUPP);
+        if !segments || !(all || matches!(error, Errno::INVAL | Errno::MSGSIZE)) {
+            return false;
+        }
+        self.single |= all;
+        let answers = &self.answers;
+        self.waiting.retain(|index| answers[*index].message >= first);
+        self.arrange(true);
+        true
+    }
+
+    /// How many messages the replies are.
+    pub(crate) fn messages(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Sends from message `first` on; returns how many went. An error concerns that one.
     pub(crate) fn send(&mut self, fd: impl AsFd, first: usize) -> Result<usize, Errno> {
-        let waiting = self.headers.get_mut(first..self.count).unwrap_or_default();
-        // SAFETY: `answer` pointed each of the first `count` headers at its own name, slice and control in
+        let waiting = self.headers.get_mut(first..self.messages.len()).unwrap_or_default();
+        // SAFETY: `arrange` pointed each of the first headers, one for each message, at its own name, slices and control in
         // vectors of this structure, which have not moved since: they never grow.
         let count = unsafe {
             libc::sendmmsg(
@@ -148,18 +258,30 @@ pub(crate) fn want_local_address(fd: impl AsFd, ipv6: bool) -> io::Result<()> {
     } else {
         (libc::IPPROTO_IP, libc::IP_PKTINFO)
     };
-    let on: libc::c_int = 1;
+    set_option(&fd, level, option, 1)
+}
+
+fn set_option(fd: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: the option's value is an int, and its address and size are right.
     let result = unsafe {
         libc::setsockopt(
             fd.as_fd().as_raw_fd(),
             level,
             option,
-            (&raw const on).cast(),
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has the kernel send each datagram whole, however narrow it has heard the path to be (RFC 9715 section 3.1), as far as it
+/// can be told so. It also saves it the choice of an identification for fragments.
+pub(crate) fn send_whole(fd: impl AsFd, ipv6: bool) {
+    let _ = set_option(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE);
+    if ipv6 {
+        let _ = set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE);
+    }
 }
 
 /// The peer's address.
@@ -188,7 +310,8 @@ fn address(storage: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<Soc
 }
 
 /// Turns "it came to this address" into "send it from this address", in place. Returns the length of the control
-/// message, 0 where the address is no source (a group) or the kernel said nothing.
+/// message without padding, which is as much as the kernel takes without allocating; 0 where the address is no source (a
+/// group) or the kernel said nothing.
 fn source_address(control: &mut Control, len: usize) -> usize {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     if !(HEADER..=CONTROL).contains(&len) {
@@ -211,7 +334,7 @@ fn source_address(control: &mut Control, len: usize) -> usize {
                 return 0;
             }
             index[..4].fill(0);
-            len
+            HEADER + 12
         }
         // struct in6_pktinfo: address (IPv4's are mapped), index.
         (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, payload) if payload.len() >= 20 => {
@@ -229,8 +352,24 @@ fn source_address(control: &mut Control, len: usize) -> usize {
                 // Any interface may carry the reply.
                 payload[16..20].fill(0);
             }
-            len
+            HEADER + 20
         }
         _ => 0,
     }
+}
+
+/// Adds "cut this into segments of `segment` bytes" behind `len` bytes of control messages; the length of all.
+fn add_segment_length(control: &mut Control, len: usize, segment: u16) -> usize {
+    const HEADER: usize = size_of::<libc::cmsghdr>();
+    // SAFETY: a header is integers, for which zero is a value.
+    let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
+    header.cmsg_len = (HEADER + 2) as _;
+    header.cmsg_level = libc::SOL_UDP;
+    header.cmsg_type = libc::UDP_SEGMENT;
+    let at = len.next_multiple_of(size_of::<usize>());
+    let Some(place) = control.0.get_mut(at..at + HEADER + 8) else { return len };
+    place[HEADER..HEADER + 2].copy_from_slice(&segment.to_ne_bytes());
+    // SAFETY: the place has room for a header, whose bytes all may be copied.
+    unsafe { std::ptr::copy_nonoverlapping((&raw const header).cast(), place.as_mut_ptr(), HEADER) };
+    at + HEADER + 8
 }
