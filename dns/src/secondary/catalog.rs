@@ -12,7 +12,7 @@ use core::fmt;
 pub enum CatalogError {
     /// No `version` TXT record that says "2", or more than one (section 4.2.1).
     Version,
-    /// A member name with more than one PTR record (section 4.1).
+    /// A member name, or its `coo` property, with more than one PTR record (sections 4.1, 4.4.1).
     ManyTargets,
     /// A zone that is listed twice (section 4.1).
     Twice,
@@ -29,39 +29,74 @@ impl fmt::Display for CatalogError {
 }
 impl core::error::Error for CatalogError {}
 
-/// The zones that a catalog lists. Properties of members are not looked at.
+/// A zone that a catalog lists.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The zone.
+    pub zone: NameBuf,
+    /// Its unique label in lower case (section 4.1): with another, what is kept of the zone is forgotten (section 5.4).
+    pub label: Vec<u8>,
+    /// The catalog that may take it over, the `coo` property (section 4.4.1).
+    pub owner: Option<NameBuf>,
+    /// Groups that it is in (section 4.4.2), in canonical order.
+    pub groups: Vec<Vec<u8>>,
+}
+
+/// The zones that a catalog lists.
 ///
 /// # Errors
 /// Why it is no catalog; the members of the version before then stay (section 5.1).
-pub fn members(catalog: &Zone) -> Result<Vec<NameBuf>, CatalogError> {
-    let apex = catalog.apex().name();
-    let below = |label: &[u8]| {
-        let label = Name::parse(label).map_err(|_| CatalogError::Version)?;
-        NameBuf::join(label, apex).map_err(|_| CatalogError::Version)
+pub fn members(catalog: &Zone) -> Result<Vec<Member>, CatalogError> {
+    let below = |label: &[u8], name: Name<'_>| NameBuf::join(Name::parse(label).ok()?, name).ok();
+    let set = |label: &[u8], name: Name<'_>, rtype| {
+        let name = below(label, name)?;
+        catalog.find(name.as_name())?.set(rtype)
     };
-    let version = catalog.find(below(b"\x07version\0")?.as_name());
-    let version = version.and_then(|node| node.set(RecordType::TXT)).filter(|set| set.len() == 1);
+    let apex = catalog.apex().name();
+    let version = set(b"\x07version\0", apex, RecordType::TXT).filter(|set| set.len() == 1);
     if version.and_then(|set| set.data().next()) != Some(b"\x012") {
         return Err(CatalogError::Version);
     }
-    let zones = below(b"\x05zones\0")?;
-    let mut members: Vec<NameBuf> = Vec::new();
+    let zones = below(b"\x05zones\0", apex).ok_or(CatalogError::Version)?;
+    let mut members: Vec<Member> = Vec::new();
     let mut seen = alloc::collections::BTreeSet::new();
     for node in catalog.nodes() {
         let name = node.name();
         if name.parent() != Some(zones.as_name()) {
             continue;
         }
-        let Some(set) = node.set(RecordType::PTR) else { continue };
-        if set.len() != 1 {
+        let Some(pointers) = node.set(RecordType::PTR) else { continue };
+        let owners = set(b"\x03coo\0", name, RecordType::PTR);
+        if pointers.len() != 1 || owners.is_some_and(|owners| owners.len() != 1) {
             return Err(CatalogError::ManyTargets);
         }
-        let target = set.data().next().and_then(|data| Name::parse(data).ok());
-        let Some(target) = target else { continue };
-        if !seen.insert(target.as_bytes().to_ascii_lowercase()) {
+        let Some(zone) = pointers.data().next().and_then(target) else { continue };
+        if !seen.insert(zone.as_name().as_bytes().to_ascii_lowercase()) {
             return Err(CatalogError::Twice);
         }
-        members.push(NameBuf::from_name(target));
+        let groups = set(b"\x05group\0", name, RecordType::TXT);
+        members.push(Member {
+            zone,
+            label: name.labels().next().unwrap_or(&[]).to_ascii_lowercase(),
+            owner: owners.and_then(|owners| owners.data().next()).and_then(target),
+            groups: groups.into_iter().flat_map(|groups| groups.data()).map(text).collect(),
+        });
     }
     Ok(members)
+}
+
+fn target(data: &[u8]) -> Option<NameBuf> {
+    Name::parse(data).ok().map(NameBuf::from_name)
+}
+
+/// The strings of a TXT record as one.
+fn text(mut data: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    while let Some((length, rest)) = data.split_first()
+        && let Some((string, rest)) = rest.split_at_checked(usize::from(*length))
+    {
+        text.extend_from_slice(string);
+        data = rest;
+    }
+    text
 }

@@ -4,7 +4,7 @@ mod catalog;
 mod incoming;
 mod notify;
 
-pub use catalog::{CatalogError, members};
+pub use catalog::{CatalogError, Member, members};
 pub use incoming::{Bounds, Incoming, Received, TransferError, ask};
 pub use notify::{Notice, Notifier};
 
@@ -64,6 +64,8 @@ fn times(zone: &Zone) -> Option<Times> {
 
 struct Secondary {
     apex: NameBuf,
+    /// What was begun under another number is no longer about this.
+    number: u64,
     primaries: Arc<[Peer]>,
     /// Which primary is next.
     turn: usize,
@@ -78,7 +80,26 @@ struct Secondary {
     again: bool,
     catalog: bool,
     /// The catalog that lists it.
-    listed_by: Option<Vec<u8>>,
+    listed: Option<Listing>,
+}
+
+/// How a catalog lists a zone.
+struct Listing {
+    catalog: Vec<u8>,
+    label: Vec<u8>,
+    /// The catalog that may take it over.
+    owner: Option<Vec<u8>>,
+}
+
+/// What a catalog's new version means for zones that were kept.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// It no longer lists these: they are kept no longer.
+    pub gone: Vec<NameBuf>,
+    /// What was kept of these is forgotten (RFC 9432 section 5.4); they are kept anew.
+    pub reset: Vec<NameBuf>,
+    /// These are here already and not from this catalog, whose entries are ignored (section 5.2).
+    pub clashing: Vec<NameBuf>,
 }
 
 /// What to do next.
@@ -103,12 +124,15 @@ pub enum Next {
 pub struct Secondaries {
     zones: BTreeMap<Vec<u8>, Secondary>,
     queue: BTreeSet<(Instant, Vec<u8>)>,
+    /// Whom members of a group are kept from.
+    groups: BTreeMap<Vec<u8>, Arc<[Peer]>>,
+    numbers: u64,
 }
 
 impl Secondaries {
     /// None yet.
     pub const fn new() -> Self {
-        Self { zones: BTreeMap::new(), queue: BTreeSet::new() }
+        Self { zones: BTreeMap::new(), queue: BTreeSet::new(), groups: BTreeMap::new(), numbers: 0 }
     }
     /// Number of zones.
     pub fn len(&self) -> usize {
@@ -127,6 +151,17 @@ impl Secondaries {
         self.zones.get(&key(apex)).map(|zone| zone.catalog)
     }
 
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Changes when a zone is kept from others, or anew: what a refresh brings that began under another number is not to be
+    /// taken, nor said to have [`succeeded`](Self::succeeded) or [`failed`](Self::failed).
+    pub fn number(&self, apex: Name<'_>) -> Option<u64> {
+        self.zones.get(&key(apex)).map(|zone| zone.number)
+    }
+
     /// Whom a zone is kept from.
     pub fn primaries(&self, apex: Name<'_>) -> Option<Arc<[Peer]>> {
         self.zones.get(&key(apex)).map(|zone| zone.primaries.clone())
@@ -138,6 +173,7 @@ impl Secondaries {
         self.remove(apex);
         let zone = Secondary {
             apex: NameBuf::from_name(apex),
+            number: self.next_number(),
             primaries,
             turn: 0,
             times: None,
@@ -147,7 +183,7 @@ impl Secondaries {
             running: false,
             again: false,
             catalog,
-            listed_by: None,
+            listed: None,
         };
         self.queue.insert((now, key(apex)));
         self.zones.insert(key(apex), zone);
@@ -160,29 +196,74 @@ impl Secondaries {
         }
     }
 
-    /// Takes the members of a catalog: new ones are kept from the catalog's own primaries, and the names of those that it
-    /// no longer lists are returned: they are kept no longer. A zone that is kept for another reason stays as it is.
-    pub fn list(&mut self, catalog: Name<'_>, members: &[NameBuf], now: Instant) -> Vec<NameBuf> {
-        let catalog_key = key(catalog);
-        let Some(primaries) = self.zones.get(&catalog_key).map(|zone| zone.primaries.clone()) else {
-            return Vec::new();
-        };
-        let listed: BTreeSet<Vec<u8>> = members.iter().map(|member| key(member.as_name())).collect();
-        let gone = self
-            .zones
-            .iter()
-            .filter(|(name, zone)| zone.listed_by.as_ref() == Some(&catalog_key) && !listed.contains(*name));
-        let gone: Vec<NameBuf> = gone.map(|(_, zone)| zone.apex).collect();
-        gone.iter().for_each(|apex| self.remove(apex.as_name()));
+    /// Members of catalogs that are in this group (RFC 9432 section 4.4.2) are kept from `primaries`; the first group that is
+    /// known counts. Others are kept from their catalog's own.
+    pub fn set_group(&mut self, group: &[u8], primaries: Arc<[Peer]>) {
+        self.groups.insert(group.to_vec(), primaries);
+    }
+
+    /// Takes the members of a catalog: new ones are kept from its primaries or their group's, and those that it no longer
+    /// lists are kept no longer. A zone that is kept for another reason, or is `here`, stays as it is; one of another catalog
+    /// too, unless that lets this one have it.
+    pub fn list(
+        &mut self,
+        catalog: Name<'_>,
+        members: &[Member],
+        here: impl Fn(Name<'_>) -> bool,
+        now: Instant,
+    ) -> Listed {
+        let own = key(catalog);
+        let mut listed = Listed::default();
+        let Some(default) = self.zones.get(&own).map(|zone| zone.primaries.clone()) else { return listed };
+        let names: BTreeSet<Vec<u8>> = members.iter().map(|member| key(member.zone.as_name())).collect();
+        let ours = |zone: &Secondary| zone.listed.as_ref().is_some_and(|listed| listed.catalog == own);
+        let gone = self.zones.iter().filter(|(name, zone)| ours(zone) && !names.contains(*name));
+        listed.gone = gone.map(|(_, zone)| zone.apex).collect();
+        listed.gone.iter().for_each(|apex| self.remove(apex.as_name()));
         for member in members {
-            if !self.zones.contains_key(&key(member.as_name())) {
-                self.add(member.as_name(), primaries.clone(), false, now);
-                if let Some(zone) = self.zones.get_mut(&key(member.as_name())) {
-                    zone.listed_by = Some(catalog_key.clone());
+            let name = member.zone.as_name();
+            let known = member.groups.iter().find_map(|group| self.groups.get(group));
+            let primaries = known.unwrap_or(&default).clone();
+            let listing = Listing {
+                catalog: own.clone(),
+                label: member.label.clone(),
+                owner: member.owner.as_ref().map(|owner| key(owner.as_name())),
+            };
+            match self.zones.get_mut(&key(name)) {
+                None if here(name) => {
+                    listed.clashing.push(member.zone);
+                    continue;
+                }
+                None => {}
+                Some(zone) => {
+                    let before = zone.listed.as_ref();
+                    // Another catalog's member moves here only while that one's `coo` says so.
+                    let before = before.filter(|old| old.catalog == own || old.owner.as_ref() == Some(&own));
+                    let Some(before) = before else {
+                        listed.clashing.push(member.zone);
+                        continue;
+                    };
+                    // Under the same label what is kept of the zone moves with it.
+                    if before.label == listing.label {
+                        let moved = !same_servers(&zone.primaries, &primaries);
+                        zone.listed = Some(listing);
+                        if moved {
+                            self.numbers += 1;
+                            (zone.number, zone.running, zone.again) = (self.numbers, false, false);
+                            (zone.primaries, zone.turn) = (primaries, 0);
+                            self.schedule(&key(name), now);
+                        }
+                        continue;
+                    }
+                    listed.reset.push(member.zone);
                 }
             }
+            self.add(name, primaries, false, now);
+            if let Some(zone) = self.zones.get_mut(&key(name)) {
+                zone.listed = Some(listing);
+            }
         }
-        gone
+        listed
     }
 
     /// The code of the reply to a NOTIFY. From a primary of the zone it makes a refresh due at once
@@ -289,6 +370,10 @@ impl Secondaries {
         };
         self.schedule(&key, at);
     }
+}
+
+fn same_servers(some: &[Peer], others: &[Peer]) -> bool {
+    some.iter().map(|peer| &peer.server).eq(others.iter().map(|peer| &peer.server))
 }
 
 /// Whether the serial that a primary tells means that there is something to transfer.

@@ -157,30 +157,101 @@ fn targets_are_told_until_they_answer() {
 #[test]
 fn a_catalog_lists_zones() {
     let text = format!(
-        "{TEXT}version TXT 2\nq1.zones PTR one.example.\nq2.zones PTR Two.Example.\ngroup.q2.zones TXT x\n"
+        "{TEXT}version TXT 2\nQ1.zones PTR one.example.\nq2.zones PTR Two.Example.\ngroup.q2.zones TXT x \"y\" \"z\"\n\
+         group.q2.zones TXT other\ncoo.q1.zones PTR next.\nother.q1.zones PTR nobody.\n"
     );
     let names = |text: &str| {
-        members(&zone(text)).map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        let names = members(&zone(text))?.into_iter().map(|member| {
+            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+            let groups: Vec<_> = member.groups.iter().map(text).collect();
+            let owner = member.owner.map_or("-".into(), |owner| owner.to_string());
+            format!("{} {} {owner} {}", text(&member.label), member.zone, groups.join(","))
+        });
+        Ok(names.collect::<Vec<_>>())
     };
-    assert_eq!(names(&text), Ok(vec!["one.example.".into(), "Two.Example.".into()]));
+    let expected = ["q1 one.example. next. ", "q2 Two.Example. - other,xyz"].map(String::from);
+    let found = names(&text).map(|mut found| {
+        found.iter_mut().for_each(|line| {
+            // The order of records in a set is theirs.
+            if line.ends_with("xyz,other") {
+                *line = line.replace("xyz,other", "other,xyz");
+            }
+        });
+        found
+    });
+    assert_eq!(found, Ok(expected.to_vec()));
     assert_eq!(names(TEXT), Err(CatalogError::Version));
     assert_eq!(names(&text.replace("TXT 2", "TXT 1")), Err(CatalogError::Version));
     assert_eq!(names(&format!("{text}q3.zones PTR ONE.example.\n")), Err(CatalogError::Twice));
     assert_eq!(names(&format!("{text}q1.zones PTR three.example.\n")), Err(CatalogError::ManyTargets));
+    assert_eq!(names(&format!("{text}coo.q1.zones PTR three.example.\n")), Err(CatalogError::ManyTargets));
+}
 
+/// Two catalogs, which say in turn what they list, and what that means: RFC 9432 sections 4.4.1 and 5.2 to 5.6.
+#[test]
+fn members_stay_move_and_are_reset() {
+    let (old, new): (NameBuf, NameBuf) = ("old.invalid".parse().unwrap(), "new.invalid".parse().unwrap());
     let mut secondaries = Secondaries::new();
-    secondaries.add(apex().as_name(), peers(1), true, at(0));
-    let list = |secondaries: &mut Secondaries, text: &str| {
-        let gone = secondaries.list(apex().as_name(), &members(&zone(text)).unwrap(), at(0));
-        gone.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(list(&mut secondaries, &text), Vec::<String>::new());
-    assert_eq!(secondaries.names().count(), 3);
-    assert_eq!(
-        list(&mut secondaries, &text.replace("q1.zones PTR one", "q9.zones PTR three")),
-        ["one.example."]
-    );
-    assert_eq!(secondaries.names().count(), 3);
+    let others = |address: &str| Arc::from([Peer::from(address.parse::<NameServer>().unwrap())]);
+    secondaries.set_group(b"far", others("192.0.2.99"));
+    secondaries.add(old.as_name(), others("192.0.2.1"), true, at(0));
+    secondaries.add(new.as_name(), others("192.0.2.2"), true, at(0));
+    secondaries.add("own.example".parse::<NameBuf>().unwrap().as_name(), others("192.0.2.3"), false, at(0));
+    // (catalog, members as LABEL ZONE OWNER GROUPS; what is gone, reset, clashing; where m.example is kept from)
+    let rows: [(&NameBuf, &[&str], &str, &str); 14] = [
+        (&old, &["a m.example - -"], "||", "192.0.2.1"),
+        (&old, &["a m.example - other"], "||", "192.0.2.1"),
+        (&old, &["a m.example - far"], "||", "192.0.2.99"),
+        (&old, &["a m.example - -"], "||", "192.0.2.1"),
+        // Another label: anew.
+        (&old, &["b m.example - -"], "|m.example.|", "192.0.2.1"),
+        // Another catalog has no say, nor one in what is here for other reasons.
+        (
+            &new,
+            &["b m.example - -", "c own.example - -", "d here.example - -"],
+            "||m.example.,own.example.,here.example.",
+            "192.0.2.1",
+        ),
+        (&old, &["b m.example wrong.invalid -"], "||", "192.0.2.1"),
+        (&new, &["b m.example - -"], "||m.example.", "192.0.2.1"),
+        // Until the one that has it says so, and the other lists it after that; under the same label it moves as it is.
+        (&old, &["b m.example new.invalid -"], "||", "192.0.2.1"),
+        (&new, &["b m.example old.invalid -"], "||", "192.0.2.2"),
+        (&old, &[], "||", "192.0.2.2"),
+        // Back, under another label.
+        (&old, &["e m.example - far"], "|m.example.|", "192.0.2.99"),
+        (&new, &[], "||", "192.0.2.99"),
+        (&old, &["e other.example - -"], "m.example.||", "-"),
+    ];
+    for (row, (catalog, listed, wanted, from)) in rows.into_iter().enumerate() {
+        let member = |text: &&str| {
+            let words: Vec<&str> = text.split(' ').collect();
+            Member {
+                zone: words[1].parse().unwrap(),
+                label: words[0].into(),
+                owner: Some(words[2]).filter(|word| *word != "-").map(|word| word.parse().unwrap()),
+                groups: words[3..].iter().map(|word| word.as_bytes().to_vec()).collect(),
+            }
+        };
+        let listed: Vec<Member> = listed.iter().map(member).collect();
+        let m: NameBuf = "m.example".parse().unwrap();
+        let before = secondaries.number(m.as_name());
+        let from_before = secondaries.primaries(m.as_name());
+        let here = |name: Name<'_>| name.to_string() == "here.example.";
+        let result = secondaries.list(catalog.as_name(), &listed, here, at(0));
+        let text = |names: &[NameBuf]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let said = [&result.gone, &result.reset, &result.clashing].map(|names| text(names)).join("|");
+        assert_eq!(said, wanted, "row {row}");
+        let now = secondaries.primaries(m.as_name());
+        let address = now.as_ref().map_or("-".into(), |peers| peers[0].server.address.ip().to_string());
+        assert_eq!(address, from, "row {row}");
+        // A refresh that was begun is good only if nothing has changed.
+        let servers = |peers: &Option<Arc<[Peer]>>| peers.as_ref().map(|peers| peers[0].server.clone());
+        let same = servers(&from_before) == servers(&now) && result.reset.is_empty();
+        assert_eq!(secondaries.number(m.as_name()) == before, same, "row {row}");
+    }
+    // Two catalogs, one of no catalog, and the last member.
+    assert_eq!(secondaries.len(), 4);
 }
 
 /// The messages in which ours sends `zone` to one who has `have`, each at most `size` bytes.

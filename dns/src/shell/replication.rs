@@ -55,6 +55,10 @@ pub enum Event {
     NoCatalog(CatalogError),
     /// A catalog no longer lists it.
     Unlisted,
+    /// A catalog lists it anew: what was kept of it is forgotten.
+    Reset,
+    /// A catalog lists it, and it is here already for another reason; that stays.
+    Clash,
     /// It was on the disk with this serial, and is young enough to be served.
     Restored {
         /// The serial.
@@ -107,6 +111,8 @@ impl fmt::Display for Event {
             Self::Expired => f.write_str("expired: no primary was reached for too long"),
             Self::NoCatalog(error) => write!(f, "{error}"),
             Self::Unlisted => f.write_str("the catalog no longer lists it"),
+            Self::Reset => f.write_str("a catalog lists it anew: what was kept is forgotten"),
+            Self::Clash => f.write_str("a catalog lists it, but it is here for another reason"),
             Self::Restored { serial } => write!(f, "found on the disk, serial {serial}"),
             Self::NotKept => f.write_str("the disk does not keep it"),
         }
@@ -163,6 +169,12 @@ impl<'r> Replication<'r> {
             server.borrow_mut().set_absent(apex);
         }
         self.wake();
+    }
+
+    /// Members of catalogs that are in this group are kept from `primaries`, and not from their catalog's own. To be said
+    /// before the first catalog is added.
+    pub fn set_group(&self, group: &[u8], primaries: Arc<[Peer]>) {
+        self.secondaries.borrow_mut().set_group(group, primaries);
     }
 
     /// Serves what the disk has kept of the zones that were added, if it has not expired at `unix`, seconds since 1970;
@@ -278,10 +290,15 @@ impl<'r> Replication<'r> {
         primary: Peer,
     ) {
         let name = apex.as_name();
+        let number = self.secondaries.borrow().number(name);
         let have = server.borrow().zones().get(name).cloned();
         let result = network.fetch(name, &primary, have.clone()).await;
         let now = self.timer.now();
         let Some(catalog) = self.secondaries.borrow().get(name) else { return };
+        // It may be kept from others by now.
+        if self.secondaries.borrow().number(name) != number {
+            return self.wake();
+        }
         let unix = network.wall_clock.unix_now().map(|now| now.as_secs());
         let copies = copies.zip(unix);
         match (result, have) {
@@ -328,7 +345,7 @@ impl<'r> Replication<'r> {
         }
     }
 
-    /// Takes over what a catalog lists, and says what it no longer lists.
+    /// Takes over what a catalog lists, and says of which zones nothing is kept any more.
     fn list(&self, server: &RefCell<Server<'_>>, catalog: &Zone) -> Vec<NameBuf> {
         let name = catalog.apex().name();
         let members = match members(catalog) {
@@ -338,18 +355,29 @@ impl<'r> Replication<'r> {
                 return Vec::new();
             }
         };
-        let gone = self.secondaries.borrow_mut().list(name, &members, self.timer.now());
-        for apex in &gone {
+        let here = |apex: Name<'_>| server.borrow().zones().get(apex).is_some();
+        let listed = self.secondaries.borrow_mut().list(name, &members, here, self.timer.now());
+        for apex in &listed.clashing {
+            (self.report)(apex.as_name(), Event::Clash);
+        }
+        let mut forgotten = listed.gone;
+        for apex in &forgotten {
             server.borrow_mut().remove(apex.as_name());
             (self.report)(apex.as_name(), Event::Unlisted);
         }
+        for apex in &listed.reset {
+            server.borrow_mut().set_absent(apex.as_name());
+            (self.report)(apex.as_name(), Event::Reset);
+        }
+        forgotten.extend(listed.reset);
         for member in members {
-            let kept = self.secondaries.borrow().get(member.as_name()).is_some();
-            if kept && server.borrow().zones().get(member.as_name()).is_none() {
-                server.borrow_mut().set_absent(member.as_name());
+            let name = member.zone.as_name();
+            let kept = self.secondaries.borrow().get(name).is_some();
+            if kept && server.borrow().zones().get(name).is_none() {
+                server.borrow_mut().set_absent(name);
             }
         }
-        gone
+        forgotten
     }
 
     async fn tell<D: Dial, U: Udp, W: WallClock, E: Entropy>(
