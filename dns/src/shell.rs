@@ -1,4 +1,5 @@
 //! The thin asynchronous part: a [`Server`] over any [`Udp`] and any [`Stream`].
+mod connections;
 mod copies;
 mod dial;
 mod forward;
@@ -21,7 +22,7 @@ use crate::{
 use airglow_device::{BlockDevice, Endpoint, Entropy, Stream, Timer, Udp, WallClock};
 use airglow_runtime::timeout;
 use alloc::vec::Vec;
-use core::{cell::RefCell, convert::Infallible, time::Duration};
+use core::{cell::RefCell, convert::Infallible, net::SocketAddr, time::Duration};
 
 /// Bounds for a stream (RFC 7766).
 #[derive(Clone, Copy, Debug)]
@@ -68,38 +69,32 @@ pub async fn serve_udp<U: Udp>(
     timer: &impl Timer,
     wall_clock: &impl WallClock,
 ) -> Result<Infallible, U::Error> {
-    let respond = |origin: &Origin<'_>, query: &[u8], reply: &mut [u8]| {
+    let respond = |_: SocketAddr, origin: &Origin<'_>, query: &[u8], reply: &mut [u8]| {
         server.borrow_mut().respond_to(origin, query, reply)
     };
-    serve_udp_by(udp, on, server, respond, timer, wall_clock).await
+    udp.respond(on, answering(server, respond, timer, wall_clock)).await
 }
 
-/// As [`serve_udp`], with the replies that `respond` writes; `server` only hears how long they took.
-///
-/// # Errors
-/// The stack's, as when the port is taken.
-pub async fn serve_udp_by<U: Udp>(
-    udp: &U,
-    on: impl Into<Endpoint>,
+/// What [`Udp::respond`] does with each datagram, with the replies that `respond` writes; `server` only hears how long they took.
+pub fn answering(
     server: &RefCell<Server<'_>>,
-    mut respond: impl FnMut(&Origin<'_>, &[u8], &mut [u8]) -> Option<usize>,
+    mut respond: impl FnMut(SocketAddr, &Origin<'_>, &[u8], &mut [u8]) -> Option<usize>,
     timer: &impl Timer,
     wall_clock: &impl WallClock,
-) -> Result<Infallible, U::Error> {
-    let now = || Now { monotonic: timer.now(), unix: wall_clock.unix_now() };
+) -> impl FnMut(SocketAddr, &[u8], &mut [u8]) -> Option<usize> {
     let mut number = 0_u32;
-    udp.respond(on, |peer, query, reply| {
+    move |peer, query, reply| {
+        let now = || Now { monotonic: timer.now(), unix: wall_clock.unix_now() };
         let origin = Origin { peer: Some(peer.ip()), transport: Transport::Udp, now: &now };
         // A look at the clock takes a good part of the time of an answer.
         let begun = number.is_multiple_of(TIMED).then(|| timer.now());
         number = number.wrapping_add(1);
-        let length = respond(&origin, query, reply);
+        let length = respond(peer, &origin, query, reply);
         if let Some(begun) = begun {
             server.borrow_mut().observe(timer.now().since(begun));
         }
         length
-    })
-    .await
+    }
 }
 
 /// What goes out for a query over a stream.

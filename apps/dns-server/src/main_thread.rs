@@ -1,45 +1,48 @@
 //! What workers leave to the main thread, which alone changes zones: updates, and word that a zone has changed elsewhere.
-use airglow::device::{Udp, UdpSocket};
+use crate::{
+    doorbell::Doorbell,
+    letter::{self, Letter, letter},
+    service::Service,
+};
+use airglow::device::{Clock, Platform, Udp, WallClock};
 use airglow_dns::{
     secondary::Peer,
-    server::{Notification, Notified, Origin, Transport},
+    server::{Notification, Notified, Now, Origin, Transport},
+    shell::Dial,
     wire::{NameBuf, Rcode},
 };
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    format, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::IpAddr,
     string::String,
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        mpsc::{SyncSender, sync_channel},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    vec,
     vec::Vec,
 };
 
 /// Jobs that wait at most; what comes beyond is refused.
 const JOBS: usize = 256;
-/// How long a worker waits for the reply to an update; then there is none, and the client asks again.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the main thread is asked to do.
 #[allow(clippy::large_enum_variant, reason = "there are few at a time, and not for long")]
 pub(crate) enum Job {
     /// A primary says that a zone has changed.
     Notified { zone: NameBuf, peer: Option<IpAddr>, signed_by: Option<NameBuf> },
-    /// An update, whose reply a worker waits for.
-    Update { query: Vec<u8>, peer: Option<IpAddr>, transport: Transport, reply: SyncSender<Option<Vec<u8>>> },
+    /// An update, whose reply a worker is to send.
+    Update {
+        query: Vec<u8>,
+        peer: Option<IpAddr>,
+        transport: Transport,
+        reply: letter::Sender<Option<Vec<u8>>>,
+    },
 }
 
 /// The jobs of the main thread.
 #[derive(Debug)]
 pub(crate) struct MainThread {
     jobs: Mutex<VecDeque<Job>>,
-    /// Where a datagram wakes the main thread, and what sends it.
-    wake_at: OnceLock<SocketAddr>,
-    waking: std::net::UdpSocket,
+    doorbell: Doorbell,
     /// The addresses of primaries without a key, and the keys of the others.
     primaries: Vec<(IpAddr, Option<NameBuf>)>,
     /// Updates are taken.
@@ -57,13 +60,12 @@ impl core::fmt::Debug for Job {
 
 impl MainThread {
     /// For zones from `primaries`.
-    pub(crate) fn new<'p>(primaries: impl Iterator<Item = &'p Peer>, updates: bool) -> io::Result<Self> {
+    pub(crate) fn new<'p>(primaries: impl Iterator<Item = &'p Peer>, updates: bool) -> Result<Self, String> {
         let known =
             |peer: &Peer| (peer.server.address.ip().to_canonical(), peer.key.as_ref().map(|key| *key.name()));
         Ok(Self {
             jobs: Mutex::default(),
-            wake_at: OnceLock::new(),
-            waking: std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
+            doorbell: Doorbell::new()?,
             primaries: primaries.map(known).collect(),
             updates,
         })
@@ -76,38 +78,33 @@ impl MainThread {
         }
         jobs.push_back(job);
         drop(jobs);
-        if let Some(wake_at) = self.wake_at.get() {
-            // One that is lost on the way finds others waiting there.
-            let _ = self.waking.send_to(&[0], wake_at);
-        }
+        self.doorbell.ring();
         true
     }
 
-    /// The reply to an update, for which a worker waits.
-    pub(crate) fn update(&self, origin: &Origin<'_>, query: &[u8]) -> Option<Vec<u8>> {
-        let (reply, answer) = sync_channel(1);
+    /// Where the reply to an update will come, for the thread that `doorbell` wakes; `None` when too many wait.
+    pub(crate) fn update(
+        &self,
+        origin: &Origin<'_>,
+        query: &[u8],
+        doorbell: &Arc<Doorbell>,
+    ) -> Option<Letter<Option<Vec<u8>>>> {
+        let (reply, letter) = letter(doorbell);
         let job =
             Job::Update { query: query.to_vec(), peer: origin.peer, transport: origin.transport, reply };
-        if !self.add(job) {
-            return None;
-        }
-        answer.recv_timeout(PATIENCE).ok().flatten()
+        self.add(job).then_some(letter)
     }
 
     /// Does the jobs, one after the other.
     pub(crate) async fn work(&self, udp: &impl Udp, job: impl AsyncFn(Job)) -> Result<Infallible, String> {
-        let failed = |error| format!("a UDP port on loopback: {error}");
-        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let socket = udp.bind(loopback).await.map_err(|error| failed(format!("{error}")))?;
-        let _ = self.wake_at.set(socket.local());
-        loop {
+        let look = async || {
             loop {
                 let next = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let Some(next) = next else { break };
                 job(next).await;
             }
-            socket.recv_from(&mut [0; 1]).await.map_err(|error| failed(format!("{error}")))?;
-        }
+        };
+        self.doorbell.answer(udp, look).await
     }
 }
 
@@ -127,5 +124,33 @@ impl Notified for MainThread {
             signed_by: notification.signed_by.map(NameBuf::from_name),
         };
         if self.add(job) { Rcode::NOERROR } else { Rcode::SERVFAIL }
+    }
+}
+
+/// Does a job with what the main thread has.
+pub(crate) async fn work_on<P: Platform, D: Dial>(
+    job: Job,
+    notified: Option<&dyn Notified>,
+    service: &Service<'_, '_, P, D>,
+) {
+    match job {
+        Job::Notified { zone, peer, signed_by } => {
+            let signed_by = signed_by.as_ref().map(NameBuf::as_name);
+            let zone = zone.as_name();
+            let notification = Notification { zone, peer, signed_by, serial: None };
+            let _ = notified.map(|notified| notified.notified(&notification));
+        }
+        Job::Update { query, peer, transport, reply } => {
+            let (timer, wall_clock) = (service.platform.timer(), service.platform.wall_clock());
+            let now = || Now { monotonic: timer.now(), unix: wall_clock.unix_now() };
+            let origin = Origin { peer, transport, now: &now };
+            let mut bytes = vec![0; 4096];
+            let length = match service.updates {
+                Some(updates) => updates.respond(service.server, &origin, &query, &mut bytes).await,
+                None => None,
+            };
+            bytes.truncate(length.unwrap_or(0));
+            reply.send(length.map(|_| bytes));
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! The boot parameters that name other servers: `secondary=`, `catalog=`, `notify=`.
+//! The boot parameters that name other servers: `secondary=`, `catalog=`, `group=`, `notify=`.
 use airglow_dns::{NameServer, secondary::Peer, server::Key, wire::NameBuf};
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 /// A zone that is kept from elsewhere.
 pub(crate) struct Kept {
@@ -25,6 +25,18 @@ pub(crate) fn kept(zones: Option<&str>, catalogs: Option<&str>, keys: &[Key]) ->
                 None => all.push(Kept { apex, primaries: [primary].into(), catalog }),
             }
         }
+    }
+    Ok(all)
+}
+
+/// `GROUP@ADDRESS[@KEY]`, with commas.
+pub(crate) fn groups(words: Option<&str>, keys: &[Key]) -> Result<BTreeMap<String, Vec<Peer>>, String> {
+    let mut all = BTreeMap::<String, Vec<Peer>>::new();
+    for word in words.into_iter().flat_map(|words| words.split(',')) {
+        let parts = word.split_once('@');
+        let (group, rest) =
+            parts.ok_or_else(|| format!("boot parameter `group`: `{word}` is not GROUP@ADDRESS"))?;
+        all.entry(group.into()).or_default().push(peer("group", rest, keys)?);
     }
     Ok(all)
 }

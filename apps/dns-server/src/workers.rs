@@ -1,26 +1,30 @@
 //! The boot parameter `workers=`: threads that share the port (`SO_REUSEPORT`) and the zones. The main thread changes
 //! zones, and each worker takes a change before its next reply: who has heard of one finds it with all of them.
-use super::main_thread::MainThread;
+use super::{doorbell::Doorbell, letter::Letter, main_thread::MainThread};
 use airglow::{
-    device::Tcp,
+    device::{Tcp, Timer, Udp, UdpSocket},
     platform::{HostTcp, HostUdp, Reactor, SystemClock},
-    runtime::{Either, block_on, for_each_connection, join, select, sleep},
+    runtime::{Either, TaskSet, block_on, for_each_connection, join, select, sleep, timeout},
 };
 use airglow_dns::{
     server::{Config, Key, Mirror, Origin, Prefix, Server, Traffic, Zones},
-    shell::{Limits, Reply, framed, serve_stream_by, serve_udp_by},
+    shell::{Limits, Reply, answering, framed, serve_stream_by},
     wire::{Message, Name, Opcode, Rcode},
     zone::Zone,
 };
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
     string::{String, ToString},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
+    task::Poll,
     thread,
     time::Duration,
     vec,
@@ -31,6 +35,10 @@ use std::{
 const TURN: Duration = Duration::from_millis(100);
 /// Bytes of the reply to an update.
 const REPLY: usize = 4096;
+/// How long a connection waits for the reply to an update; then it ends, and the client asks again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Updates in datagrams whose replies a worker waits for: more than the main thread takes. Beyond, clients ask again.
+const UPDATES: usize = 512;
 
 /// What a worker is told of a zone; the last counts.
 #[derive(Clone)]
@@ -180,8 +188,17 @@ impl Workers {
         all
     }
 
-    /// Why one of them has ended, if one has.
-    pub(crate) fn failed(&self) -> Option<String> {
+    /// Waits until one of them ends, and says why.
+    pub(crate) async fn watch(&self, timer: &impl Timer) -> Result<Infallible, String> {
+        loop {
+            sleep(timer, Duration::from_secs(1)).await;
+            if let Some(failed) = self.failed() {
+                return Err(failed);
+            }
+        }
+    }
+
+    fn failed(&self) -> Option<String> {
         self.0
             .iter()
             .find_map(|mailbox| mailbox.failed.lock().unwrap_or_else(PoisonError::into_inner).clone())
@@ -200,26 +217,37 @@ impl Mirror for Workers {
     }
 }
 
-/// The reply to `query` if that is an update: the main thread's, if it is signed as it must be.
+/// What becomes of an update.
+enum Update {
+    /// It is not signed as it must be: the reply.
+    Refused(Vec<u8>),
+    /// The main thread makes it: where its reply comes.
+    Begun(Letter<Option<Vec<u8>>>),
+    /// There is no reply.
+    Dropped,
+}
+
+/// What becomes of `query` if that is an update.
 fn update(
     server: &RefCell<Server<'_>>,
     main_thread: &MainThread,
+    doorbell: &Arc<Doorbell>,
     origin: &Origin<'_>,
     query: &[u8],
-) -> Option<Option<Vec<u8>>> {
+) -> Option<Update> {
     let is_update = |message: Message<'_>| message.flags().opcode() == Opcode::UPDATE;
     if !main_thread.updates || !Message::new(query).is_ok_and(is_update) {
         return None;
     }
     let request = server.borrow_mut().update_request(origin, query)?;
     if request.signed_by().is_some() {
-        return Some(main_thread.update(origin, query));
+        return Some(main_thread.update(origin, query, doorbell).map_or(Update::Dropped, Update::Begun));
     }
     let mut reply = vec![0; REPLY];
     let length = server.borrow_mut().reply_to_update(request, Rcode::REFUSED, &mut reply);
-    Some(length.map(|length| {
+    Some(length.map_or(Update::Dropped, |length| {
         reply.truncate(length);
-        reply
+        Update::Refused(reply)
     }))
 }
 
@@ -238,6 +266,10 @@ fn work(
     };
     let (tcp, udp) =
         (HostTcp::new(&reactor).with_reuse_port(true), HostUdp::new(&reactor).with_reuse_port(true));
+    let doorbell = match Doorbell::new() {
+        Ok(doorbell) => Arc::new(doorbell),
+        Err(error) => return error,
+    };
     let server = RefCell::new(Server::new(zones, config));
     block_on(&reactor, async {
         let listener = match tcp.listen(port).await {
@@ -248,18 +280,21 @@ fn work(
         let limits = Limits { query, ..Limits::default() };
         let respond = async |origin: &Origin<'_>, query: &[u8]| {
             mailbox.obey(&server);
-            match update(&server, main_thread, origin, query) {
-                Some(reply) => {
-                    let reply = reply?;
+            match update(&server, main_thread, &doorbell, origin, query) {
+                Some(Update::Refused(reply)) => framed(&reply).map(Reply::Framed),
+                Some(Update::Begun(letter)) => {
+                    let reply = timeout(&reactor, PATIENCE, letter.read()).await.ok()???;
                     mailbox.obey(&server);
                     framed(&reply).map(Reply::Framed)
                 }
+                Some(Update::Dropped) => None,
                 None => Reply::of(&server, origin, query),
             }
         };
-        let streams = for_each_connection::<{ super::CONNECTIONS }, _>(&listener, &reactor, async |stream| {
-            let _ = serve_stream_by(stream, &respond, &reactor, &SystemClock, &limits).await;
-        });
+        let streams =
+            for_each_connection::<{ crate::service::CONNECTIONS }, _>(&listener, &reactor, async |stream| {
+                let _ = serve_stream_by(stream, &respond, &reactor, &SystemClock, &limits).await;
+            });
         let hearing = async {
             let _ = ready.send(Ok(()));
             loop {
@@ -269,22 +304,45 @@ fn work(
                 *mailbox.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Some(traffic);
             }
         };
-        let respond = |origin: &Origin<'_>, query: &[u8], reply: &mut [u8]| {
-            mailbox.obey(&server);
-            match update(&server, main_thread, origin, query) {
-                Some(answer) => {
-                    let answer = answer?;
+        let socket = match udp.bind(port).await {
+            Ok(socket) => socket,
+            Err(error) => return format!("UDP port {port}: {error}"),
+        };
+        let (socket, server) = (&socket, &server);
+        let updates = TaskSet::new(UPDATES);
+        let respond = |peer: SocketAddr, origin: &Origin<'_>, query: &[u8], reply: &mut [u8]| {
+            mailbox.obey(server);
+            match update(server, main_thread, &doorbell, origin, query) {
+                Some(Update::Refused(answer)) => {
                     reply.get_mut(..answer.len())?.copy_from_slice(&answer);
                     Some(answer.len())
                 }
+                // Others are answered meanwhile.
+                Some(Update::Begun(letter)) => {
+                    let _ = updates.spawn(async move {
+                        if let Some(Some(reply)) = letter.read().await {
+                            mailbox.obey(server);
+                            let _ = socket.send_to(&reply, peer).await;
+                        }
+                    });
+                    None
+                }
+                Some(Update::Dropped) => None,
                 None => server.borrow_mut().respond_to(origin, query, reply),
             }
         };
-        let datagrams = serve_udp_by(&udp, port, &server, respond, &reactor, &SystemClock);
-        match select(datagrams, join(streams, hearing)).await {
-            Either::Left(Ok(never)) => match never {},
-            Either::Left(Err(error)) => format!("UDP port {port}: {error}"),
-            Either::Right((never, ())) => match never {},
+        let datagrams = socket.respond(answering(server, respond, &reactor, &SystemClock));
+        let updating = poll_fn(|cx| {
+            let _ = updates.poll_tasks(cx);
+            Poll::<Infallible>::Pending
+        });
+        let woken = doorbell.answer(&udp, async || {});
+        let serving = select(select(datagrams, woken), join(join(streams, hearing), updating));
+        match serving.await {
+            Either::Left(Either::Left(Ok(never)) | Either::Right(Ok(never))) => match never {},
+            Either::Left(Either::Left(Err(error))) => format!("UDP port {port}: {error}"),
+            Either::Left(Either::Right(Err(error))) => error,
+            Either::Right((never, _)) => match never.0 {},
         }
     })
 }

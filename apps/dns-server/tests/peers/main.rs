@@ -1,6 +1,7 @@
 //! The appliance beside BIND, NSD and Knot: the same zones, the same questions, and every difference explained.
 //!
 //! `DNS_QUESTIONS` in the environment sets how many questions are asked (20,000 by default).
+mod catalogs;
 mod operation;
 mod questions;
 mod reload;

@@ -1,14 +1,14 @@
 //! DNS over TLS as `kdig` and `dig` speak it, zones that go to BIND and come from it over TLS, updates on their way to it, and
-//! BIND asked by the stub resolver.
+//! BIND asked by the stub resolver over one connection.
 use super::replication::{KEY, SECRET, appliance, transferred, wait_for_serial};
 use airglow::{
     device::Parameters,
     platform::{HostTcp, HostUdp, Reactor, SystemEntropy, Unix},
-    runtime::block_on,
+    runtime::{TaskSet, block_on, select, sleep},
 };
 use airglow_dns::{
     NameServer,
-    shell::{ResolveError, Resolver, ResolverConfig},
+    shell::{Dial, DialError, ResolveError, Resolver, ResolverConfig},
     wire::{NameBuf, RecordType},
 };
 use airglow_dns_server::tls::{authorities, dialing};
@@ -19,8 +19,9 @@ use airglow_testbed::{
 };
 use airglow_tls_cert::{Authority, Validity};
 use std::{
+    cell::Cell,
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     process::Command,
     time::{Duration, Instant, SystemTime},
 };
@@ -50,7 +51,7 @@ fn certified(folder: &Folder, port: u16) -> Vec<String> {
 /// it wants to see its clients' certificates.
 fn bind_over_tls(folder: &Folder, port: u16, tls: u16, mutual: u16, notify: u16) -> Process {
     let here = folder.path().display().to_string();
-    let text = "$TTL 60\n@ SOA ns admin 1 86400 7200 2419200 300\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\n";
+    let text = "$TTL 60\n@ SOA ns admin 1 86400 7200 2419200 300\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\n*.many A 192.0.2.4\n";
     folder.write("zone", text);
     folder.write(
         "named.conf",
@@ -61,7 +62,7 @@ fn bind_over_tls(folder: &Folder, port: u16, tls: u16, mutual: u16, notify: u16)
              options {{ directory \"{here}\"; pid-file \"{here}/named.pid\"; session-keyfile \"{here}/named.key\"; \
              listen-on port {port} {{ 127.0.0.1; }}; listen-on port {tls} tls server {{ 127.0.0.1; }}; \
              listen-on port {mutual} tls mutual {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; \
-             dnssec-validation no; empty-zones-enable no; }};\ncontrols {{ }};\n\
+             dnssec-validation no; empty-zones-enable no; tcp-idle-timeout 10; }};\ncontrols {{ }};\n\
              zone \"{ZONE}\" {{ type primary; file \"{here}/zone\"; allow-transfer {{ key {KEY}; }}; allow-update {{ key {KEY}; }}; \
              notify explicit; notify-delay 0; also-notify {{ 127.0.0.1 port {notify} key {KEY}; }}; }};\n"
         ),
@@ -127,8 +128,37 @@ fn a_zone_comes_from_bind_over_tls_and_updates_go_there() {
     assert!(!said.success() && said.stderr.contains("wants `ca=FILE`"), "{said}");
 }
 
+/// Counts the connections that are opened.
+struct Counting<'c, D>(&'c D, Cell<u32>);
+
+impl<D: Dial> Dial for Counting<'_, D> {
+    type Plain<'a>
+        = D::Plain<'a>
+    where
+        Self: 'a;
+    type Secure<'a>
+        = D::Secure<'a>
+    where
+        Self: 'a;
+    async fn plain(&self, to: SocketAddr) -> Result<D::Plain<'_>, DialError> {
+        self.0.plain(to).await
+    }
+    async fn secure<'a>(&'a self, to: SocketAddr, name: &'a str) -> Result<D::Secure<'a>, DialError> {
+        self.1.set(self.1.get() + 1);
+        self.0.secure(to, name).await
+    }
+}
+
+/// Connections to a port that neither side has closed.
+fn established(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.filter(|fields| fields[2].ends_with(&format!(":{port:04X}")) && fields[3] == "01").count()
+}
+
 #[test]
-fn the_stub_resolver_asks_bind_over_tls() {
+fn the_stub_resolver_asks_bind_over_one_connection_with_tls() {
+    const QUESTIONS: usize = 150;
     let folder = Folder::new("tls-resolver");
     let here = folder.path().display().to_string();
     let (plain, tls, mutual) = (free_port(), free_port(), free_port());
@@ -139,18 +169,49 @@ fn the_stub_resolver_asks_bind_over_tls() {
     let (udp, tcp) = (HostUdp::new(&reactor), HostTcp::new(&reactor));
     let parameters = Parameters::new(format!("ca={here}/ca.pem").leak());
     let platform = Unix::new(&tcp, &udp, &reactor, &parameters);
-    let name: NameBuf = format!("ns.{ZONE}").parse().unwrap();
+    let config = |called: &str| {
+        let server = format!("127.0.0.1:{tls}#{called}").parse::<NameServer>().unwrap();
+        let mut config = ResolverConfig::new([server].into());
+        config.attempts = 1;
+        config.idle = Duration::from_millis(500);
+        config
+    };
     block_on(&reactor, async {
         let authorities = authorities(&platform).unwrap();
         dialing(&platform, authorities.as_ref(), None, async |dialer| {
-            for (called, wanted) in [("localhost", Ok(1)), ("other.example", Err(ResolveError::Silent))] {
-                let server = format!("127.0.0.1:{tls}#{called}").parse::<NameServer>().unwrap();
-                let mut config = ResolverConfig::new([server].into());
-                config.attempts = 1;
-                let resolver = Resolver::new(&udp, dialer, &reactor, &SystemEntropy, config);
-                let found = resolver.lookup(name.as_name(), RecordType::A).await;
-                assert_eq!(found.map(|answer| answer.records.len()), wanted, "{}", bind.so_far());
+            let name = |number: usize| format!("n{number}.many.{ZONE}").parse::<NameBuf>().unwrap();
+            let (dial, good) = (Counting(dialer, Cell::new(0)), config("localhost"));
+            let resolver = Resolver::new(&udp, &dial, &reactor, &SystemEntropy, &good);
+            // All at once, more than may be on their way over one connection.
+            let found = Cell::new(0);
+            let tasks = TaskSet::new(QUESTIONS);
+            for number in 0..QUESTIONS {
+                let (name, resolver, found) = (name(number), &resolver, &found);
+                let asking = async move {
+                    let answer = resolver.lookup(name.as_name(), RecordType::A).await.unwrap();
+                    assert_eq!(*answer.records, [[192, 0, 2, 4].into()]);
+                    found.set(found.get() + 1);
+                };
+                assert!(tasks.spawn(asking).is_ok());
             }
+            (&tasks).await;
+            assert_eq!((found.get(), dial.1.get(), established(tls)), (QUESTIONS, 1, 1), "{}", bind.so_far());
+            // BIND closes it after a second, and nobody notices.
+            sleep(&reactor, Duration::from_millis(1700)).await;
+            assert_eq!(established(tls), 0);
+            let answer = resolver.lookup(name(QUESTIONS).as_name(), RecordType::A).await.unwrap();
+            assert_eq!((answer.records.len(), dial.1.get(), established(tls)), (1, 2, 1));
+            // Or the resolver does, sooner.
+            let waiting = sleep(&reactor, Duration::from_millis(800));
+            let _ = select(waiting, resolver.close_idle()).await;
+            assert_eq!(established(tls), 0);
+            assert!(resolver.lookup(name(QUESTIONS + 1).as_name(), RecordType::A).await.is_ok());
+            assert_eq!(dial.1.get(), 3);
+
+            let strange = config("other.example");
+            let resolver = Resolver::new(&udp, dialer, &reactor, &SystemEntropy, &strange);
+            let found = resolver.lookup(name(0).as_name(), RecordType::A).await;
+            assert_eq!(found, Err(ResolveError::Silent), "another's certificate");
         })
         .await;
     });

@@ -4,7 +4,11 @@ use airglow_testbed::{
     Process,
     name_servers::{Folder, free_port},
 };
-use std::{process::Command, time::Duration};
+use std::{
+    fmt::Write,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 const ZONE: &str = "dynamic.example";
 
@@ -17,6 +21,45 @@ fn nsupdate_and_knsupdate_change_a_zone_and_a_kill_loses_nothing() {
 #[test]
 fn the_same_with_workers_here_and_there() {
     change("update-workers", &["workers=3".into()]);
+}
+
+/// However long the main thread takes over an update: one costs as much as loading the zone.
+#[test]
+fn a_worker_answers_while_an_update_is_made() {
+    let folder = Folder::new("update-meanwhile");
+    let here = folder.path().display().to_string();
+    let mut text =
+        String::from("$TTL 60\n@ SOA ns admin 1 86400 7200 2419200 300\n@ NS ns\nns A 192.0.2.1\n");
+    for number in 0..100_000 {
+        let _ = writeln!(text, "host{number} A 192.0.2.{}", number % 250);
+    }
+    folder.write(ZONE, &text);
+    let port = free_port();
+    let words = [format!("zone={here}/{ZONE}"), format!("update={ZONE}@{KEY}"), "workers=1".into()];
+    let _airglow = appliance(port, &words);
+    let good = format!("hmac-sha256:{KEY}:{SECRET}");
+    for (number, flags) in [&[][..], &["-v"]].into_iter().enumerate() {
+        let change = format!("update add new{number}.{ZONE}. 60 A 192.0.2.3");
+        folder.write("script", &format!("server 127.0.0.1 {port}\nzone {ZONE}.\n{change}\nsend\n"));
+        let script = format!("{here}/script");
+        let words = [&["-y", good.as_str()], flags, &[&script]].concat();
+        let begun = Instant::now();
+        let mut nsupdate = Process::start(Command::new("nsupdate").args(words));
+        let (mut silent, mut heard) = (Duration::ZERO, begun);
+        while nsupdate.runs() {
+            if serial(port, ZONE).is_some() {
+                silent = silent.max(heard.elapsed());
+                heard = Instant::now();
+            }
+        }
+        let took = begun.elapsed();
+        let said = nsupdate.wait(Duration::from_secs(1));
+        assert!(said.success(), "{said}");
+        assert_eq!(serial(port, ZONE), Some(number as u32 + 2));
+        silent = silent.max(heard.elapsed());
+        assert!(took > Duration::from_millis(300), "an update that takes {took:?} shows nothing");
+        assert!(silent < took / 2, "{flags:?}: silent for {silent:?} of {took:?}");
+    }
 }
 
 fn change(name: &str, more: &[String]) {
