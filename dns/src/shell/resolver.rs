@@ -1,6 +1,7 @@
 //! A stub resolver over a platform's sockets.
 use super::{
     Dial,
+    connections::Connection,
     dial::{Exchange, talk},
 };
 use crate::{
@@ -9,10 +10,11 @@ use crate::{
     wire::{Name, NameBuf, Rcode, RecordType},
 };
 use airglow_device::{Entropy, Timer, Udp, UdpSocket};
-use airglow_runtime::timeout;
-use alloc::vec::Vec;
+use airglow_runtime::{sleep, timeout};
+use alloc::{boxed::Box, vec::Vec};
 use core::{
     cell::RefCell,
+    convert::Infallible,
     fmt,
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -36,10 +38,12 @@ pub struct ResolverConfig {
     pub attempts: usize,
     /// Answers that are remembered.
     pub cache: usize,
+    /// How long a connection over TLS on which nobody waits for an answer is kept: see [`Resolver::close_idle`].
+    pub idle: Duration,
 }
 
 impl ResolverConfig {
-    /// These servers; no search list, two attempts of two seconds each, 256 answers remembered.
+    /// These servers; no search list, two attempts of two seconds each, 256 answers remembered, connections kept for ten seconds.
     pub fn new(servers: Vec<NameServer>) -> Self {
         Self {
             servers,
@@ -48,6 +52,7 @@ impl ResolverConfig {
             timeout: Duration::from_secs(2),
             attempts: 2,
             cache: 256,
+            idle: Duration::from_secs(10),
         }
     }
 }
@@ -82,21 +87,38 @@ impl fmt::Display for ResolveError {
 impl core::error::Error for ResolveError {}
 
 /// Asks recursive servers, over UDP from a random port with a random id and random case, over TCP when that does not do, and
-/// those with a certificate's name over TLS alone (RFC 8310's strict profile); and remembers answers.
-pub struct Resolver<'r, U, D, C, E> {
+/// those with a certificate's name over TLS alone (RFC 8310's strict profile), one connection to each for all questions; and
+/// remembers answers.
+pub struct Resolver<'r, U, D: Dial, C, E> {
     udp: &'r U,
     dial: &'r D,
     timer: &'r C,
     entropy: &'r E,
-    config: ResolverConfig,
+    config: &'r ResolverConfig,
     cache: RefCell<Cache>,
+    /// One for each server.
+    connections: Vec<Connection<D::Secure<'r>>>,
 }
 
 impl<'r, U: Udp, D: Dial, C: Timer, E: Entropy> Resolver<'r, U, D, C, E> {
     /// A resolver with nothing remembered yet.
-    pub fn new(udp: &'r U, dial: &'r D, timer: &'r C, entropy: &'r E, config: ResolverConfig) -> Self {
+    pub fn new(udp: &'r U, dial: &'r D, timer: &'r C, entropy: &'r E, config: &'r ResolverConfig) -> Self {
         let cache = RefCell::new(Cache::new(config.cache));
-        Self { udp, dial, timer, entropy, config, cache }
+        let connections = config.servers.iter().map(|_| Connection::new()).collect();
+        Self { udp, dial, timer, entropy, config, cache, connections }
+    }
+
+    /// Closes connections that have been idle for [`ResolverConfig::idle`], until it is dropped. Who looks up names over TLS now
+    /// and then runs this beside; without it they stay until their servers close them or the resolver goes.
+    pub async fn close_idle(&self) -> Infallible {
+        loop {
+            let mut next = self.timer.now() + self.config.idle;
+            for connection in &self.connections {
+                let (idle, patience) = (self.config.idle, self.config.timeout);
+                next = next.min(connection.close_idle(self.timer, idle, patience).await);
+            }
+            sleep(self.timer, next.since(self.timer.now())).await;
+        }
     }
 
     /// The addresses of a host: those of `text` itself if it is one, otherwise IPv6 and then IPv4 ones, by the search list.
@@ -173,12 +195,12 @@ impl<'r, U: Udp, D: Dial, C: Timer, E: Entropy> Resolver<'r, U, D, C, E> {
     async fn ask(&self, name: Name<'_>, rtype: RecordType) -> Result<Answer, ResolveError> {
         let mut failed = ResolveError::Silent;
         for _ in 0..self.config.attempts {
-            for server in &self.config.servers {
+            for (server, connection) in self.config.servers.iter().zip(&self.connections) {
                 let mut edns = true;
-                let mut verdict = self.first(server, name, rtype, edns).await;
+                let mut verdict = self.first(server, connection, name, rtype, edns).await;
                 if verdict == Some(Verdict::AskPlain) {
                     edns = false;
-                    verdict = self.first(server, name, rtype, edns).await;
+                    verdict = self.first(server, connection, name, rtype, edns).await;
                 }
                 if verdict == Some(Verdict::AskOverTcp) {
                     verdict = self.stream(server, name, rtype, edns).await;
@@ -207,15 +229,21 @@ impl<'r, U: Udp, D: Dial, C: Timer, E: Entropy> Resolver<'r, U, D, C, E> {
     /// One question in the way that the server is asked first; `None` without an answer.
     async fn first(
         &self,
-        server: &NameServer,
+        server: &'r NameServer,
+        connection: &Connection<D::Secure<'r>>,
         name: Name<'_>,
         rtype: RecordType,
         edns: bool,
     ) -> Option<Verdict> {
-        match server.tls {
-            None => self.datagram(server.address, name, rtype, edns).await,
-            Some(_) => self.stream(server, name, rtype, edns).await,
-        }
+        let Some(called) = &server.tls else { return self.datagram(server.address, name, rtype, edns).await };
+        let (query, bytes) = self.query(name, rtype, edns)?;
+        let dial = async || self.dial.secure(server.address, called).await;
+        let judge = |message: &[u8]| match query.judge(message, false) {
+            Verdict::Ignore => None,
+            verdict => Some(verdict),
+        };
+        // TLS has much to remember: not in the future of everybody who might need it.
+        Box::pin(connection.ask(dial, self.timer, self.config.timeout, &bytes, judge)).await
     }
 
     /// One question from a port of its own; `None` without an answer.
