@@ -34,7 +34,10 @@ pub(crate) type Forwarding<'f> = Option<core::marker::PhantomData<&'f ()>>;
 /// Who answers.
 pub(crate) struct Service<'s, 'c, P: Platform, D> {
     pub(crate) platform: &'s P,
-    #[cfg_attr(not(feature = "replication"), expect(dead_code, reason = "there is no other server to reach"))]
+    #[cfg_attr(
+        not(feature = "replication"),
+        expect(dead_code, reason = "there is no other server to reach")
+    )]
     pub(crate) dial: &'s D,
     pub(crate) server: &'s RefCell<Server<'c>>,
     pub(crate) updates: Option<&'s Updates<'s, P>>,
