@@ -51,6 +51,8 @@ pub(crate) struct Inner<'m, D: NetDevice, S: Storage, const N: usize> {
     unflushed: u32,
     full: u32,
     poked: bool,
+    /// The last turn sent nothing: what it received is with the application.
+    awaited: bool,
 }
 
 /// The way out for TCP: IP over the stack's devices.
@@ -185,6 +187,7 @@ where
             unflushed: 0,
             full: 0,
             poked: false,
+            awaited: false,
         };
         Self { inner: RefCell::new(inner), timer }
     }
@@ -418,7 +421,7 @@ where
         let now = self.timer.now();
         let mut more = false;
 
-        let Inner { devices, core, tcp, unflushed, full, .. } = &mut *inner;
+        let Inner { devices, core, tcp, unflushed, full, awaited, .. } = &mut *inner;
         for index in 0..devices.len() {
             let (before, rest) = devices.split_at_mut(index);
             let Some((device, after)) = rest.split_first_mut() else { break };
@@ -443,14 +446,20 @@ where
             core.udp_respond_queued(now, &mut ports, responder);
         }
         core.poll(now, &mut ports);
-        let all_sent = !S::SOME || tcp.poll_transmit(now, &mut Output { core, link: &mut ports, now });
-        wake_tcp(tcp);
+        // Whoever was woken to read may answer at once, close, or make room: what this turn has to say then goes out in the next, in the
+        // same segments and with the same flush. That one sends in any case.
+        *awaited = S::SOME && wake_tcp(tcp) && !*awaited;
+        let mut all_sent = true;
+        if S::SOME && !*awaited {
+            all_sent = tcp.poll_transmit(now, &mut Output { core, link: &mut ports, now });
+            wake_tcp(tcp);
+        }
 
         let mut groups = heapless::Vec::<_, 64>::new();
         let mut room = false;
         for (index, device) in devices.iter_mut().enumerate() {
             let bit = 1u32.checked_shl(index as u32).unwrap_or(0);
-            if *unflushed & bit != 0 {
+            if *unflushed & bit != 0 && !*awaited {
                 device.split().1.flush();
             }
             if *full & bit != 0 && device.split().1.capacity() > 0 {
@@ -461,7 +470,11 @@ where
                 device.set_multicast(&groups);
             }
         }
-        *unflushed = 0;
+        if *awaited {
+            more = true;
+        } else {
+            *unflushed = 0;
+        }
         // What was sent to ourselves in this turn is received in the next.
         more |= core.has_held();
         room |= core.loopback.take_full();
@@ -571,19 +584,23 @@ pub(crate) fn set_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-fn wake_tcp<S>(tcp: &mut Tcp<S>)
+/// Wakes who waits for TCP; whether one of them waited to read or to accept.
+fn wake_tcp<S>(tcp: &mut Tcp<S>) -> bool
 where
     S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
 {
+    let mut readers = false;
     if !S::SOME {
-        return;
+        return readers;
     }
     while let Some(wakers) = tcp.next_ready() {
-        wakers.wake();
+        readers |= wakers.wake();
     }
     while let Some(wakers) = tcp.next_acceptable() {
         wakers.wake();
+        readers = true;
     }
+    readers
 }
 
 /// Wakes who waits for a datagram that came, for an address, and, if there may be room again, for room to send.

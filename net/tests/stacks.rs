@@ -527,3 +527,37 @@ fn what_is_no_single_host_is_not_connected_to() {
     };
     pair(&clock, (&a, client), (&b, std::future::pending()));
 }
+
+/// The acknowledgment waits for the turn of the task that was woken to read: what that says goes with it.
+#[test]
+fn an_end_is_answered_with_an_end_in_one_segment() {
+    let (segment, clock) = (EthernetSegment::new(), ManualClock::new());
+    let (a, b) = (host(&segment, &clock, 1, Caps::new(1500)), host(&segment, &clock, 2, Caps::new(1500)));
+    let server = async {
+        let listener = b.listen(9).await.unwrap();
+        loop {
+            let mut stream = listener.accept().await.unwrap();
+            while stream.read(&mut [0; 100]).await.unwrap() > 0 {}
+            stream.close().await.unwrap();
+        }
+    };
+    let client = async {
+        for _ in 0..2 {
+            let before = b.tcp_stats().segments_sent;
+            let mut stream = a.connect(ip(2, 9)).await.unwrap();
+            stream.write_all(b"a").await.unwrap();
+            stream.close().await.unwrap();
+            assert_eq!(stream.read(&mut [0; 1]).await, Ok(0));
+            assert_eq!(b.tcp_stats().segments_sent - before, 2, "SYN,ACK and FIN,ACK");
+        }
+        // A task that says nothing does not hold the acknowledgment up beyond its turn.
+        let start = airglow_device::Clock::now(&&clock);
+        let mut silent = a.connect(ip(2, 9)).await.unwrap();
+        silent.write_all(&[0; 2 * 1460]).await.unwrap();
+        while silent.info().unwrap().in_flight > 0 {
+            wait(&clock, 1).await;
+        }
+        assert!(airglow_device::Clock::now(&&clock).since(start).as_millis() < 5);
+    };
+    pair(&clock, (&a, client), (&b, server));
+}

@@ -20,11 +20,13 @@ pub struct StreamWakers {
 }
 
 impl StreamWakers {
-    /// Wakes whoever waits for the connection.
-    pub fn wake(&mut self) {
+    /// Wakes whoever waits for the connection; whether one of them waited to read.
+    pub fn wake(&mut self) -> bool {
+        let reads = self.read.is_some();
         for waker in [self.read.take(), self.write.take()].into_iter().flatten() {
             waker.wake();
         }
+        reads
     }
 }
 
