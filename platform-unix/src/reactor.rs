@@ -28,6 +28,12 @@ const LINGER: Duration = Duration::from_secs(5);
 /// ... and how many may wait at once; beyond, the oldest goes.
 const LINGERING: usize = 4096;
 
+/// How long the thread looks for more before it sleeps, after a turn that brought much. Waking a thread up costs the sender an interrupt of
+/// another processor, tens of microseconds in a virtual machine, and a bulk transfer would pay that for every few frames.
+const LOOK: Duration = Duration::from_micros(50);
+/// Sleeps without a look after one that was in vain: the sender may be waiting for this processor.
+const REST: u32 = 32;
+
 /// The event loop of one thread: a cheap handle, clones share it.
 ///
 /// It is the monotonic [`Clock`], the [`Timer`], and what [`airglow_runtime::block_on`] parks on.
@@ -44,6 +50,8 @@ struct Inner {
     timers: TimerQueue,
     ready: Cell<Vec<Ready>>,
     woken: Arc<Woken>,
+    expects: Cell<bool>,
+    rest: Cell<u32>,
 }
 
 /// The watched descriptors by key; a free place links to the next.
@@ -69,6 +77,8 @@ impl Reactor {
             timers: TimerQueue::new(),
             ready: Cell::default(),
             woken: Arc::default(),
+            expects: Cell::default(),
+            rest: Cell::default(),
         })))
     }
 
@@ -157,6 +167,37 @@ impl Reactor {
         }
     }
 
+    /// Much has come in this turn: the next part is expected before it is worth while to sleep.
+    pub(crate) fn expect_more(&self) {
+        self.0.expects.set(true);
+    }
+
+    /// Waits for reports, at most `timeout`.
+    fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) {
+        // Fails only when the poller itself is broken, and then nothing can be waited for any more.
+        let wait = |timeout, ready: &mut Vec<Ready>| {
+            let mut poller = self.0.poller.borrow_mut();
+            poller.wait(timeout, |event| ready.push(event)).expect("waiting for events");
+        };
+        if self.0.expects.take() && timeout != Some(Duration::ZERO) {
+            let rest = self.0.rest.get();
+            if rest == 0 {
+                let until = self.now() + timeout.map_or(LOOK, |timeout| timeout.min(LOOK));
+                loop {
+                    wait(Some(Duration::ZERO), ready);
+                    if !ready.is_empty() {
+                        return;
+                    }
+                    if self.now() >= until {
+                        break;
+                    }
+                }
+            }
+            self.0.rest.set(rest.checked_sub(1).unwrap_or(REST));
+        }
+        wait(timeout, ready);
+    }
+
     pub(crate) fn end_of_turn(&self) {
         loop {
             let Some(source) = self.0.dirty.borrow_mut().pop() else { break };
@@ -223,13 +264,47 @@ impl Park for Reactor {
             next.into_iter().flatten().min().map(|at| at.since(self.now()))
         };
         let mut ready = self.0.ready.take();
-        // Fails only when the poller itself is broken, and then nothing can be waited for any more.
-        self.0.poller.borrow_mut().wait(timeout, |event| ready.push(event)).expect("waiting for events");
+        self.wait(timeout, &mut ready);
         for event in ready.drain(..) {
             self.dispatch(event);
         }
         self.0.ready.replace(ready);
         self.0.timers.fire(self.now());
         self.0.woken.0.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, os::unix::net::UnixStream};
+
+    #[test]
+    fn a_look_in_vain_is_followed_by_sleeps_without_one() {
+        let reactor = Reactor::new().unwrap();
+        let sleep = || {
+            let mut ready = Vec::new();
+            reactor.wait(Some(Duration::from_micros(1)), &mut ready);
+            (ready.len(), reactor.0.rest.get())
+        };
+        assert_eq!(sleep(), (0, 0), "nothing was expected");
+        for left in [REST, REST - 1, REST - 2] {
+            reactor.expect_more();
+            assert_eq!(sleep(), (0, left));
+        }
+        assert_eq!(sleep(), (0, REST - 2));
+        for left in (0..REST - 2).rev() {
+            reactor.expect_more();
+            assert_eq!(sleep(), (0, left));
+        }
+        // What is found at a look is followed by the next.
+        let (mut sender, receiver) = UnixStream::pair().unwrap();
+        let source = Source::for_reading(receiver.into());
+        reactor.add(&source).unwrap();
+        for _ in 0..2 {
+            sender.write_all(b"x").unwrap();
+            reactor.expect_more();
+            assert_eq!(sleep(), (1, 0));
+        }
     }
 }

@@ -9,6 +9,7 @@ mod transmit;
 mod vnet;
 mod xdp;
 
+use crate::reactor::Reactor;
 use airglow_device::{Direction, NetDevice};
 use transmit::Count;
 
@@ -17,6 +18,16 @@ pub use packet::Packet;
 pub(crate) use recorder::Recorder;
 pub use tap::Tap;
 pub use xdp::Xdp;
+
+/// Bytes of one turn from which on it is part of a bulk transfer.
+const BULK: u64 = 32 * 1024;
+
+/// `bytes` have come in one turn.
+fn came(reactor: &Reactor, bytes: u64) {
+    if bytes >= BULK {
+        reactor.expect_more();
+    }
+}
 
 /// What the cards have in common beside what every device has.
 pub(crate) trait Card: NetDevice {

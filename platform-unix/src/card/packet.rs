@@ -68,8 +68,11 @@ impl Packet {
         let mac = mac.unwrap_or(own);
         let wanted = if mac == own { Membership::AllMulticast } else { Membership::Promiscuous };
         interface::join(&packet, claim.index, wanted).map_err(rights)?;
+        // As soon as a frame has gone the kernel tells of room. Who waits for frames must not be woken by that, so room is watched through a
+        // descriptor of its own, from the first time on that there was none.
+        let room = Source::new(packet.try_clone().map_err(rights)?);
         let link = claim.watch(reactor)?;
-        let source = Source::new(packet);
+        let source = Source::for_reading(packet);
         let mut caps = Caps::new(mtu);
         if offload {
             caps = caps.with_checksums(true, true).with_tso(transmit::TSO, transmit::TSO);
@@ -88,7 +91,7 @@ impl Packet {
                 longest: if offload { transmit::LONGEST } else { mtu + 14 + TAG },
                 count: Count::default(),
             },
-            tx: Transmit::new(source.clone(), reactor.clone(), PacketSink { messages: Messages::new() }, mtu),
+            tx: Transmit::new(room, reactor.clone(), PacketSink { messages: Messages::new() }, mtu),
             source,
         })
     }
@@ -115,6 +118,7 @@ impl Packet {
 impl Drop for Packet {
     fn drop(&mut self) {
         self.reactor.remove(&self.source);
+        self.reactor.remove(self.tx.source());
     }
 }
 
@@ -145,7 +149,7 @@ pub struct PacketRx {
 
 impl NetRx for PacketRx {
     fn receive(&mut self, budget: usize, mut frame: impl FnMut(&mut [u8], RxMeta)) -> usize {
-        let mut lent = 0;
+        let (mut lent, before) = (0, self.count.bytes.get());
         while lent < budget && self.source.is_ready(Direction::Read) {
             let wanted = (budget - lent).min(frames::BATCH);
             match self.messages.receive(self.source.fd(), &mut self.buffer, SLOT, wanted) {
@@ -161,11 +165,12 @@ impl NetRx for PacketRx {
                 // Nothing is left, or the interface went down; either way an edge will tell of more.
                 Err(_) => {
                     if self.source.would_block(&self.reactor, Direction::Read).is_err() {
-                        return lent;
+                        break;
                     }
                 }
             }
         }
+        super::came(&self.reactor, self.count.bytes.get() - before);
         lent
     }
 }
@@ -234,14 +239,20 @@ pub(super) fn stats(rx: &Count, tx: &Count) -> NetStats {
 }
 
 /// Ready when a frame may wait, when the link has changed, or when there is room and somebody wants it.
-pub(super) fn poll_ready(source: &Source, link: &Link, cx: &mut Context<'_>, want_tx: bool) -> Poll<()> {
-    if source.is_ready(Direction::Read) || link.changed() || (want_tx && source.is_ready(Direction::Write)) {
+pub(super) fn poll_ready(
+    source: &Source,
+    room: &Source,
+    link: &Link,
+    cx: &mut Context<'_>,
+    want_tx: bool,
+) -> Poll<()> {
+    if source.is_ready(Direction::Read) || link.changed() || (want_tx && room.is_ready(Direction::Write)) {
         return Poll::Ready(());
     }
     source.wait(Direction::Read, cx.waker());
     link.wait(cx.waker());
     if want_tx {
-        source.wait(Direction::Write, cx.waker());
+        room.wait(Direction::Write, cx.waker());
     }
     Poll::Pending
 }
@@ -272,6 +283,6 @@ impl NetDevice for Packet {
         if self.tx.is_stuck() {
             self.tx.flush();
         }
-        poll_ready(&self.source, &self.link, cx, want_tx || self.tx.is_stuck())
+        poll_ready(&self.source, self.tx.source(), &self.link, cx, want_tx || self.tx.is_stuck())
     }
 }

@@ -127,7 +127,7 @@ pub struct TapRx {
 
 impl NetRx for TapRx {
     fn receive(&mut self, budget: usize, mut frame: impl FnMut(&mut [u8], RxMeta)) -> usize {
-        let mut received = 0;
+        let (mut received, before) = (0, self.count.bytes.get());
         while received < budget && self.source.is_ready(Direction::Read) {
             match rustix::io::read(self.source.fd(), &mut self.buffer[..]) {
                 Ok(len) => {
@@ -145,11 +145,12 @@ impl NetRx for TapRx {
                 // Nothing is left, or the interface is down; either way an edge will tell of more.
                 Err(_) => {
                     if self.source.would_block(&self.reactor, Direction::Read).is_err() {
-                        return received;
+                        break;
                     }
                 }
             }
         }
+        super::came(&self.reactor, self.count.bytes.get() - before);
         received
     }
 }
@@ -190,6 +191,7 @@ impl NetDevice for Tap {
         if self.tx.is_stuck() {
             self.tx.flush();
         }
-        super::packet::poll_ready(&self.source, &self.link, cx, want_tx || self.tx.is_stuck())
+        let want_tx = want_tx || self.tx.is_stuck();
+        super::packet::poll_ready(&self.source, self.tx.source(), &self.link, cx, want_tx)
     }
 }

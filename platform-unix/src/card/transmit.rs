@@ -61,6 +61,11 @@ impl<S: Sink> Transmit<S> {
         Self { source, reactor, sink, buffer, waiting: Vec::new(), end: 0, mtu, count: Count::default() }
     }
 
+    /// What tells of room.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Frames are left over that the kernel did not take at the last flush.
     pub(super) fn is_stuck(&self) -> bool {
         !self.waiting.is_empty()
