@@ -1,7 +1,6 @@
 //! Connections per second: connect, one byte, close both ways. Airglow's stack on AF_PACKET beside the kernel's, over the same kind of
 //! link; the same client goes to each in turn, several times, and medians count.
-use airglow_benches::{Better, Table, application, median, own_program};
-use airglow_testbed::{Namespace, Process, cpu_seconds, veth};
+use airglow_benches::{Better, Cable, Join, Table, application, ask_from_here, median, own_program};
 use std::{
     error::Error,
     io::{self, Read, Write},
@@ -18,23 +17,20 @@ const CLIENTS: usize = 8;
 
 /// A discard service at 10.0.0.2 and what it took in each round.
 struct Server {
-    client: Namespace,
-    process: Process,
-    _place: Namespace,
+    cable: Cable,
     per_second: Vec<f64>,
     per_cpu_second: Vec<f64>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut kernel = server(|place| {
-        place.address("s0", "10.0.0.2/24");
-        place.start("taskset", &["-c", "0", &own_program("flow").display().to_string(), "serve"])
+    let mut kernel = Server::start(Some("10.0.0.2/24"), |_| {
+        vec![own_program("flow").display().to_string(), "serve".to_owned()]
     });
-    let mut ours = server(|place| {
-        place.silence("s0");
-        let pump = application("pump").display().to_string();
-        place.start("taskset", &["-c", "0", &pump, "net=packet", "device=s0", "ipv4=10.0.0.2/24"])
+    let mut ours = Server::start(None, |device| {
+        let words = ["net=packet", &format!("device={device}"), "ipv4=10.0.0.2/24"].map(str::to_owned);
+        [vec![application("pump").display().to_string()], words.to_vec()].concat()
     });
+    ask_from_here();
     for round in 0..=ROUNDS {
         for server in [&mut kernel, &mut ours] {
             // The first round does not count.
@@ -45,7 +41,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rates = [&ours, &kernel].map(|server| median(&server.per_second));
     table.row("veth", "connections/s", Better::More, rates[0], "Linux, one thread", rates[1]);
     let rates = [&ours, &kernel].map(|server| median(&server.per_cpu_second));
-    // The kernel's work in interrupts is on nobody's account: its figure flatters it.
     table.row(
         "veth",
         "connections per CPU second of the server",
@@ -55,18 +50,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         rates[1],
     );
     Ok(table.finish()?)
-}
-
-fn server(start: impl FnOnce(&Namespace) -> Process) -> Server {
-    let (client, place) = (Namespace::new("client"), Namespace::new("server"));
-    veth(&client, "c0", &place, "s0");
-    client.address("c0", "10.0.0.1/24");
-    // The client closes first and keeps TIME-WAIT: its ports must not run out.
-    client.set("net/ipv4/tcp_tw_reuse", "1");
-    client.set("net/ipv4/ip_local_port_range", "'1024 65535'");
-    let mut process = start(&place);
-    process.wait_for("listening", Duration::from_secs(10));
-    Server { client, process, _place: place, per_second: Vec::new(), per_cpu_second: Vec::new() }
 }
 
 /// Connects, sends a byte, closes, and waits until the server has closed too.
@@ -82,25 +65,36 @@ fn one() -> io::Result<()> {
 }
 
 impl Server {
+    fn start(address: Option<&str>, words: impl FnOnce(&str) -> Vec<String>) -> Self {
+        let cable = Cable::start(Join::Veth, address, words, "listening");
+        let client = cable.client();
+        client.address(cable.near(), "10.0.0.1/24");
+        // The client closes first and keeps TIME-WAIT: its ports must not run out.
+        client.set("net/ipv4/tcp_tw_reuse", "1");
+        client.set("net/ipv4/ip_local_port_range", "'1024 65535'");
+        Self { cable, per_second: Vec::new(), per_cpu_second: Vec::new() }
+    }
+
     fn load(&mut self, counts: bool) {
-        let (done, before, start) = (AtomicU64::new(0), cpu_seconds(self.process.id()), Instant::now());
-        self.client.enter(|| {
-            thread::scope(|scope| {
-                for _ in 0..CLIENTS {
-                    scope.spawn(|| {
-                        while start.elapsed() < TIME {
-                            one().expect("a connection");
-                            done.fetch_add(1, Ordering::Relaxed);
-                        }
-                    });
-                }
+        let (done, start) = (AtomicU64::new(0), Instant::now());
+        let ((), used) = self.cable.cost(|| {
+            self.cable.client().enter(|| {
+                thread::scope(|scope| {
+                    for _ in 0..CLIENTS {
+                        scope.spawn(|| {
+                            while start.elapsed() < TIME {
+                                one().expect("a connection");
+                                done.fetch_add(1, Ordering::Relaxed);
+                            }
+                        });
+                    }
+                });
             });
         });
         let (count, seconds) = (done.into_inner() as f64, start.elapsed().as_secs_f64());
-        assert!(self.process.runs(), "{}", self.process.so_far());
         if counts {
             self.per_second.push(count / seconds);
-            self.per_cpu_second.push(count / (cpu_seconds(self.process.id()) - before).max(0.001));
+            self.per_cpu_second.push(count / used.max(0.001));
         }
     }
 }

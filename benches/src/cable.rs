@@ -93,6 +93,33 @@ impl Cable {
         Self { client, server, ends, process }
     }
 
+    /// Where who asks is.
+    pub fn client(&self) -> &Namespace {
+        &self.client
+    }
+
+    /// The interface there.
+    pub fn near(&self) -> &str {
+        &self.ends[0]
+    }
+
+    /// What `run` gives, and the processor time in seconds that the server has used meanwhile.
+    ///
+    /// # Panics
+    /// When the ends have no threads of their own.
+    pub fn cost<R>(&self, run: impl FnOnce() -> R) -> (R, f64) {
+        let client = thread_of(&self.client, &self.ends[0], CLIENT);
+        let server = self.server.as_ref().and_then(|server| thread_of(server, &self.ends[1], SERVER));
+        assert!(
+            self.server.is_none() || (client.is_some() && server.is_some()),
+            "the threads of the cable's ends"
+        );
+        let used = || processes(self.process.id()).into_iter().chain(server).map(nanoseconds).sum::<u64>();
+        let before = used();
+        let result = run();
+        (result, (used() - before) as f64 / 1e9)
+    }
+
     /// Asks for `seconds` with the words of `asker`.
     ///
     /// # Panics
@@ -104,16 +131,7 @@ impl Cable {
         let mut asking = self.client.start("taskset", &all);
         // The asker's program is at its end by now, and with it the thread there.
         asking.wait_for("AF_XDP", LIMIT);
-        let client = thread_of(&self.client, &self.ends[0], CLIENT);
-        let server = self.server.as_ref().and_then(|server| thread_of(server, &self.ends[1], SERVER));
-        assert!(
-            self.server.is_none() || (client.is_some() && server.is_some()),
-            "the threads of the cable's ends"
-        );
-        let used = || processes(self.process.id()).into_iter().chain(server).map(nanoseconds).sum::<u64>();
-        let before = used();
-        let said = asking.wait(LIMIT);
-        let used = (used() - before) as f64 / 1e9;
+        let (said, used) = self.cost(|| asking.wait(LIMIT));
         let numbers: Vec<f64> = said.stdout.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let [answers, took, wrong, lost] = numbers[..] else { panic!("{said} {}", self.process.so_far()) };
         assert!(answers > 0.0 && wrong <= answers / 100.0, "{said} {}", self.process.so_far());
@@ -122,6 +140,16 @@ impl Cable {
         }
         Answers { rate: answers / took, per_cpu_second: answers / used }
     }
+}
+
+/// The calling thread, and those it starts from now on, run on the processor of who asks.
+///
+/// # Panics
+/// When the machine has only one.
+pub fn ask_from_here() {
+    let id = std::process::id().to_string();
+    let said = std::process::Command::new("taskset").args(["-cp", CLIENT, &id]).output();
+    assert!(said.as_ref().is_ok_and(|said| said.status.success()), "{said:?}");
 }
 
 /// The kernel thread that receives for `interface`, made and bound to `processor` if it is not yet.

@@ -10,6 +10,6 @@ mod nginx;
 mod table;
 
 pub use applications::{application, flow, own_program};
-pub use cable::{Answers, Cable, Join, processes};
+pub use cable::{Answers, Cable, Join, ask_from_here, processes};
 pub use nginx::Nginx;
 pub use table::{Better, Table, median};

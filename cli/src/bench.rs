@@ -35,7 +35,7 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
     ("tcp", &["iproute2", "util-linux"]),
     ("tls", &["curl", "iproute2", "nginx", "openssl", "util-linux", "wrk"]),
     ("udp", &["ethtool", "gcc", "iproute2", "libc6-dev", "util-linux"]),
-    ("conn", &["iproute2", "util-linux"]),
+    ("conn", &["ethtool", "iproute2", "util-linux"]),
     ("idle", &["iproute2", "nginx", "util-linux"]),
 ];
 
