@@ -3,7 +3,7 @@ use crate::{
     address::{AddressState, Origin},
     ip::Core,
     link::Link,
-    neighbor::Evidence,
+    neighbor::{Evidence, Replaces},
     wire::{
         arp::{self, Operation},
         ethernet::{self, EtherType},
@@ -104,7 +104,7 @@ impl Core<'_> {
             let evidence = Evidence {
                 mac: Some(packet.sender_mac),
                 solicited: answer,
-                overrides: true,
+                replaces: Replaces::IfSilent,
                 is_router: None,
                 // RFC 826: an entry is added if we are the target. Not by a reply, for which nobody asked if there is no entry.
                 create: for_us && packet.operation == Operation::Request && self.is_on_link(interface, addr),

@@ -7,7 +7,7 @@ use crate::{
     ipv4::Received,
     link::Link,
     multicast::{Membership, Owner},
-    neighbor::Evidence,
+    neighbor::{Evidence, Replaces},
     output::{Outgoing, group_mac},
     route::RouteEntry,
     tcp::IcmpError,
@@ -161,7 +161,8 @@ impl Core<'_> {
                     NdpOption::TargetLinkLayer(mac) => Some(mac),
                     _ => None,
                 });
-                let evidence = Evidence { mac, solicited, overrides, is_router: Some(router), create: false };
+                let replaces = if overrides { Replaces::Always } else { Replaces::Never };
+                let evidence = Evidence { mac, solicited, replaces, is_router: Some(router), create: false };
                 self.receive_advertisement(now, received.interface, target, evidence, link);
             }
             ndp::Repr::RouterAdvertisement { .. } => {
@@ -331,9 +332,11 @@ impl Core<'_> {
             NdpOption::TargetLinkLayer(mac) if mac.is_unicast() => Some(mac),
             _ => None,
         });
-        if mac.is_some() {
-            self.learn(now, interface, target, Evidence { mac, ..Evidence::STALE }, link);
-        }
+        //= https://www.rfc-editor.org/rfc/rfc4861#section-8.3
+        //# If the Target Address is not the same as the Destination Address, the
+        //# host MUST set IsRouter to TRUE for the target.
+        let is_router = gateway.map(|_| true);
+        self.learn(now, interface, target, Evidence { mac, is_router, ..Evidence::STALE }, link);
     }
 
     /// Sends a neighbour discovery message.

@@ -7,6 +7,12 @@ use core::{net::IpAddr, ops::Range, time::Duration};
 /// RFC 4861 section 10.
 const MAX_SOLICITATIONS: u8 = 3;
 const DELAY_FIRST_PROBE_TIME: Duration = Duration::from_secs(5);
+/// A contested address and its rival are asked so often each, so far apart: who is there answers within milliseconds, and a flow waits for
+/// the other one.
+const CONTEST_SOLICITATIONS: u8 = 2;
+const CONTEST_RETRANSMIT: Duration = Duration::from_millis(250);
+/// Questions about contested addresses begin no more often than this, whatever others say of them.
+const CONTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// An entry that nobody uses for so long goes (RFC 1122 section 2.3.2.1 asks that old entries be flushed).
 const GARBAGE_AFTER: Duration = Duration::from_secs(20 * 60);
 /// Tables up to this size are searched whole; larger ones in buckets of half of it.
@@ -39,6 +45,37 @@ pub(crate) struct Neighbor {
     solicitations: u8,
     used: Instant,
     pub is_router: bool,
+    /// Another address that was said or had before, asked when `mac` is silent; `UNSPECIFIED`: none.
+    rival: MacAddr,
+}
+
+impl Neighbor {
+    fn new(interface: usize, addr: IpAddr, now: Instant, state: Reachability) -> Self {
+        Self {
+            interface,
+            addr,
+            mac: MacAddr::UNSPECIFIED,
+            state,
+            next: Instant::MAX,
+            solicitations: 0,
+            used: now,
+            is_router: false,
+            rival: MacAddr::UNSPECIFIED,
+        }
+    }
+
+    fn is_contested(&self) -> bool {
+        self.rival != MacAddr::UNSPECIFIED
+    }
+
+    /// A packet goes to `mac`, or another speaks in its name: `mac` is to be asked, at `next`. `contested`: when others were asked for that.
+    fn delay(&mut self, now: Instant, contested: Instant) {
+        self.state = Reachability::Delay;
+        self.next = match self.is_contested() {
+            true => now.max(contested + CONTEST_INTERVAL),
+            false => now + DELAY_FIRST_PROBE_TIME,
+        };
+    }
 }
 
 /// What the cache says of a next hop.
@@ -60,14 +97,25 @@ pub(crate) enum Due {
     Failed { interface: usize, addr: IpAddr, was_router: bool },
 }
 
+/// What becomes of an address that a packet contradicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replaces {
+    /// It is kept (an advertisement without the override flag).
+    Never,
+    /// It is kept as long as it answers. ARP has neither flags nor a checksum: a damaged packet may be in anyone's name.
+    IfSilent,
+    /// It gives way, and is asked when the new one is silent.
+    Always,
+}
+
 /// What a packet says of its sender's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Evidence {
     pub mac: Option<MacAddr>,
     /// It answers a question of ours.
     pub solicited: bool,
-    /// It overrides an address we have.
-    pub overrides: bool,
+    /// Whether it counts more than an address we have.
+    pub replaces: Replaces,
     /// What is said of being a router.
     pub is_router: Option<bool>,
     /// Make an entry when there is none.
@@ -77,7 +125,7 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// What a packet says of its own sender in passing (RFC 4861 section 7.2.3).
     pub const STALE: Self =
-        Self { mac: None, solicited: false, overrides: true, is_router: None, create: true };
+        Self { mac: None, solicited: false, replaces: Replaces::Always, is_router: None, create: true };
 }
 
 /// What [`NeighborCache::learn`] changed.
@@ -94,11 +142,13 @@ pub(crate) struct NeighborCache<'m> {
     salt: u64,
     next: Instant,
     next_sweep: Instant,
+    /// When contested addresses were asked about last.
+    contested: Instant,
 }
 
 impl<'m> NeighborCache<'m> {
     pub fn new(entries: Slice<'m, Option<Neighbor>>, salt: u64) -> Self {
-        Self { entries, salt, next: Instant::MAX, next_sweep: Instant::ZERO }
+        Self { entries, salt, next: Instant::MAX, next_sweep: Instant::ZERO, contested: Instant::ZERO }
     }
 
     /// The entries that may hold `addr`: its neighbours in the table are few, so that a flood of addresses displaces little.
@@ -158,16 +208,8 @@ impl<'m> NeighborCache<'m> {
         retransmit: Duration,
     ) -> Resolution {
         let Some(index) = self.index(interface, addr) else {
-            self.insert(Neighbor {
-                interface,
-                addr,
-                mac: MacAddr::UNSPECIFIED,
-                state: Reachability::Incomplete,
-                next: now + retransmit,
-                solicitations: 1,
-                used: now,
-                is_router: false,
-            });
+            let asked = Neighbor::new(interface, addr, now, Reachability::Incomplete);
+            self.insert(Neighbor { next: now + retransmit, solicitations: 1, ..asked });
             return Resolution::Ask;
         };
         let Some(Some(neighbor)) = self.entries.get_mut(index) else { return Resolution::Asked };
@@ -180,8 +222,7 @@ impl<'m> NeighborCache<'m> {
             //# STALE, the sender changes the state to DELAY and sets a timer to
             //# expire in DELAY_FIRST_PROBE_TIME seconds.
             Reachability::Reachable | Reachability::Stale => {
-                neighbor.state = Reachability::Delay;
-                neighbor.next = now + DELAY_FIRST_PROBE_TIME;
+                neighbor.delay(now, self.contested);
                 self.next = self.next.min(neighbor.next);
             }
             Reachability::Delay | Reachability::Probe => {}
@@ -201,45 +242,55 @@ impl<'m> NeighborCache<'m> {
         let mut learned = Learned::default();
         let Some(index) = self.index(interface, addr) else {
             if let (true, Some(mac)) = (evidence.create, evidence.mac) {
-                self.insert(Neighbor {
-                    interface,
-                    addr,
-                    mac,
-                    state: Reachability::Stale,
-                    next: Instant::MAX,
-                    solicitations: 0,
-                    used: now,
-                    is_router: evidence.is_router.unwrap_or(false),
-                });
+                let is_router = evidence.is_router.unwrap_or(false);
+                let stale = Neighbor::new(interface, addr, now, Reachability::Stale);
+                self.insert(Neighbor { mac, is_router, ..stale });
             }
             return learned;
         };
         let Some(Some(neighbor)) = self.entries.get_mut(index) else { return learned };
-        let confirm = |neighbor: &mut Neighbor| {
-            neighbor.state = if evidence.solicited { Reachability::Reachable } else { Reachability::Stale };
-            neighbor.next = if evidence.solicited { now + reachable } else { Instant::MAX };
+        let confirm = |neighbor: &mut Neighbor, solicited: bool| {
+            neighbor.state = if solicited { Reachability::Reachable } else { Reachability::Stale };
+            neighbor.next = if solicited { now + reachable } else { Instant::MAX };
+            if solicited {
+                neighbor.rival = MacAddr::UNSPECIFIED;
+            }
         };
         if neighbor.state == Reachability::Incomplete {
             let Some(mac) = evidence.mac else { return learned };
             neighbor.mac = mac;
-            confirm(neighbor);
+            confirm(neighbor, evidence.solicited);
             learned.resolved = Some(mac);
-        } else {
-            let differs = evidence.mac.is_some_and(|mac| mac != neighbor.mac);
-            if differs && !evidence.overrides {
-                // Somebody else claims the address: believe neither until asked.
-                if neighbor.state == Reachability::Reachable {
-                    neighbor.state = Reachability::Stale;
-                    neighbor.next = Instant::MAX;
+        } else if let Some(mac) = evidence.mac.filter(|mac| *mac != neighbor.mac) {
+            match evidence.replaces {
+                //= https://www.rfc-editor.org/rfc/rfc4861#section-7.2.5
+                //# If the state of the entry is REACHABLE, set it to STALE, but
+                //# do not update the entry in any other way.
+                Replaces::Never => {
+                    if neighbor.state == Reachability::Reachable {
+                        confirm(neighbor, false);
+                    }
+                    return learned;
                 }
-                return learned;
+                // In use: whoever has it is asked at once, at the address that is known. Only the first who contests it counts until then.
+                Replaces::IfSilent if neighbor.state != Reachability::Stale => {
+                    if !neighbor.is_contested() {
+                        neighbor.rival = mac;
+                        neighbor.delay(now, self.contested);
+                        self.next = self.next.min(neighbor.next);
+                    }
+                    return learned;
+                }
+                Replaces::IfSilent | Replaces::Always => {
+                    if !neighbor.is_contested() || neighbor.rival == mac {
+                        neighbor.rival = neighbor.mac;
+                    }
+                    neighbor.mac = mac;
+                    confirm(neighbor, evidence.solicited && evidence.replaces == Replaces::Always);
+                }
             }
-            if let Some(mac) = evidence.mac {
-                neighbor.mac = mac;
-            }
-            if evidence.solicited || differs {
-                confirm(neighbor);
-            }
+        } else if evidence.solicited {
+            confirm(neighbor, true);
         }
         if let Some(is_router) = evidence.is_router {
             learned.left_routers = neighbor.is_router && !is_router;
@@ -267,14 +318,24 @@ impl<'m> NeighborCache<'m> {
             if neighbor.state == Reachability::Delay {
                 neighbor.state = Reachability::Probe;
                 neighbor.solicitations = 0;
+                if neighbor.is_contested() {
+                    self.contested = now;
+                }
             }
-            if neighbor.solicitations >= MAX_SOLICITATIONS {
+            let (limit, wait) = match neighbor.is_contested() {
+                true => (2 * CONTEST_SOLICITATIONS, CONTEST_RETRANSMIT),
+                false => (MAX_SOLICITATIONS, retransmit),
+            };
+            if neighbor.is_contested() && neighbor.solicitations == CONTEST_SOLICITATIONS {
+                core::mem::swap(&mut neighbor.mac, &mut neighbor.rival);
+            }
+            if neighbor.solicitations >= limit {
                 let was_router = neighbor.is_router;
                 *slot = None;
                 return Some(Due::Failed { interface, addr, was_router });
             }
             neighbor.solicitations += 1;
-            neighbor.next = now + retransmit;
+            neighbor.next = now + wait;
             let mac = (neighbor.state == Reachability::Probe).then_some(neighbor.mac);
             // Others may be due as well: `self.next` stays in the past until a call finds none.
             return Some(Due::Solicit { interface, addr, mac });
@@ -328,8 +389,13 @@ mod tests {
     fn ip(n: u32) -> IpAddr {
         IpAddr::V4((0x0a00_0000 + n).into())
     }
-    const ANSWER: Evidence =
-        Evidence { mac: Some(MAC), solicited: true, overrides: true, is_router: None, create: false };
+    const ANSWER: Evidence = Evidence {
+        mac: Some(MAC),
+        solicited: true,
+        replaces: Replaces::Always,
+        is_router: None,
+        create: false,
+    };
 
     #[test]
     fn a_silent_neighbour_is_asked_three_times() {
@@ -386,12 +452,76 @@ mod tests {
         let now = Instant::from_secs(100);
         cache.resolve(now, 0, ip(1), RETRANSMIT);
         cache.learn(now, 0, ip(1), ANSWER, REACHABLE);
-        let other = Evidence { mac: Some(MacAddr([2; 6])), overrides: false, ..ANSWER };
+        let other = Evidence { mac: Some(MacAddr([2; 6])), replaces: Replaces::Never, ..ANSWER };
         cache.learn(now, 0, ip(1), other, REACHABLE);
         let neighbor = *cache.get(0, ip(1)).unwrap();
         assert_eq!((neighbor.mac, neighbor.state), (MAC, Reachability::Stale));
-        cache.learn(now, 0, ip(1), Evidence { overrides: true, solicited: false, ..other }, REACHABLE);
+        cache.learn(
+            now,
+            0,
+            ip(1),
+            Evidence { replaces: Replaces::Always, solicited: false, ..other },
+            REACHABLE,
+        );
         assert_eq!(cache.get(0, ip(1)).unwrap().mac, MacAddr([2; 6]));
+    }
+
+    /// What comes after somebody spoke in the name of a neighbour: the times in milliseconds at which who is asked, until nobody is.
+    fn contest(cache: &mut NeighborCache<'_>, from: Instant) -> Vec<(u64, Option<MacAddr>)> {
+        let mut asked = Vec::new();
+        while cache.poll_timeout() < Instant::MAX {
+            let now = from.max(cache.poll_timeout());
+            while let Some(due) = cache.due(now, RETRANSMIT) {
+                let millis = now.since(from).as_millis() as u64;
+                asked.push(match due {
+                    Due::Solicit { mac, .. } => (millis, mac),
+                    Due::Failed { .. } => (millis, None),
+                });
+            }
+        }
+        asked
+    }
+
+    const RIVAL: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x66]);
+
+    #[test]
+    fn each_of_two_who_claim_an_address_is_asked_twice() {
+        let (us, them) = (Some(MAC), Some(RIVAL));
+        for (replaces, first, second) in [(Replaces::IfSilent, us, them), (Replaces::Always, them, us)] {
+            let mut cache = cache(4);
+            let now = Instant::from_secs(100);
+            cache.resolve(now, 0, ip(1), RETRANSMIT);
+            cache.learn(now, 0, ip(1), ANSWER, REACHABLE);
+            let claim = Evidence { mac: them, solicited: false, replaces, ..ANSWER };
+            cache.learn(now, 0, ip(1), claim, REACHABLE);
+            // In use.
+            assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Known(first.unwrap()));
+            let asked = [(0, first), (250, first), (500, second), (750, second), (1000, None)];
+            assert_eq!(contest(&mut cache, now), asked, "{replaces:?}");
+            assert_eq!(cache.get(0, ip(1)).map(|neighbor| neighbor.mac), None);
+        }
+    }
+
+    #[test]
+    fn a_flood_in_another_s_name_asks_once_in_a_second() {
+        let mut cache = cache(4);
+        let start = Instant::from_secs(100);
+        cache.resolve(start, 0, ip(1), RETRANSMIT);
+        cache.learn(start, 0, ip(1), ANSWER, REACHABLE);
+        let mut asked = 0;
+        for n in 0..100_000_u32 {
+            let now = start + Duration::from_micros(100) * n;
+            let mac = MacAddr([2, 1, 0, (n >> 16) as u8, (n >> 8) as u8, n as u8]);
+            let claim = Evidence { mac: Some(mac), replaces: Replaces::IfSilent, ..ANSWER };
+            cache.learn(now, 0, ip(1), claim, REACHABLE);
+            assert_eq!(cache.resolve(now, 0, ip(1), RETRANSMIT), Resolution::Known(MAC), "{n}");
+            while let Some(due) = cache.due(now, RETRANSMIT) {
+                assert_eq!(due, Due::Solicit { interface: 0, addr: ip(1), mac: Some(MAC) });
+                asked += 1;
+                cache.learn(now, 0, ip(1), ANSWER, REACHABLE);
+            }
+        }
+        assert_eq!(asked, 10, "in ten seconds");
     }
 
     #[test]

@@ -192,3 +192,129 @@ fn a_flood_of_neighbours_stays_in_its_bounds() {
     host.run_for(Duration::from_secs(3600));
     host.nothing_else();
 }
+
+const RIVAL: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x66]);
+
+/// Packets in the peer's name from another address, for us or for all.
+fn claims() -> [(MacAddr, arp_wire::Repr); 4] {
+    [
+        (MacAddr::BROADCAST, arp_request(RIVAL, PEER_IP, PEER_IP)),
+        (MacAddr::BROADCAST, arp_request(RIVAL, PEER_IP, OUR_IP)),
+        (US, arp_reply(RIVAL, PEER_IP, US, OUR_IP)),
+        (MacAddr::BROADCAST, arp_reply(RIVAL, PEER_IP, RIVAL, PEER_IP)),
+    ]
+}
+
+/// The peer is known and in use; then somebody claims its address.
+fn contested(claim: (MacAddr, arp_wire::Repr)) -> (Host, usize) {
+    let mut host = Host::ipv4();
+    host.meet_peer();
+    let socket = host.bind(7);
+    send(&mut host, socket, PEER);
+    host.receive(&arp_frame(RIVAL, claim.0, claim.1));
+    if (claim.1.operation, claim.1.target_ip) == (arp_wire::Operation::Request, OUR_IP) {
+        assert_eq!(
+            open_arp(&host.next(), RIVAL),
+            arp_reply(US, OUR_IP, RIVAL, PEER_IP),
+            "who asks is answered"
+        );
+    }
+    host.nothing_else();
+    (host, socket)
+}
+
+/// A datagram to the peer goes to `mac`.
+#[track_caller]
+fn send(host: &mut Host, socket: usize, mac: MacAddr) {
+    host.core.udp_send(host.now, socket, b"x", (PEER_IP, 9).into(), &mut host.sent).unwrap();
+    assert_eq!(open_ipv4(&host.next(), mac).1, PEER_IP);
+    host.nothing_else();
+}
+
+/// The next frame asks `mac` alone for the peer's address.
+#[track_caller]
+fn asked(host: &mut Host, mac: MacAddr) {
+    let question = arp_wire::Repr { target_mac: mac, ..arp_request(US, OUR_IP, PEER_IP) };
+    assert_eq!(open_arp(&host.next(), mac), question);
+}
+
+/// The states of RFC 4861 section 7.3.2 for ARP, which has no flags that say what counts.
+#[test]
+fn an_address_in_another_s_name_is_not_taken_while_the_old_one_answers() {
+    for claim in claims() {
+        let (mut host, socket) = contested(claim);
+        send(&mut host, socket, PEER);
+        host.run_for(Duration::ZERO);
+        asked(&mut host, PEER);
+        // Others say it again; that asks nobody.
+        for claim in claims() {
+            host.receive(&arp_frame(RIVAL, US, arp_wire::Repr { target_ip: GATEWAY, ..claim.1 }));
+        }
+        host.run_for(Duration::from_millis(1));
+        host.nothing_else();
+        host.receive(&arp_frame(PEER, US, arp_reply(PEER, PEER_IP, US, OUR_IP)));
+        send(&mut host, socket, PEER);
+        // Once in a second.
+        host.receive(&arp_frame(RIVAL, MacAddr::BROADCAST, arp_request(RIVAL, PEER_IP, PEER_IP)));
+        host.run_for(Duration::from_millis(900));
+        host.nothing_else();
+        send(&mut host, socket, PEER);
+        host.run_for(Duration::from_millis(100));
+        asked(&mut host, PEER);
+        host.receive(&arp_frame(PEER, US, arp_reply(PEER, PEER_IP, US, OUR_IP)));
+        send(&mut host, socket, PEER);
+        host.run_for(Duration::from_secs(10));
+        host.nothing_else();
+    }
+}
+
+#[test]
+fn an_address_that_moved_is_taken_when_the_old_one_is_silent() {
+    for claim in claims() {
+        let (mut host, socket) = contested(claim);
+        host.run_for(Duration::from_millis(499));
+        asked(&mut host, PEER);
+        asked(&mut host, PEER);
+        send(&mut host, socket, PEER);
+        host.run_for(Duration::from_millis(1));
+        asked(&mut host, RIVAL);
+        send(&mut host, socket, RIVAL);
+        host.receive(&arp_frame(RIVAL, US, arp_reply(RIVAL, PEER_IP, US, OUR_IP)));
+        host.run_for(Duration::from_secs(10));
+        send(&mut host, socket, RIVAL);
+    }
+}
+
+#[test]
+fn when_neither_answers_everyone_is_asked() {
+    let (mut host, socket) = contested(claims()[0]);
+    host.run_for(Duration::from_secs(20));
+    for mac in [PEER, PEER, RIVAL, RIVAL] {
+        asked(&mut host, mac);
+    }
+    host.nothing_else();
+    host.core.udp_send(host.now, socket, b"x", (PEER_IP, 9).into(), &mut host.sent).unwrap();
+    assert_eq!(open_arp(&host.next(), MacAddr::BROADCAST), arp_request(US, OUR_IP, PEER_IP));
+    host.nothing_else();
+}
+
+/// Nobody uses the entry: the newer address counts, and it is asked as soon as a packet goes there.
+#[test]
+fn an_address_not_in_use_gives_way_and_the_new_one_is_asked() {
+    let mut host = Host::ipv4();
+    host.meet_peer();
+    host.receive(&arp_frame(RIVAL, MacAddr::BROADCAST, arp_request(RIVAL, PEER_IP, PEER_IP)));
+    host.run_for(Duration::from_secs(5));
+    host.nothing_else();
+    let socket = host.bind(7);
+    send(&mut host, socket, RIVAL);
+    host.run_for(Duration::from_millis(500));
+    for mac in [RIVAL, RIVAL, PEER] {
+        asked(&mut host, mac);
+    }
+    host.nothing_else();
+    host.receive(&arp_frame(PEER, US, arp_reply(PEER, PEER_IP, US, OUR_IP)));
+    send(&mut host, socket, PEER);
+    host.run_for(Duration::from_secs(10));
+    host.nothing_else();
+}

@@ -190,6 +190,62 @@ fn what_makes_an_entry_stale_and_who_is_a_router() {
     assert!(host.core.path(host.now, far, None).is_none());
 }
 
+/// What an advertisement that nobody asked for does to an address that is in use: kept without the override flag, else taken, and asked.
+#[test]
+fn an_address_that_is_contradicted_is_asked() {
+    let mut host = super::ipv6::host();
+    let socket = host.bind(7);
+    let told = option(NdpOption::TargetLinkLayer(PEER));
+    let other = option(NdpOption::TargetLinkLayer(OTHER));
+    let claim = |overrides| ndp::Repr::NeighborAdvertisement {
+        router: false,
+        solicited: false,
+        overrides,
+        target: THEIRS,
+        options: &other,
+    };
+    let send = |host: &mut Host, mac: MacAddr| {
+        host.core.udp_send(host.now, socket, b"x", (THEIRS, 9).into(), &mut host.sent).unwrap();
+        assert_eq!(host.next()[..6], mac.0);
+        host.nothing_else();
+    };
+    let asked = |host: &mut Host, mac: MacAddr| {
+        let frame = host.next();
+        assert_eq!((&frame[..6], frame[14 + 40]), (&mac.0[..], 135));
+        assert_eq!(frame[14 + 24..14 + 40], THEIRS.octets(), "unicast");
+    };
+    host.receive(&ndp_frame(
+        THEIRS,
+        OURS,
+        &ndp::Repr::NeighborSolicitation { target: OURS, options: &option(NdpOption::SourceLinkLayer(PEER)) },
+    ));
+    host.sent.frames.clear();
+    host.receive(&ndp_frame(THEIRS, OURS, &advertisement(THEIRS, true, &told)));
+    assert_eq!(known(&host, THEIRS), Some((PEER, Reachability::Reachable, false)));
+    host.receive(&ndp_frame(THEIRS, ALL_NODES, &claim(false)));
+    assert_eq!(known(&host, THEIRS), Some((PEER, Reachability::Stale, false)));
+    send(&mut host, PEER);
+    //= https://www.rfc-editor.org/rfc/rfc4861#section-7.2.5
+    //= type=test
+    //# If the Solicited flag is zero and the link-layer
+    //# address was updated with a different address, the state MUST be
+    //# set to STALE.
+    host.receive(&ndp_frame(THEIRS, ALL_NODES, &claim(true)));
+    assert_eq!(known(&host, THEIRS), Some((OTHER, Reachability::Stale, false)));
+    send(&mut host, OTHER);
+    // Not after five seconds, as an address that nobody contests.
+    host.run_for(Duration::from_millis(500));
+    for mac in [OTHER, OTHER, PEER] {
+        asked(&mut host, mac);
+    }
+    host.nothing_else();
+    send(&mut host, PEER);
+    host.receive(&ndp_frame(THEIRS, OURS, &advertisement(THEIRS, true, &told)));
+    assert_eq!(known(&host, THEIRS), Some((PEER, Reachability::Reachable, false)));
+    host.run_for(Duration::from_secs(5));
+    host.nothing_else();
+}
+
 #[test]
 fn a_redirect_tells_of_its_target() {
     let mut host = host();

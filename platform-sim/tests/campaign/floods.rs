@@ -44,7 +44,7 @@ enum Kind {
     Reset,
     /// Fragments of packets that are never whole, overlapping or not.
     Fragments,
-    /// ARP requests and answers of hosts that are not there.
+    /// ARP requests and answers of hosts that are not there, and some in the names of those who are.
     Arp,
     /// Neighbour solicitations and advertisements of hosts that are not there.
     Ndp,
@@ -148,10 +148,12 @@ impl Attacker {
             }
             Kind::Arp => {
                 let reply = self.below(2) == 0;
+                // The victim's, the client's, the other host's.
+                let last = if self.below(20) == 0 { 1 + self.below(3) } else { 20 + self.below(200) };
                 let message = arp::Repr {
                     operation: if reply { arp::Operation::Reply } else { arp::Operation::Request },
                     sender_mac: self.mac(),
-                    sender_ip: Ipv4Addr::new(10, 0, 0, 20 + self.below(200) as u8),
+                    sender_ip: Ipv4Addr::new(10, 0, 0, last as u8),
                     target_mac: VICTIM_MAC,
                     target_ip: VICTIM,
                 };
@@ -189,9 +191,8 @@ impl Attacker {
             Kind::Random => {
                 let kind = KINDS[self.below(6) as usize];
                 let mut frame = self.one(kind);
-                // ARP has no checksum: a bit turned over may be another's name, and that anybody on the wire can take at any time.
-                let damage = if matches!(kind, Kind::Arp) { self.below(2) } else { self.below(3) };
-                match damage {
+                // ARP has no checksum: a bit turned over may make it a claim in the client's or the victim's name.
+                match self.below(3) {
                     0 => frame.truncate(14 + self.below(frame.len() as u64 - 14) as usize),
                     1 => self.entropy.fill(&mut frame[14..]),
                     _ => {
