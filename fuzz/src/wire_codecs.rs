@@ -157,7 +157,7 @@ fn of_tcp(packet: &[u8]) {
 }
 
 fn of_dhcpv4(packet: &[u8]) {
-    dhcpv4::classless_routes(packet).for_each(drop);
+    dhcpv4::classless_routes(packet.iter().copied()).for_each(drop);
     let Ok(repr) = dhcpv4::Repr::parse(packet) else { return };
     let bytes = emit!(repr);
     let again = dhcpv4::Repr::parse(&bytes).expect("what is emitted parses");

@@ -161,6 +161,9 @@ pub struct InterfaceConfig {
     pub ipv6: Option<Ipv6Config>,
     /// Ask a DHCP server for an IPv4 address, a router and name servers.
     pub dhcp: bool,
+    /// Ask a DHCP server for routes and name servers to go with the fixed address `ipv4` (RFC 2131 section 3.4), with the feature
+    /// `dhcp-inform`.
+    pub dhcp_inform: bool,
     /// Probe the address that a server gives before it is used (RFC 2131 section 4.4.1, RFC 5227), and decline it when another
     /// host has it. That takes 4 to 7 seconds.
     pub dhcp_probe: bool,
@@ -187,6 +190,7 @@ impl Default for InterfaceConfig {
             ipv4: None,
             ipv6: None,
             dhcp: false,
+            dhcp_inform: false,
             dhcp_probe: true,
             dhcpv6: cfg!(feature = "dhcpv6"),
             slaac: crate::IPV6,
@@ -214,7 +218,7 @@ impl InterfaceConfig {
         Self { ipv6: Some(config), ..self }
     }
 
-    /// From boot parameters: `ipv4=10.0.0.2/24`, `gateway=10.0.0.1`, `dhcp`, `ipv6=2001:db8::2/64` (or `ipv6=off`, `ipv6=auto`),
+    /// From boot parameters: `ipv4=10.0.0.2/24`, `gateway=10.0.0.1`, `dhcp` (or `dhcp=inform` beside `ipv4=`: routes and name servers alone), `ipv6=2001:db8::2/64` (or `ipv6=off`, `ipv6=auto`),
     /// `gateway6=2001:db8::1`, `dhcpv6=off`, `temporary` (addresses for a day, RFC 8981), `stable=` with 32 hexadecimal digits of a secret (RFC 7217), `probe` (look for another owner of an IPv4 address before it is used; on by default for
     /// `dhcp`, off for `ipv4=`). With `ipv6=ADDRESS/LENGTH` router advertisements are heeded too unless `slaac=off`.
     ///
@@ -227,7 +231,13 @@ impl InterfaceConfig {
             parameters.get("ipv4", "an IPv4 address and its prefix length, as in ipv4=10.0.0.2/24")?;
         let mut config = Self::default();
         if crate::DHCP {
-            config.dhcp = parameters.switch("dhcp")?.unwrap_or(false);
+            config.dhcp_inform = crate::DHCP_INFORM && parameters.text("dhcp") == Some("inform");
+            if !config.dhcp_inform {
+                config.dhcp = parameters.switch("dhcp")?.unwrap_or(false);
+            } else if ipv4.is_none() {
+                let expected = "an address beside it, as in ipv4=10.0.0.2/24 dhcp=inform";
+                return Err(ParameterError { word: "dhcp=inform", expected });
+            }
         }
         let probe = parameters.switch("probe")?;
         config.ipv4 = ipv4.map(|address| Ipv4Config { address, gateway, probe: probe.unwrap_or(false) });
@@ -311,6 +321,9 @@ mod tests {
         let read = |words| InterfaceConfig::from_parameters(&Parameters::new(words));
         assert_eq!(read("").unwrap(), InterfaceConfig::default());
         assert!(read("dhcp").unwrap().dhcp);
+        let inform = read("ipv4=10.0.0.2/24 dhcp=inform").unwrap();
+        assert!(inform.dhcp_inform && !inform.dhcp);
+        assert_eq!(read("dhcp=inform").unwrap_err().word, "dhcp=inform");
         let both =
             read("ipv4=10.0.0.2/24 gateway=10.0.0.1 ipv6=2001:db8::2/64 gateway6=2001:db8::1").unwrap();
         assert_eq!(both.ipv4.unwrap().gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));

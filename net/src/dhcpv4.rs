@@ -1,4 +1,5 @@
-//! A DHCP client for each interface that wants one (RFC 2131 section 4.4): it discovers, requests, renews, rebinds, gives up.
+//! A DHCP client for each interface that wants one (RFC 2131 section 4.4): it discovers, requests, renews, rebinds, gives up. For a fixed
+//! address it asks what goes with it.
 use crate::{
     address::Origin,
     config::{IpCidr, Ipv4Cidr},
@@ -36,6 +37,8 @@ const AFTER_DECLINE: Duration = Duration::from_secs(10);
 const REQUEST_TRIES: u32 = 4;
 /// Requests for the old address after the link came back, before it is simply used on.
 const REBOOT_TRIES: u32 = 2;
+/// Questions what goes with a fixed address: RFC 2131 section 4.4.3 says four, then the host does without.
+const INFORM_TRIES: u32 = 4;
 
 /// RFC 2131 figure 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ enum State {
     Rebinding,
     /// The address is taken: saying so.
     Declining,
+    /// Asking what goes with a fixed address. It never asks for another.
+    Informing,
 }
 
 /// A lease, or the offer of one.
@@ -116,7 +121,11 @@ impl Core<'_> {
         }
         let xid = self.random.next() as u32;
         if let Some(card) = self.interfaces.get_mut(interface) {
-            card.dhcp = Some(Client::new(now, xid));
+            let mut client = Client::new(now, xid);
+            if crate::DHCP_INFORM && card.config.is_some_and(|config| config.dhcp_inform) {
+                client.state = State::Informing;
+            }
+            card.dhcp = Some(client);
         }
     }
 
@@ -129,6 +138,9 @@ impl Core<'_> {
         }
         client.xid = xid;
         client.started = now;
+        if client.state == State::Informing {
+            return client.enter(State::Informing, now);
+        }
         let holds =
             matches!(client.state, State::Bound | State::Renewing | State::Rebinding | State::Rebooting);
         client.enter(if holds { State::Rebooting } else { State::Selecting }, now);
@@ -231,6 +243,11 @@ impl Core<'_> {
             MessageType::Ack if asked && chosen && is_host(message.yiaddr) => {
                 self.dhcp_bind(now, received.interface, server, &message);
             }
+            MessageType::Ack if client.state == State::Informing && client.next != Instant::MAX => {
+                // Until the link was away.
+                client.next = Instant::MAX;
+                self.dhcp_informed(now, received.interface, &message);
+            }
             MessageType::Nak if asked && chosen => {
                 //= https://www.rfc-editor.org/rfc/rfc2131#section-3.1
                 //# If the client receives a DHCPNAK message, the client restarts the
@@ -280,16 +297,27 @@ impl Core<'_> {
         let Some(client) = card.dhcp.as_mut() else { return };
         client.lease = Some(Lease { addr, server, renew, rebind, expires });
         client.enter(State::Bound, renew);
-        card.name_servers.retain(|server| server.addr.is_ipv6());
-        for server in &message.name_servers {
-            let _ = card.name_servers.push(NameServer { addr: (*server).into(), expires: Instant::MAX });
-        }
-
         let current = |a: &crate::address::Address| a.interface == interface && a.origin == Origin::Dhcp;
         let same = self.addresses.iter().flatten().any(|a| current(a) && a.cidr == cidr);
         self.dhcp_clear(now, interface, same);
         if !same && self.add_address(now, interface, cidr, Origin::Dhcp, probe).is_err() {
             return;
+        }
+        self.dhcp_take(interface, message);
+    }
+
+    /// Takes what goes with the fixed address of an interface.
+    fn dhcp_informed(&mut self, now: Instant, interface: usize, message: &Repr<'_>) {
+        self.dhcp_clear(now, interface, true);
+        self.dhcp_take(interface, message);
+    }
+
+    /// Takes the name servers and routes of a message.
+    fn dhcp_take(&mut self, interface: usize, message: &Repr<'_>) {
+        let Some(card) = self.interfaces.get_mut(interface) else { return };
+        card.name_servers.retain(|server| server.addr.is_ipv6());
+        for server in &message.name_servers {
+            let _ = card.name_servers.push(NameServer { addr: (*server).into(), expires: Instant::MAX });
         }
         let route = |destination: IpCidr, router: Ipv4Addr| RouteEntry {
             metric: METRIC,
@@ -299,13 +327,14 @@ impl Core<'_> {
         //= https://www.rfc-editor.org/rfc/rfc3442
         //# If the DHCP server returns both a Classless Static Routes option and
         //# a Router option, the DHCP client MUST ignore the Router option.
-        if message.classless_routes.is_empty() {
+        if message.classless_routes.bytes().next().is_none() {
             if let Some(router) = message.router {
                 let default = IpCidr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
                 let _ = self.add_route(route(default, router));
             }
         } else {
-            for (destination, prefix_len, router) in classless_routes(message.classless_routes) {
+            let routes = classless_routes(message.classless_routes.bytes());
+            for (destination, prefix_len, router) in routes {
                 let _ = self.add_route(route(IpCidr::new(destination.into(), prefix_len), router));
             }
         }
@@ -355,6 +384,7 @@ impl Core<'_> {
         let mut id = [1; 7];
         id[1..].copy_from_slice(&mac.0);
         let kind = match client.state {
+            State::Informing if crate::DHCP_INFORM => MessageType::Inform,
             State::Selecting => MessageType::Discover,
             State::Declining => MessageType::Decline,
             _ => MessageType::Request,
@@ -421,6 +451,27 @@ impl Core<'_> {
                     client.next = Client::half_until(now, lease.rebind);
                 }
             }
+            (State::Informing, _) if crate::DHCP_INFORM => {
+                let fixed = |a: &&crate::address::Address| {
+                    a.interface == interface && a.origin == Origin::Static && a.cidr.addr.is_ipv4()
+                };
+                let own = self.addresses.iter().flatten().find(fixed).filter(|a| a.is_usable());
+                match own.map(|a| a.cidr.addr) {
+                    Some(IpAddr::V4(own)) => (from, message.ciaddr) = (own, own),
+                    // It is being probed, or is another host's.
+                    _ => {
+                        client.enter(State::Informing, now + Duration::from_secs(1));
+                        self.put_client(interface, client);
+                        return false;
+                    }
+                }
+                client.next = now + client.retry(jitter);
+                if client.tries > INFORM_TRIES {
+                    client.next = Instant::MAX;
+                    self.put_client(interface, client);
+                    return false;
+                }
+            }
             (State::Declining, Some(lease)) => {
                 message.requested_ip = Some(lease.addr);
                 message.server_id = Some(lease.server);
@@ -428,7 +479,7 @@ impl Core<'_> {
                 self.dhcp_lose(now, interface, AFTER_DECLINE);
                 return true;
             }
-            (_, None) => {
+            _ => {
                 self.dhcp_lose(now, interface, Duration::ZERO);
                 return true;
             }

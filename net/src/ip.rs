@@ -242,7 +242,7 @@ impl<'m> Core<'m> {
     }
 
     /// Gives an interface its configuration; call once for each. More addresses and routes may follow.
-    /// [`Error::InvalidInput`] when it asks for a protocol whose feature is off.
+    /// [`Error::InvalidInput`] when it asks for a protocol whose feature is off, or contradicts itself.
     pub fn configure(
         &mut self,
         now: Instant,
@@ -250,7 +250,8 @@ impl<'m> Core<'m> {
         config: &InterfaceConfig,
     ) -> Result<(), Error> {
         let slot = self.interfaces.get_mut(interface).filter(|i| i.active).ok_or(Error::NoInterface)?;
-        let unspeakable = (config.dhcp && !crate::DHCP) || (config.ipv6_enabled && !crate::IPV6);
+        let inform = config.dhcp_inform && (!crate::DHCP_INFORM || config.dhcp || config.ipv4.is_none());
+        let unspeakable = inform || (config.dhcp && !crate::DHCP) || (config.ipv6_enabled && !crate::IPV6);
         if unspeakable {
             return Err(Error::InvalidInput);
         }
@@ -265,7 +266,7 @@ impl<'m> Core<'m> {
         if crate::IPV6 && config.ipv6_enabled {
             self.start_ipv6(now, interface, config)?;
         }
-        if config.dhcp {
+        if config.dhcp || config.dhcp_inform {
             self.start_dhcp(now, interface);
         }
         Ok(())
@@ -418,7 +419,7 @@ impl<'m> Core<'m> {
         if config.is_some_and(|c| c.slaac) {
             self.start_router_solicitation(now, interface);
         }
-        if config.is_some_and(|c| c.dhcp) {
+        if config.is_some_and(|c| c.dhcp || c.dhcp_inform) {
             self.restart_dhcp(now, interface);
         }
         #[cfg(feature = "dhcpv6")]

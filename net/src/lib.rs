@@ -97,6 +97,8 @@ extern crate alloc;
 const IPV6: bool = cfg!(feature = "ipv6");
 /// The DHCP client is linked.
 const DHCP: bool = cfg!(feature = "dhcp");
+/// It also asks for what goes with a fixed address.
+const DHCP_INFORM: bool = cfg!(feature = "dhcp-inform");
 /// Fragmentation and reassembly are linked.
 const FRAGMENTS: bool = cfg!(feature = "fragments");
 /// Groups, IGMP and MLD are linked.

@@ -115,7 +115,7 @@ fn frame(kind: u8, bytes: &[u8]) -> Vec<u8> {
                 yiaddr: Ipv4Addr::new(10, 0, 0, kind),
                 server_id: Some(PEER_IP),
                 lease_time: Some(u32::from(kind)),
-                classless_routes: &bytes[..bytes.len().min(200)],
+                classless_routes: bytes.into(),
                 ..dhcpv4::Repr::client(
                     if kind & 1 == 0 { dhcpv4::MessageType::Offer } else { dhcpv4::MessageType::Ack },
                     0,

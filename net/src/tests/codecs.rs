@@ -204,7 +204,7 @@ proptest! {
             rebinding_time: numbers.2,
             max_size: numbers.3,
             name_servers: servers.into_iter().collect(),
-            classless_routes: &runs.0,
+            classless_routes: runs.0.as_slice().into(),
             parameters: &runs.1,
             client_id: &runs.2,
             ..dhcpv4::Repr::client(kind, fixed.0, fixed.5)
@@ -232,6 +232,6 @@ proptest! {
         let _ = ndp::Repr::parse(&bytes).map(|m| ndp::options(m.options()).count());
         let _ = ndp::options(&bytes).count();
         let _ = dhcpv4::Repr::parse(&bytes);
-        let _ = dhcpv4::classless_routes(&bytes).count();
+        let _ = dhcpv4::classless_routes(bytes.iter().copied()).count();
     }
 }

@@ -317,7 +317,7 @@ fn odd_leases() {
     assert_eq!(other.core.dhcp_timeout(), Instant::MAX);
     // Classless routes take the router's place.
     let mut other = self::host(false);
-    bound(&mut other, |ack| ack.classless_routes = &[8, 10, 10, 0, 0, 7, 0, 10, 0, 0, 8]);
+    bound(&mut other, |ack| ack.classless_routes = [8, 10, 10, 0, 0, 7, 0, 10, 0, 0, 8][..].into());
     let now = other.now;
     assert_eq!(
         other.core.path(now, ip(10, 9, 9, 9).into(), None).unwrap().next_hop,
@@ -349,4 +349,103 @@ fn a_lease_is_given_back() {
     host.run_for(Duration::from_secs(100_000));
     host.core.release_dhcp(host.now, 0, &mut host.sent);
     host.nothing_else();
+}
+
+fn informed(probe: bool) -> Host {
+    let address = Ipv4Config { probe, ..Ipv4Config::new(crate::Cidr::new(OUR_IP, 24)) };
+    let config = InterfaceConfig {
+        ipv6_enabled: false,
+        slaac: false,
+        dhcp_inform: true,
+        ..InterfaceConfig::ipv4(address)
+    };
+    Host::with(Caps::new(1500), &config)
+}
+
+/// The next message of the client; what it says of its address by ARP is passed over.
+#[track_caller]
+fn inform(host: &mut Host) -> Repr<'static> {
+    while host.sent.frames[0].1[12..14] == [8, 6] {
+        host.next();
+    }
+    let (src, dst, inform) = message(host, MacAddr::BROADCAST);
+    assert_eq!((src, dst, inform.message_type), (OUR_IP, ALL, MessageType::Inform));
+    inform
+}
+
+//= https://www.rfc-editor.org/rfc/rfc2131#section-3.4
+//= type=test
+//# The servers SHOULD
+//# unicast the DHCPACK reply to the address given in the 'ciaddr' field
+//# of the DHCPINFORM message.
+#[test]
+fn a_fixed_address_is_told_what_goes_with_it() {
+    let mut host = informed(false);
+    poll(&mut host);
+    let asked = inform(&mut host);
+    // RFC 2131 table 5.
+    assert_eq!((asked.ciaddr, asked.requested_ip, asked.server_id), (OUR_IP, None, None));
+    assert_eq!((asked.lease_time, asked.parameters), (None, &crate::wire::dhcpv4::PARAMETERS[..]));
+    assert_eq!(asked.client_id, &[1, 2, 0, 0, 0, 0, 1]);
+    host.sent.frames.clear();
+    let ack = Repr { yiaddr: NOBODY, lease_time: None, ..reply(MessageType::Ack, &asked) };
+    // Not for us, or no answer to that.
+    host.receive(&frame(&Repr { xid: !asked.xid, ..ack.clone() }, OUR_IP));
+    host.receive(&frame(&reply(MessageType::Offer, &asked), OUR_IP));
+    host.receive(&frame(&reply(MessageType::Nak, &asked), OUR_IP));
+    assert!(host.core.interfaces[0].name_servers.is_empty());
+    host.receive(&frame(&ack, OUR_IP));
+    assert_eq!(host.core.interfaces[0].name_servers[0].addr, IpAddr::V4(SERVER));
+    let far = IpAddr::from([192, 0, 2, 1]);
+    let router = |host: &mut Host| host.core.path(host.now, far, None).map(|path| path.next_hop);
+    assert_eq!(router(&mut host), Some(GATEWAY.into()));
+    // A second answer changes nothing, and nothing is asked again.
+    host.receive(&frame(&Repr { router: Some(PEER_IP), ..ack.clone() }, OUR_IP));
+    assert_eq!(router(&mut host), Some(GATEWAY.into()));
+    host.run_for(Duration::from_secs(60));
+    host.sent.frames.clear();
+    host.run_for(Duration::from_secs(1_000_000));
+    host.nothing_else();
+    assert_eq!(address(&host), Some((OUR_IP.into(), 24, AddressState::Ready)));
+    // Another network, perhaps.
+    host.core.link_changed(host.now, 0, false);
+    host.core.link_changed(host.now, 0, true);
+    poll(&mut host);
+    let again = inform(&mut host);
+    assert_ne!(again.xid, asked.xid);
+    let routes = [8, 10, 10, 0, 0, 7, 0, 10, 0, 0, 8];
+    host.receive(&frame(&Repr { xid: again.xid, classless_routes: routes[..].into(), ..ack }, OUR_IP));
+    assert_eq!(router(&mut host), Some([10, 0, 0, 8].into()), "in place of the old one");
+    assert_eq!(address(&host).map(|address| address.0), Some(OUR_IP.into()));
+}
+
+#[test]
+fn who_is_not_told_does_without() {
+    // The address is asked from when it is sure.
+    let mut host = informed(true);
+    host.run_for(Duration::from_secs(4));
+    assert!(host.sent.frames.iter().all(|(_, frame, _)| frame[12..14] == [8, 6]));
+    host.run_for(Duration::from_secs(200));
+    for _ in 0..4 {
+        inform(&mut host);
+    }
+    host.nothing_else();
+    host.run_for(Duration::from_secs(100_000));
+    host.nothing_else();
+    assert_eq!(address(&host), Some((OUR_IP.into(), 24, AddressState::Ready)));
+    // And nothing is given back.
+    host.core.release_dhcp(host.now, 0, &mut host.sent);
+    host.nothing_else();
+    assert!(address(&host).is_some());
+    // A question for what goes with no address, or with one that a server is to give.
+    let none = InterfaceConfig { dhcp_inform: true, ..InterfaceConfig::default() };
+    let both = InterfaceConfig {
+        dhcp: true,
+        ..InterfaceConfig { ipv4: Some(Ipv4Config::new(crate::Cidr::new(OUR_IP, 24))), ..none }
+    };
+    for config in [none, both] {
+        let mut core = Core::with_memory(Limits::default(), [7; 16]);
+        core.add_interface(US, Caps::new(1500)).unwrap();
+        assert_eq!(core.configure(Instant::from_secs(1), 0, &config), Err(crate::Error::InvalidInput));
+    }
 }

@@ -1,4 +1,4 @@
-//! The Dynamic Host Configuration Protocol (RFC 2131) and its options (RFC 2132, RFC 3442).
+//! The Dynamic Host Configuration Protocol (RFC 2131) and its options (RFC 2132, RFC 3396, RFC 3442).
 use super::{WireError, split, split_mut};
 use airglow_device::MacAddr;
 use core::net::Ipv4Addr;
@@ -68,6 +68,43 @@ impl MessageType {
     }
 }
 
+/// More pieces of an option are not taken.
+const PIECES: usize = 6;
+
+/// The content of an option, which a long one has in pieces of up to 255 bytes (RFC 3396).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LongOption<'a> {
+    pieces: [&'a [u8]; PIECES],
+}
+
+impl<'a> LongOption<'a> {
+    /// All of it, in order.
+    pub fn bytes(self) -> impl Iterator<Item = u8> {
+        self.pieces.into_iter().flatten().copied()
+    }
+
+    fn push(&mut self, piece: &'a [u8]) -> Result<(), WireError> {
+        // An empty piece adds nothing and takes no place.
+        *self.pieces.iter_mut().find(|place| place.is_empty()).ok_or(WireError::Unsupported)? = piece;
+        Ok(())
+    }
+}
+
+impl<'a> From<&'a [u8]> for LongOption<'a> {
+    fn from(whole: &'a [u8]) -> Self {
+        let mut option = Self::default();
+        option.pieces[0] = whole;
+        option
+    }
+}
+
+impl PartialEq for LongOption<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes().eq(other.bytes())
+    }
+}
+impl Eq for LongOption<'_> {}
+
 /// A message: the fields and options that this stack uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repr<'a> {
@@ -102,7 +139,7 @@ pub struct Repr<'a> {
     /// The first name servers.
     pub name_servers: Vec<Ipv4Addr, 3>,
     /// Classless static routes (RFC 3442), as [`classless_routes`] reads them; empty: none.
-    pub classless_routes: &'a [u8],
+    pub classless_routes: LongOption<'a>,
     /// The largest message the client takes.
     pub max_size: Option<u16>,
     /// The options the client wants; empty: it does not say.
@@ -142,17 +179,20 @@ fn number(data: &[u8]) -> Option<u32> {
 }
 
 /// The routes of a classless-static-routes option: destination, prefix length, router (unspecified: on the link).
-pub fn classless_routes(mut bytes: &[u8]) -> impl Iterator<Item = (Ipv4Addr, u8, Ipv4Addr)> {
+pub fn classless_routes(
+    mut bytes: impl Iterator<Item = u8>,
+) -> impl Iterator<Item = (Ipv4Addr, u8, Ipv4Addr)> {
     core::iter::from_fn(move || {
-        let (&prefix_len, rest) = bytes.split_first().filter(|(len, _)| **len <= 32)?;
-        let (significant, rest) = rest.split_at_checked(usize::from(prefix_len).div_ceil(8))?;
-        let (router, rest) = rest.split_first_chunk::<4>()?;
-        let mut destination = [0; 4];
-        for (to, from) in destination.iter_mut().zip(significant) {
-            *to = *from;
-        }
-        bytes = rest;
-        Some((destination.into(), prefix_len, Ipv4Addr::from(*router)))
+        let prefix_len = bytes.next().filter(|len| *len <= 32)?;
+        let mut read = |len: usize| {
+            let mut octets = [0; 4];
+            for octet in octets.iter_mut().take(len) {
+                *octet = bytes.next()?;
+            }
+            Some(Ipv4Addr::from(octets))
+        };
+        let destination = read(usize::from(prefix_len).div_ceil(8))?;
+        Some((destination, prefix_len, read(4)?))
     })
 }
 
@@ -175,7 +215,7 @@ impl<'a> Repr<'a> {
             subnet_mask: None,
             router: None,
             name_servers: Vec::new(),
-            classless_routes: &[],
+            classless_routes: LongOption { pieces: [&[]; PIECES] },
             max_size: None,
             parameters: &[],
             client_id: &[],
@@ -203,12 +243,18 @@ impl<'a> Repr<'a> {
         repr.yiaddr = addr(&fixed[16..20]).unwrap_or(Ipv4Addr::UNSPECIFIED);
 
         let mut message_type = None;
-        let mut overload = 0;
-        repr.read_options(rest, &mut message_type, &mut overload)?;
+        let (mut overload, mut name_servers) = (0, LongOption::default());
+        repr.read_options(rest, &mut message_type, &mut overload, &mut name_servers)?;
         for (bit, area) in [(1, FILE), (2, SNAME)] {
             if overload & bit != 0 {
-                repr.read_options(&fixed[area], &mut message_type, &mut 0)?;
+                repr.read_options(&fixed[area], &mut message_type, &mut 0, &mut name_servers)?;
             }
+        }
+        let mut bytes = name_servers.bytes();
+        while let (false, (Some(a), Some(b), Some(c), Some(d))) =
+            (repr.name_servers.is_full(), (bytes.next(), bytes.next(), bytes.next(), bytes.next()))
+        {
+            let _ = repr.name_servers.push(Ipv4Addr::new(a, b, c, d));
         }
         repr.message_type = message_type.ok_or(WireError::Unsupported)?;
         let op = if repr.message_type.is_from_server() { 2 } else { 1 };
@@ -220,6 +266,7 @@ impl<'a> Repr<'a> {
         area: &'a [u8],
         message_type: &mut Option<MessageType>,
         overload: &mut u8,
+        name_servers: &mut LongOption<'a>,
     ) -> Result<(), WireError> {
         for option in options(area) {
             let (kind, data) = option?;
@@ -231,10 +278,11 @@ impl<'a> Repr<'a> {
                 (option::OVERLOAD, &[bits]) => *overload = bits,
                 (option::SUBNET_MASK, _) => self.subnet_mask = addr(data),
                 (option::ROUTER, _) => self.router = addr(data),
-                (option::NAME_SERVERS, _) => {
-                    self.name_servers =
-                        data.as_chunks::<4>().0.iter().take(3).map(|a| Ipv4Addr::from(*a)).collect();
-                }
+                //= https://www.rfc-editor.org/rfc/rfc3396#section-5
+                //# The aggregate option buffer is made up of
+                //# the optional parameters field, the file field, and the sname field,
+                //# in that order.
+                (option::NAME_SERVERS, _) => name_servers.push(data)?,
                 (option::REQUESTED_IP, _) => self.requested_ip = addr(data),
                 (option::SERVER_ID, _) => self.server_id = addr(data),
                 (option::LEASE_TIME, _) => self.lease_time = number(data),
@@ -243,7 +291,7 @@ impl<'a> Repr<'a> {
                 (option::MAX_SIZE, &[a, b]) => self.max_size = Some(u16::from_be_bytes([a, b])),
                 (option::PARAMETERS, _) => self.parameters = data,
                 (option::CLIENT_ID, _) => self.client_id = data,
-                (option::CLASSLESS_ROUTES, _) => self.classless_routes = data,
+                (option::CLASSLESS_ROUTES, _) => self.classless_routes.push(data)?,
                 _ => {}
             }
         }
@@ -284,14 +332,12 @@ impl<'a> Repr<'a> {
             }
             put(option::NAME_SERVERS, octets.get(..self.name_servers.len() * 4).unwrap_or(&[]));
         }
-        let runs = [
-            (option::CLASSLESS_ROUTES, self.classless_routes),
-            (option::PARAMETERS, self.parameters),
-            (option::CLIENT_ID, self.client_id),
-        ];
-        for (kind, run) in runs {
-            if !run.is_empty() {
-                put(kind, run);
+        let routes = self.classless_routes.pieces.map(|piece| (option::CLASSLESS_ROUTES, piece));
+        let runs = [(option::PARAMETERS, self.parameters), (option::CLIENT_ID, self.client_id)];
+        // RFC 3396 section 4: what is longer than an option goes into several, one behind the other.
+        for (kind, run) in routes.into_iter().chain(runs) {
+            for piece in run.chunks(255) {
+                put(kind, piece);
             }
         }
     }
@@ -307,8 +353,7 @@ impl<'a> Repr<'a> {
     /// Writes the message.
     ///
     /// # Errors
-    /// [`WireError::Truncated`] when `bytes` is shorter than [`len`](Self::len); [`WireError::Malformed`] when an option is longer than
-    /// 255 bytes.
+    /// [`WireError::Truncated`] when `bytes` is shorter than [`len`](Self::len).
     pub fn emit(&self, bytes: &mut [u8]) -> Result<(), WireError> {
         let bytes = bytes.get_mut(..self.len()).ok_or(WireError::Truncated)?;
         bytes.fill(0);
@@ -323,14 +368,9 @@ impl<'a> Repr<'a> {
         fixed[28..34].copy_from_slice(&self.chaddr.0);
         fixed[236..].copy_from_slice(&COOKIE);
         let mut at = 0;
-        let mut result = Ok(());
         self.each_option(&mut |kind, data| {
-            let Ok(len) = u8::try_from(data.len()) else {
-                result = Err(WireError::Malformed);
-                return;
-            };
             if let Some(to) = rest.get_mut(at..at + 2 + data.len()) {
-                to[..2].copy_from_slice(&[kind, len]);
+                to[..2].copy_from_slice(&[kind, data.len() as u8]);
                 to[2..].copy_from_slice(data);
             }
             at += 2 + data.len();
@@ -338,7 +378,7 @@ impl<'a> Repr<'a> {
         if let Some(end) = rest.get_mut(at) {
             *end = 255;
         }
-        result
+        Ok(())
     }
 }
 
@@ -372,8 +412,51 @@ mod tests {
             (ip(10, 17, 1, 0), 24, ip(10, 0, 0, 3)),
             (ip(1, 2, 3, 4), 32, ip(0, 0, 0, 0)),
         ];
-        assert!(classless_routes(&bytes).eq(want));
-        assert_eq!(classless_routes(&[33, 1, 2, 3, 4, 5, 6, 7, 8]).count(), 0);
-        assert_eq!(classless_routes(&[24, 1]).count(), 0);
+        assert!(classless_routes(bytes.into_iter()).eq(want));
+        assert_eq!(classless_routes([33, 1, 2, 3, 4, 5, 6, 7, 8].into_iter()).count(), 0);
+        assert_eq!(classless_routes([24, 1].into_iter()).count(), 0);
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc3396#section-5
+    //= type=test
+    //# The aggregate option buffer is made up of
+    //# the optional parameters field, the file field, and the sname field,
+    //# in that order.
+    #[test]
+    fn long_options_come_and_go_in_pieces() {
+        // Fifty routes of eight bytes each: 400 bytes, in options of 255 and 145.
+        let routes: std::vec::Vec<u8> = (0..50).flat_map(|n| [24, 10, n, 0, 10, 0, 0, n]).collect();
+        let repr = Repr {
+            classless_routes: routes.as_slice().into(),
+            ..Repr::client(MessageType::Ack, 7, MacAddr([2; 6]))
+        };
+        let mut bytes = vec![0; repr.len()];
+        repr.emit(&mut bytes).unwrap();
+        assert_eq!(bytes[FIXED_LEN..][..5], [53, 1, 5, 121, 255]);
+        assert_eq!(bytes[FIXED_LEN + 3 + 257..][..2], [121, 145]);
+        let parsed = Repr::parse(&bytes).unwrap();
+        assert_eq!(parsed, repr);
+        let read: std::vec::Vec<_> = classless_routes(parsed.classless_routes.bytes()).collect();
+        assert_eq!(read.len(), 50);
+        assert_eq!(read[31], (Ipv4Addr::new(10, 31, 0, 0), 24, Ipv4Addr::new(10, 0, 0, 31)), "cut in two");
+
+        // One option over three areas, cut within addresses.
+        let mut bytes = vec![0; 300];
+        Repr::client(MessageType::Ack, 7, MacAddr([2; 6])).emit(&mut bytes).unwrap();
+        bytes[243..].fill(0);
+        bytes[243..252].copy_from_slice(&[52, 1, 3, 6, 3, 10, 0, 0, 255]);
+        bytes[FILE][..6].copy_from_slice(&[6, 3, 1, 10, 0, 255]);
+        bytes[SNAME][..5].copy_from_slice(&[6, 2, 0, 2, 255]);
+        let parsed = Repr::parse(&bytes).unwrap();
+        assert_eq!(parsed.name_servers[..], [[10, 0, 0, 1], [10, 0, 0, 2]].map(Ipv4Addr::from));
+
+        // More pieces than there is room for are refused, not half understood.
+        let mut bytes = vec![0; 300];
+        Repr::client(MessageType::Ack, 7, MacAddr([2; 6])).emit(&mut bytes).unwrap();
+        for (n, piece) in bytes[243..243 + 7 * 3].as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            *piece = [121, 1, n as u8];
+        }
+        bytes[243 + 21] = 255;
+        assert_eq!(Repr::parse(&bytes), Err(WireError::Unsupported));
     }
 }
