@@ -286,6 +286,54 @@ fn without_buffers_fragments_are_dropped_and_sent_all_the_same() {
     assert_eq!(sent.frames.len(), 3);
 }
 
+#[test]
+fn the_fragments_that_are_made() {
+    let mut host = super::ipv6::host();
+    super::ipv6::meet(&mut host, THEIRS);
+    let socket = host.bind(5);
+    let mut identifications = std::collections::HashSet::new();
+    for round in 0..1000 {
+        host.core.udp_send(host.now, socket, &pattern(4000), (THEIRS, 7).into(), &mut host.sent).unwrap();
+        let mut ends = Vec::new();
+        let mut identification = None;
+        while let Some((_, frame, _)) = host.sent.frames.pop_front() {
+            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+            //= type=test
+            //# The Per-Fragment headers must consist of the IPv6 header plus any
+            //# extension headers that must be processed by nodes en route to the
+            //# destination, that is, all headers up to and including the Routing
+            //# header if present, else the Hop-by-Hop Options header if present,
+            //# else no extension headers.
+            let [44, _] = frame[20..22] else { panic!("{frame:02x?}") };
+            let fragment = &frame[54..];
+            assert_eq!((fragment[0], fragment[1]), (17, 0));
+            let field = u16::from_be_bytes([fragment[2], fragment[3]]);
+            let (start, more) = (usize::from(field & !7), field & 1 == 1);
+            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+            //= type=test
+            //# These headers must be in the first fragment.
+            if start == 0 {
+                assert_eq!(fragment[8..12], [0, 5, 0, 7], "the UDP header");
+            }
+            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+            //= type=test
+            //# Fragments must not be created that overlap with any other
+            //# fragments created from the original packet.
+            assert_eq!(start, ends.last().map_or(0, |(end, _)| *end));
+            ends.push((start + fragment.len() - 8, more));
+            assert_eq!(*identification.get_or_insert(fragment[4..8].to_vec()), fragment[4..8]);
+        }
+        assert_eq!(ends.last(), Some(&(4008, false)));
+        assert!(ends.len() == 3 && ends[..2].iter().all(|(_, more)| *more));
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+        //= type=test
+        //# The Identification must be
+        //# different than that of any other fragmented packet sent recently*
+        //# with the same Source Address and Destination Address.
+        assert!(identifications.insert(identification.unwrap()), "{round}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
     #[test]

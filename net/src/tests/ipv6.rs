@@ -273,8 +273,13 @@ fn ping_to_one_and_to_all() {
     let request = icmpv6::Repr::EchoRequest { identifier: 1, sequence: 2, data: b"hello" };
     let mut bytes = vec![0; request.len()];
     request.emit(&mut bytes).unwrap();
-    for to in [OURS, ALL_NODES] {
-        host.receive(&icmp_frame(THEIRS, to, 64, bytes.clone()));
+    for (to, hops) in [(OURS, 64), (ALL_NODES, 64), (OURS, 1), (OURS, 0)] {
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-3
+        //= type=test
+        //# A node that is the destination of a packet
+        //# should not discard a packet with Hop Limit equal
+        //# to zero; it should process the packet normally.
+        host.receive(&icmp_frame(THEIRS, to, hops, bytes.clone()));
         let (src, dst, hop_limit, next, payload) = open(&host.next(), PEER);
         assert_eq!((src, dst, hop_limit, next), (OURS, THEIRS, 64, 58));
         let reply = icmpv6::Repr::EchoReply { identifier: 1, sequence: 2, data: b"hello" };

@@ -259,6 +259,52 @@ mod tests {
         assert!((13..=15).contains(&windows[9]), "{windows:?}");
     }
 
+    /// How many round trips of 10 ms it takes the window to reach so many segments.
+    fn grown_to(cubic: &mut Cubic, to: u32) -> u32 {
+        let (mut now, mut rounds) = (Instant::from_secs(10), 0);
+        while cubic.window() < to * MSS {
+            let window = cubic.window();
+            now += Duration::from_millis(10);
+            cubic.acknowledged(&Ack {
+                smoothed: Some(Duration::from_millis(10)),
+                ..Ack::at(now, window, window)
+            });
+            rounds += 1;
+        }
+        rounds
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9438#section-4.3
+    //= type=test
+    //# Once _W_est_ has grown to reach the _cwnd_ at the time of most
+    //# recently setting _ssthresh_ -- that is, _W_est_ >= _cwnd_prior_ --
+    //# the sender SHOULD set α__cubic_ to 1 to ensure that it can achieve
+    //# the same congestion window increment rate as Reno, which uses AIMD(1,
+    //# 0.5).
+    #[test]
+    fn beyond_the_old_window_it_grows_as_reno() {
+        let mut cubic = after_loss_at(20);
+        // From 14 to 20 segments by 9/17 of a segment a round trip, then by one.
+        let slow = grown_to(&mut cubic, 20);
+        assert!((11..=12).contains(&slow), "{slow} round trips for 6 segments");
+        let quick = grown_to(&mut cubic, 26);
+        assert!((6..=7).contains(&quick), "{quick} round trips for 6 segments");
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9438#section-4.8
+    //= type=test
+    //# In addition, for the Reno-friendly region, _W_est_ SHOULD be set to the
+    //# congestion window size at the beginning of the current congestion
+    //# avoidance stage.
+    #[test]
+    fn the_estimate_begins_at_the_window() {
+        let mut cubic = after_loss_at(1000);
+        cubic.timed_out(Instant::from_secs(12), 700 * MSS);
+        cubic.reno.window = 490 * MSS;
+        cubic.acknowledged(&Ack::at(Instant::from_secs(13), MSS, 490 * MSS));
+        assert!((490 * MSS..491 * MSS).contains(&cubic.estimate), "{}", cubic.estimate);
+    }
+
     #[test]
     fn fast_convergence_gives_way_to_newcomers() {
         let mut cubic = after_loss_at(1000);

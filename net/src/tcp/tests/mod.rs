@@ -1,5 +1,6 @@
 //! Tests of the whole of TCP, without I/O and in virtual time.
 mod bottleneck;
+mod details;
 mod extensions;
 #[cfg(feature = "f-rto")]
 mod frto;
