@@ -66,7 +66,7 @@ fn table(name: &str, net: &str) -> String {
 fn rows(switch: &Switch, name: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scapy/table.py");
     let said =
-        switch.odd.run_for(Duration::from_secs(150), PYTHON, &["-B", &script.to_string_lossy(), name, "o0"]);
+        switch.odd.run_for(Duration::from_secs(240), PYTHON, &["-B", &script.to_string_lossy(), name, "o0"]);
     let failed: Vec<_> = said.stdout.lines().filter(|line| line.starts_with("FAILED")).collect();
     assert!(said.success() && failed.is_empty(), "{}\n{}", failed.join("\n"), said.stderr);
     println!("{name}: {}", said.stdout.lines().last().unwrap_or_default());

@@ -532,6 +532,50 @@ def icmp_v6(table, wire):
     time.sleep(0.5)
 
 
+def given_up(table, wire):
+    """Fragments whose rest does not come (RFC 1122 section 3.3.2, RFC 8200 section 4.5): a minute later their sender hears of it."""
+    parts = []
+    for v6 in (False, True):
+        whole = bytes(UDP(sport=5000, dport=ECHO, len=2008) / Raw(bytes(1400)))
+        if v6:
+            parts.append(wire.ip6(nh=44) / Raw(bytes([17, 0, 0, 1, 0, 0, 0, 77]) + whole[:1400]))
+        else:
+            parts.append(wire.ip(id=77, flags="MF", proto=17) / Raw(whole[:1400]))
+    # And one whose first part is what is missing: of that nobody hears.
+    parts.append(wire.ip(id=78, frag=100, proto=17) / Raw(bytes(400)))
+    wire.send(*parts)
+    start, got = time.monotonic(), []
+
+    def wait():
+        while time.monotonic() < start + 66:
+            if frame := wire.receive(1):
+                got.append((time.monotonic() - start, frame))
+        return [f for _, f in got]
+
+    def check(v6, is_right):
+        frames = wait() if not got else [f for _, f in got]
+        right = [after for after, f in got if is_right(f)]
+        if len(right) != 1 or not 55 <= right[0] <= 65:
+            return f"after {right} seconds; got {show(frames)}"
+        return None
+
+    table.row(
+        "the first fragment alone",
+        "RFC 1122 section 3.3.2",
+        lambda: check(False, lambda f: ICMP in f and (f[ICMP].type, f[ICMP].code) == (11, 1)),
+    )
+    table.row(
+        "the same over IPv6",
+        "RFC 8200 section 4.5",
+        lambda: check(True, lambda f: ICMPv6TimeExceeded in f and f[ICMPv6TimeExceeded].code == 1),
+    )
+    table.row(
+        "nothing else is said",
+        "RFC 1122 section 3.2.2",
+        lambda: None if len(got) == 2 else f"got {show([f for _, f in got])}",
+    )
+
+
 def run(table, wire):
     # Errors come twenty at once and fifty a second: after each part there may be twenty again.
     for part in (frames, headers_v4, options_v4, fragments_v4, icmp_v4, headers_v6, fragments_v6, icmp_v6):
@@ -539,3 +583,4 @@ def run(table, wire):
         time.sleep(0.4)
     for v6 in (False, True):
         datagrams(table, wire, v6)
+    given_up(table, wire)

@@ -58,6 +58,87 @@ def arp(table, wire):
     table.answered("a thousand neighbours", "RFC 826", crowd + [wire.ip() / ICMP(id=9)], icmp(0, 0, id=9))
 
 
+def claims(table, wire):
+    """An address that is in use, claimed by another card (RFC 4861 sections 7.2.5 and 7.3, and what ARP has of them)."""
+    thief = "02:00:00:00:00:67"
+
+    def heard(frame, *sent, until):
+        """What the stack sends, by frame, when `sent` have come to it and it has an answer to give every tenth of a second."""
+        wire.all = True
+        got = []
+        try:
+            wire.exchange(frame)
+            wire.send(*sent)
+            deadline = time.monotonic() + 4
+            while time.monotonic() < deadline and not until(got):
+                wire.send(frame)
+                pause = time.monotonic() + 0.1
+                while (left := pause - time.monotonic()) > 0:
+                    if f := wire.receive_any(left):
+                        got.append(f)
+        finally:
+            wire.all = False
+        return got
+
+    def asked(got):
+        """Whether our card alone was asked for our address."""
+        return any(
+            f.dst == OWN_MAC and (ARP in f and f[ARP].pdst == OWN or ICMPv6ND_NS in f and f[ICMPv6ND_NS].tgt == OWN6)
+            for f in got
+        )
+
+    def row(name, rule, frame, claim, is_answer, stolen):
+        def check():
+            def enough(got):
+                answers = [f for f in got if is_answer(f)]
+                return asked(got) and len(answers) > 3 and all(f.dst == OWN_MAC for f in answers[-3:])
+
+            # Whether the questions come once in a second or not: that long after the last ones.
+            time.sleep(1.1)
+            got = heard(frame, claim, until=enough)
+            there = [f for f in got if is_answer(f) and f.dst == thief]
+            if not enough(got):
+                return f"our card is not asked, or has not its address back: {show(got[-8:])}"
+            return None if stolen or not there else f"{len(there)} answers went to another card"
+
+        table.row(name, rule, check)
+
+    everyone = Ether(src=thief, dst="ff:ff:ff:ff:ff:ff")
+    to_us = Ether(src=thief, dst=wire.peer_mac)
+    ping, pong = wire.ip() / ICMP(id=9), icmp(0, 0, id=9)
+    for name, claim in [
+        ("an announcement in our name", everyone / ARP(op=1, hwsrc=thief, psrc=OWN, pdst=OWN)),
+        ("a question in our name", to_us / ARP(op=1, hwsrc=thief, psrc=OWN, pdst=PEER)),
+        (
+            "an answer in our name",
+            to_us / ARP(op=2, hwsrc=thief, psrc=OWN, hwdst=wire.peer_mac, pdst=PEER),
+        ),
+    ]:
+        row(name, "RFC 4861 section 7.3.2", ping, claim, pong, False)
+    ping, pong = wire.ip6() / ICMPv6EchoRequest(id=9), lambda f: ICMPv6EchoReply in f
+    advertisement = to_us / IPv6(src=OWN6, dst=PEER6, hlim=255)
+    there = ICMPv6NDOptDstLLAddr(lladdr=thief)
+    row(
+        "an advertisement that overrides",
+        "RFC 4861 section 7.2.5",
+        ping,
+        advertisement / ICMPv6ND_NA(tgt=OWN6, R=0, S=0, O=1) / there,
+        pong,
+        True,
+    )
+
+    def kept():
+        got = heard(
+            ping,
+            advertisement / ICMPv6ND_NA(tgt=OWN6, R=0, S=0, O=0) / there,
+            until=lambda got: len([f for f in got if pong(f)]) > 5,
+        )
+        wrong = [f for f in got if pong(f) and f.dst != OWN_MAC]
+        return f"got {show(wrong)}" if wrong or not any(pong(f) for f in got) else None
+
+    table.row("an advertisement that does not override", "RFC 4861 section 7.2.5", kept)
+
+
 def solicitations(table, wire):
     """RFC 4861 section 7.1."""
 
@@ -297,4 +378,5 @@ def routers(table, wire):
 def run(table, wire):
     arp(table, wire)
     solicitations(table, wire)
+    claims(table, wire)
     routers(table, wire)

@@ -129,6 +129,20 @@ class Wire:
                     return frame
         return None
 
+    def receive_any(self, timeout):
+        """The next frame of the stack, whoever it is for; questions for our address are answered."""
+        self.socket.settimeout(timeout)
+        try:
+            data, (_, _, kind, _, _) = self.socket.recvfrom(65600)
+        except TimeoutError:
+            return None
+        frame = Ether(data)
+        if kind == socket.PACKET_OUTGOING or frame.src != self.peer_mac:
+            return None
+        if frame.dst == OWN_MAC or frame.dst[1] in "13579bdf":
+            self.answer(frame)
+        return frame
+
     def answer(self, frame):
         if ARP in frame and frame[ARP].op == 1 and frame[ARP].pdst == OWN:
             to = frame[ARP]
