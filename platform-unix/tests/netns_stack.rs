@@ -305,6 +305,36 @@ fn an_address_from_dhcp() {
     assert!(said.contains("10.0.0.77/24"), "{said}");
 }
 
+/// The address is fixed, the way out is dnsmasq's to say (RFC 2131 section 3.4).
+#[test]
+fn a_way_out_from_dhcp_beside_a_fixed_address() {
+    let (host, other) = (Namespace::new("inform"), Namespace::new("other"));
+    veth(&host, "h0", &other, "v0");
+    host.address("h0", "10.0.0.1/24");
+    // Behind the router.
+    host.address("lo", "192.0.2.1/32");
+    let words =
+        ["--dhcp-authoritative", "--dhcp-range=10.0.0.0,static", "--dhcp-option=option:router,10.0.0.1"];
+    let mut server = dnsmasq(&host, &words, "DHCP, static leases only");
+    let far = |network: &Network| {
+        network.host.run("ping", &["-c", "1", "-w", "4", "-I", "192.0.2.1", "10.0.0.2"]).success()
+    };
+    let fixed = ["net=packet", "device=v0", "ipv4=10.0.0.2/24", "ipv6=off", "port=7"];
+    let program = other.start(echo(), &fixed);
+    let mut network = Network { host, _other: Some(other), program }.started();
+    assert!(!far(&network), "nobody has said yet where that is");
+    network.program.signal("TERM");
+    let other = network._other.take().unwrap();
+    let program = other.start(echo(), &[&fixed[..], &["dhcp=inform"]].concat());
+    let mut network = Network { host: network.host, _other: Some(other), program }.started();
+    server.wait_for("DHCPINFORM(h0) 10.0.0.2", LIMIT);
+    server.wait_for("DHCPACK(h0) 10.0.0.2", LIMIT);
+    assert!(far(&network));
+    assert!(network.program.runs());
+    let said = network.end();
+    assert!(!said.contains("dhcp=inform"), "{said}");
+}
+
 /// dnsmasq is the router, which says that addresses are to be had from it, and the server.
 #[test]
 fn an_address_from_dhcpv6() {
