@@ -36,6 +36,8 @@ impl Entry {
 pub trait KeyValue {
     /// Why a call failed.
     type Error: embedded_io_async::Error;
+    /// Every value there is can be [lent](Self::lend) whole.
+    const LENDS: bool = false;
 
     /// What is known of `key`; `None` when there is no such value (a folder is none).
     async fn entry(&self, key: &str) -> Result<Option<Entry>, Self::Error>;
@@ -53,6 +55,7 @@ pub trait KeyValue {
 
 impl<T: KeyValue + ?Sized> KeyValue for &T {
     type Error = T::Error;
+    const LENDS: bool = T::LENDS;
     async fn entry(&self, key: &str) -> Result<Option<Entry>, Self::Error> {
         (**self).entry(key).await
     }

@@ -80,8 +80,14 @@ fn nanos(duration: Duration) -> u64 {
 impl Add<Duration> for Instant {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(duration)))
+        Self(later(self.0, duration))
     }
+}
+
+/// Compiled once where a processor of 32 bits would multiply at every place where a time is set.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn later(instant: u64, duration: Duration) -> u64 {
+    instant.saturating_add(nanos(duration))
 }
 
 impl AddAssign<Duration> for Instant {

@@ -33,8 +33,11 @@ pub fn evaluate(head: &RequestHead<'_>, validators: &Validators<'_>, now: Option
         return Verdict::Proceed { range: true };
     }
     // Dates go out in whole seconds, so that is how they come back.
-    let modified = validators.last_modified.map(|time| time.as_secs());
-    let date = |name| head.field(name).and_then(|value| parse_date(value, now)).map(|time| time.as_secs());
+    let modified = validators.last_modified.filter(|_| cfg!(feature = "dates")).map(|time| time.as_secs());
+    let date = |name| {
+        let value = head.field(name).filter(|_| cfg!(feature = "dates"));
+        value.and_then(|value| parse_date(value, now)).map(|time| time.as_secs())
+    };
     let tag = validators.tag.as_ref();
     let read = matches!(head.method, Method::Get | Method::Head);
 

@@ -1,10 +1,13 @@
 //! A store's values served as files.
+#[cfg(feature = "parts")]
+mod parts;
+
 use crate::{
     Error, Exchange, Handler, Writer,
     conditional::{Validators, Verdict, evaluate},
     wire::{
         ByteRange, Coding, CodingPreferences, EntityTag, Method, Methods, Output, Ranges, Status,
-        decode_path, encode_path, media_type,
+        decode_path, encode_path, media_type_of_octets,
     },
 };
 use airglow_device::{Entry, KeyValue};
@@ -28,6 +31,10 @@ pub struct Files<K> {
 
 /// Serves `store`, from its root on.
 pub const fn files<K: KeyValue>(store: K) -> Files<K> {
+    #[cfg(not(feature = "parts"))]
+    const {
+        assert!(K::LENDS, "files of a store that does not lend its values need the feature `parts`");
+    }
     Files { store, headers: &[], prefix: "" }
 }
 
@@ -80,36 +87,12 @@ impl<K: KeyValue> Handler for Files<K> {
         let port = exchange.port;
         match self.respond(exchange, &value, &chosen)? {
             Content::Lent(content) => port.send_static(content).await,
-            Content::Parts(writer) => parts(writer, &value, &chosen).await,
+            #[cfg(feature = "parts")]
+            Content::Parts(writer) => parts::send(writer, &value, &chosen).await,
+            #[cfg(not(feature = "parts"))]
+            Content::Parts(_) => Err(Error::Store),
         }
     }
-}
-
-/// The content that an answer does not lend: each range, behind a head of its own where there are several.
-async fn parts<K: KeyValue>(
-    mut writer: Writer<'_, '_>,
-    value: &Value<'_, K>,
-    chosen: &Chosen,
-) -> Result<(), Error> {
-    let size = value.size;
-    let several = chosen.ranges(writer.exchange(), size).several();
-    for index in 0.. {
-        let range = chosen.ranges(writer.exchange(), size).get(index, size);
-        let Some(range) = range.filter(|_| !writer.silent()) else { break };
-        if several {
-            writer
-                .put(|out| part_head(out, &Boundary::new(chosen.digest), chosen.media, &range, size))
-                .await?;
-        }
-        match value.lend().and_then(|content| part(content, &range)) {
-            Some(content) => writer.write_lent(content).await?,
-            None => writer.fill_from(value.store, value.key, range.start, range.len()).await?,
-        }
-    }
-    if several && !writer.silent() {
-        writer.put(|out| part_end(out, &Boundary::new(chosen.digest))).await?;
-    }
-    writer.done()
 }
 
 /// In the order in which they win when a client likes them equally and they have one size.
@@ -155,13 +138,14 @@ impl Chosen {
 /// How an answer goes on behind its head.
 enum Content<'e, 'x> {
     Lent(&'static [u8]),
+    #[cfg_attr(not(feature = "parts"), allow(dead_code))]
     Parts(Writer<'e, 'x>),
 }
 
 impl<K: KeyValue> Files<K> {
     /// The value and its variants; where there is none of them, the page of a folder of that name.
     ///
-    /// What lives while the store is asked is no part of a connection's memory later: hence functions of their own, here and in [`parts`].
+    /// What lives while the store is asked is no part of a connection's memory later: hence functions of their own, here and in `parts`.
     async fn find(&self, key: &mut Key, asked: usize) -> Result<Found, Error> {
         let mut found = Found::default();
         loop {
@@ -207,7 +191,7 @@ impl<K: KeyValue> Files<K> {
             Err(_) => return Err(NOT_FOUND),
         };
         key.length = length;
-        if key.text(length).is_empty() || key.text(length).ends_with('/') {
+        if matches!(key.octets(length), [] | [.., b'/']) {
             key.append("index.html");
         }
         Ok(length)
@@ -221,7 +205,7 @@ impl<K: KeyValue> Files<K> {
         asked: usize,
         found: &Found,
     ) -> Answer<'k> {
-        let page_of_folder = key.text(key.length).get(asked..) == Some("/index.html");
+        let page_of_folder = key.octets(key.length).get(asked..) == Some(b"/index.html");
         if found.iter().all(Option::is_none) {
             return NOT_FOUND;
         }
@@ -258,7 +242,7 @@ impl<K: KeyValue> Files<K> {
         };
         let now = exchange.unix_time();
         let mut chosen = Chosen {
-            media: media_type(key.text(key.length)),
+            media: media_type_of_octets(key.octets(key.length)),
             coding,
             variants: matches!(found, [_, Some(_), _] | [_, _, Some(_)]),
             digest: entry.digest,
@@ -295,7 +279,6 @@ impl<K: KeyValue> Files<K> {
         let mut space = [0; 18];
         let about = About { chosen, validators: chosen.validators(&mut space), headers: self.headers };
         let only = ranges.get(0, size).filter(|_| !ranges.several());
-        let boundary = Boundary::new(chosen.digest);
         let response = exchange.respond(status).fields(&mut |out| match (status, only) {
             (Status::NOT_MODIFIED, _) => about.put_validators(out),
             (Status::RANGE_NOT_SATISFIABLE, _) => {
@@ -310,31 +293,26 @@ impl<K: KeyValue> Files<K> {
                 }
             }
             _ => {
-                out.put(b"Content-Type: multipart/byteranges; boundary=");
-                boundary.put(out);
-                out.put(b"\r\n");
+                #[cfg(feature = "parts")]
+                parts::put_type(out, chosen);
                 about.put_all(out, false);
             }
         });
         if matches!(status, Status::NOT_MODIFIED | Status::RANGE_NOT_SATISFIABLE) {
             return response.lent(b"").map(Content::Lent);
         }
+        #[cfg(feature = "parts")]
         let Some(only) = only else {
-            // RFC 9110 section 14.6: each part with its own head, in one message of known length.
-            let mut scratch = [0; 320];
-            let mut out = Output::new(&mut scratch);
-            part_end(&mut out, &boundary);
-            let mut length = out.len() as u64;
-            for range in (0..).map_while(|index| ranges.get(index, size)) {
-                out.truncate(0);
-                part_head(&mut out, &boundary, chosen.media, &range, size);
-                length += out.len() as u64 + range.len();
-            }
-            return response.writer(Some(length)).map(Content::Parts);
+            return response.writer(Some(parts::length(&ranges, chosen, size))).map(Content::Parts);
         };
+        #[cfg(not(feature = "parts"))]
+        let Some(only) = only else { return Err(Error::Store) };
         match value.lend().and_then(|content| part(content, &only)) {
             Some(content) => response.lent(content).map(Content::Lent),
+            #[cfg(feature = "parts")]
             None => response.writer(Some(only.len())).map(Content::Parts),
+            #[cfg(not(feature = "parts"))]
+            None => Err(Error::Store),
         }
     }
 }
@@ -394,39 +372,6 @@ impl<K: KeyValue> Value<'_, K> {
     }
 }
 
-/// What stands between the parts. It must not occur in the content. A fixed one that an author could put there would only harm the
-/// readers of their own file; the tag makes even that unlikely.
-struct Boundary([u8; 18]);
-
-impl Boundary {
-    fn new(digest: Option<u64>) -> Self {
-        let mut space = *b"\"0000000000000000\"";
-        if let Some(digest) = digest {
-            EntityTag::from_digest(digest, &mut space);
-        }
-        Self(space)
-    }
-    fn put(&self, out: &mut Output<'_>) {
-        out.put(b"airglow-part-");
-        out.put(self.0.get(1..17).unwrap_or(&[]));
-    }
-}
-
-fn part_head(out: &mut Output<'_>, boundary: &Boundary, media: &str, range: &ByteRange, size: u64) {
-    out.put(b"\r\n--");
-    boundary.put(out);
-    out.put(b"\r\n");
-    out.put_field("Content-Type", media.as_bytes());
-    put_content_range(out, range, size);
-    out.put(b"\r\n");
-}
-
-fn part_end(out: &mut Output<'_>, boundary: &Boundary) {
-    out.put(b"\r\n--");
-    boundary.put(out);
-    out.put(b"--\r\n");
-}
-
 fn put_content_range(out: &mut Output<'_>, range: &ByteRange, size: u64) {
     out.put(b"Content-Range: bytes ");
     out.put_decimal(range.start);
@@ -452,7 +397,7 @@ impl About<'_> {
             out.put(tag.opaque);
             out.put(b"\"\r\n");
         }
-        if let Some(time) = self.validators.last_modified {
+        if let Some(time) = self.validators.last_modified.filter(|_| cfg!(feature = "dates")) {
             out.put_date_field("Last-Modified", time);
         }
         // Caches must know even from the plain representation that there are others.
@@ -485,7 +430,11 @@ struct Key {
 impl Key {
     /// The first `length` octets; whole characters by the way keys are made.
     fn text(&self, length: usize) -> &str {
-        self.space.get(..length).and_then(|octets| core::str::from_utf8(octets).ok()).unwrap_or("")
+        core::str::from_utf8(self.octets(length)).unwrap_or("")
+    }
+    /// The same where nobody needs to know that these are whole characters, which takes a look at each.
+    fn octets(&self, length: usize) -> &[u8] {
+        self.space.get(..length).unwrap_or(&[])
     }
     fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);

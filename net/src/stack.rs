@@ -55,6 +55,30 @@ pub(crate) struct Inner<'m, D: NetDevice, S: Storage, const N: usize> {
     awaited: bool,
 }
 
+impl<D: NetDevice, S, const N: usize> Inner<'_, D, S, N>
+where
+    S: Storage<Connection = StreamWakers, Listener = ListenerWakers>,
+{
+    /// After a user's call to TCP, before which it had to be looked at again by `deadline`: one piece of code for all those calls.
+    #[inline(never)]
+    fn called(&mut self, deadline: Option<Instant>) {
+        wake_tcp(&mut self.tcp);
+        let sooner = self.tcp.poll_timeout().is_some_and(|at| deadline.is_none_or(|before| at < before));
+        if sooner || self.tcp.has_output() {
+            self.poke();
+        }
+    }
+
+    fn poke(&mut self) {
+        if !self.poked {
+            self.poked = true;
+            if let Some(waker) = &self.driver {
+                waker.wake_by_ref();
+            }
+        }
+    }
+}
+
 /// The way out for TCP: IP over the stack's devices.
 pub struct Output<'a, 'm> {
     pub(crate) core: &'a mut Core<'m>,
@@ -372,31 +396,18 @@ where
 
     /// Sees to it that what a user call caused goes out in this turn, all of a batch with one flush.
     pub(crate) fn poke(&self) {
-        let mut inner = self.inner.borrow_mut();
-        if !inner.poked {
-            inner.poked = true;
-            if let Some(waker) = &inner.driver {
-                waker.wake_by_ref();
-            }
-        }
+        self.inner.borrow_mut().poke();
     }
 
     /// Calls `f` with TCP, the time and the way out, then sees to it that what `f` caused is sent.
     pub(crate) fn with_tcp<R>(&self, f: impl FnOnce(&mut Tcp<S>, Instant, &mut Output<'_, 'm>) -> R) -> R {
         let now = self.timer.now();
-        let (result, output) = {
-            let inner = &mut *self.inner.borrow_mut();
-            let Inner { devices, core, tcp, unflushed, full, .. } = inner;
-            let deadline = tcp.poll_timeout();
-            let mut ports = Ports::<D> { before: devices, lending: None, after: &mut [], unflushed, full };
-            let result = f(tcp, now, &mut Output { core, link: &mut ports, now });
-            wake_tcp(tcp);
-            let sooner = tcp.poll_timeout().is_some_and(|at| deadline.is_none_or(|before| at < before));
-            (result, tcp.has_output() || sooner)
-        };
-        if output {
-            self.poke();
-        }
+        let mut inner = self.inner.borrow_mut();
+        let Inner { devices, core, tcp, unflushed, full, .. } = &mut *inner;
+        let deadline = tcp.poll_timeout();
+        let mut ports = Ports::<D> { before: devices, lending: None, after: &mut [], unflushed, full };
+        let result = f(tcp, now, &mut Output { core, link: &mut ports, now });
+        inner.called(deadline);
         result
     }
 

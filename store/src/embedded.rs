@@ -137,6 +137,7 @@ const fn less(a: &str, b: &str) -> bool {
 
 impl KeyValue for Store {
     type Error = Missing;
+    const LENDS: bool = true;
 
     async fn entry(&self, key: &str) -> Result<Option<Entry>, Missing> {
         Ok(self.get(key).map(Value::entry))

@@ -58,9 +58,11 @@ fn compile(workspace: &Workspace, board: &Board, choice: &[&str], name: &str) ->
         // The hash that stirs the boot seed runs a few times in a board's life: small, not fast.
         flags
             .extend(["sha2_backend=\"soft\"", "sha2_backend_soft=\"compact\""].map(|c| format!("--cfg={c}")));
-        // Measured on the website: calls of small functions take more room than what the default for `z` leaves out of line;
-        // and functions with the same code are one.
-        flags.extend(["-Cllvm-args=-inline-threshold=25", "-Clink-arg=--icf=all"].map(str::to_owned));
+        // Measured on the website: calls of small functions take more room than what the default for `z` leaves out of line; what is
+        // computed or loaded early, so that a path or a loop has it, more than it saves; and functions with the same code are one.
+        let passes = ["inline-threshold=25", "enable-pre=false", "disable-licm-promotion"];
+        flags.extend(passes.map(|pass| format!("-Cllvm-args=-{pass}")));
+        flags.push("-Clink-arg=--icf=all".to_owned());
     } else {
         flags.push("-Crelocation-model=static".to_owned());
     }

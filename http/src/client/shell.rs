@@ -56,11 +56,11 @@ impl<'t, S: Stream, const BUF: usize> Client<'t, S, BUF> {
     /// Closes this side's direction and gives the stream back.
     pub async fn close(mut self) -> Result<S, Error> {
         let closed = {
-            let closing = pin!(self.wire.stream.close());
-            before(self.wire.timer, |now| now + self.wire.limits.write_timeout, closing).await
+            let closing = pin!(async { self.wire.stream.close().await.map(|()| 0) });
+            before(self.wire.timer, &mut |now| now + self.wire.limits.write_timeout, closing).await
         };
         match closed {
-            Ok((Ok(()), _)) => Ok(self.wire.stream),
+            Ok((Ok(_), _)) => Ok(self.wire.stream),
             _ => Err(Error::Disconnected),
         }
     }
@@ -167,8 +167,8 @@ impl<'t, S: Stream, const BUF: usize> Client<'t, S, BUF> {
             let patience =
                 if self.end == 0 { self.wire.limits.idle_timeout } else { self.wire.limits.head_timeout };
             let room = self.buf.get_mut(self.end..).unwrap_or(&mut []);
-            let until = |now: Instant| now + patience.saturating_sub(self.wire.waited);
-            match before(self.wire.timer, until, pin!(self.wire.stream.read(room))).await {
+            let mut until = |now: Instant| now + patience.saturating_sub(self.wire.waited);
+            match before(self.wire.timer, &mut until, pin!(self.wire.stream.read(room))).await {
                 Ok((Ok(0), _)) => {
                     self.conversation.end_of_stream()?;
                     return Err(Error::Disconnected);
@@ -192,7 +192,7 @@ impl<S: Stream> Wire<'_, S> {
     async fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
             let patience = self.limits.write_timeout;
-            match before(self.timer, |now| now + patience, pin!(self.stream.write(bytes))).await {
+            match before(self.timer, &mut |now| now + patience, pin!(self.stream.write(bytes))).await {
                 Ok((Ok(n @ 1..), _)) => bytes = bytes.get(n..).unwrap_or(&[]),
                 Ok(_) => return Err(Error::Disconnected),
                 Err(TimedOut) => return Err(Refusal::WriteTimeout.into()),
@@ -289,10 +289,10 @@ impl<'c, S: Stream> Answer<'c, '_, S> {
             }
             let (limits, waited, received) =
                 (&self.wire.limits, self.wire.waited, self.conversation.received());
-            let until = |now| limits.transfer_deadline(now, waited, received, limits.body_timeout);
+            let mut until = |now| limits.transfer_deadline(now, waited, received, limits.body_timeout);
             let received = {
                 let receiving = pin!(self.wire.stream.read(self.input.room()));
-                before(self.wire.timer, until, receiving).await
+                before(self.wire.timer, &mut until, receiving).await
             };
             match received {
                 Ok((Ok(0), _)) => {

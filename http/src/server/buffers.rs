@@ -13,6 +13,18 @@ impl<const HEAD: usize, const OUT: usize> Buffers<HEAD, OUT> {
     }
 }
 
+/// A future in memory of its own, so that whoever awaits it is no larger for it at other times.
+#[cfg(feature = "alloc")]
+pub(crate) fn apart<F: Future>(future: F) -> core::pin::Pin<alloc::boxed::Box<F>> {
+    alloc::boxed::Box::pin(future)
+}
+
+/// Without an allocator it stays where it is.
+#[cfg(not(feature = "alloc"))]
+pub(crate) fn apart<F: Future>(future: F) -> F {
+    future
+}
+
 /// Buffers that no connection holds just now, kept for the next.
 #[cfg(feature = "alloc")]
 mod pool {

@@ -60,6 +60,21 @@ enum Phase {
     Request { waited: Duration, since: Option<Instant> },
 }
 
+/// What is left of a [`Connection`] while it waits for a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Between {
+    requests: u32,
+    /// From the first time anybody waited.
+    since: Option<Instant>,
+}
+
+impl Between {
+    /// Until when to wait, when there is nothing at `now`.
+    pub fn deadline(&mut self, now: Instant, limits: &Limits) -> Instant {
+        *self.since.get_or_insert(now) + limits.idle_timeout
+    }
+}
+
 /// The state of a server's connection. The caller owns the bytes: it appends what it receives to a buffer,
 /// shows
 /// the buffer, and takes from its front what was used up.
@@ -108,6 +123,17 @@ impl Connection {
             persistent: true,
             awaits_continue: false,
         }
+    }
+
+    /// One that goes on after a wait.
+    pub(crate) fn after(Between { requests, since }: Between, limits: Limits) -> Self {
+        Self { requests, phase: Phase::Idle(since), ..Self::new(limits) }
+    }
+
+    /// What to keep of it while it waits for the next request.
+    pub(crate) fn between(&self) -> Between {
+        let since = if let Phase::Idle(since) = self.phase { since } else { None };
+        Between { requests: self.requests, since }
     }
 
     /// The limits it was made with.

@@ -1,12 +1,12 @@
 //! Requests one after the other over one connection, until there is none to be read.
 use crate::{
     Error, Refusal,
-    deadline::{TimedOut, before},
+    deadline::{TimedOut, Transfer, before},
     input::Input,
     server::{
         Access, Handler, Server,
         buffers::Buffers,
-        connection::Connection,
+        connection::{Between, Connection},
         exchange::{Demand, Exchange, Port, Shared, put_framing},
         shell::{Ending, Now},
         statistics::add,
@@ -33,10 +33,11 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
         stream: &mut S,
         handler: &H,
         timer: &dyn Timer,
-        connection: &mut Connection,
+        between: &mut Between,
         buffers: &mut Buffers<HEAD, OUT>,
         received: usize,
     ) -> Ending {
+        let connection = &mut Connection::after(*between, self.limits);
         let Buffers { head: buf, out } = buffers;
         let mut out_len = 0;
         let mut held = Held { start: 0, end: received };
@@ -55,7 +56,10 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
                 match found {
                     Some(Ok(length)) => break length,
                     Some(Err(refusal)) => break 'refused refusal,
-                    None if held.start == held.end => return Ending::Idle,
+                    None if held.start == held.end => {
+                        *between = connection.between();
+                        return Ending::Idle;
+                    }
                     None => {}
                 }
                 let room = buf.get_mut(held.end..).unwrap_or(&mut []);
@@ -186,7 +190,7 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
         room: &mut [u8],
     ) -> Result<usize, Error> {
         let receiving = pin!(stream.read(room));
-        match before(timer, |now| connection.deadline(now, true), receiving).await {
+        match before(timer, &mut |now| connection.deadline(now, true), receiving).await {
             Ok((Ok(n), waited)) => {
                 if waited.is_some() {
                     connection.resumed(timer.now());
@@ -259,15 +263,16 @@ impl<const HEAD: usize, const OUT: usize> Server<'_, HEAD, OUT> {
     }
 
     /// One write within the time that the limits allow.
-    async fn write<E>(
+    async fn write(
         &self,
         timer: &dyn Timer,
         pace: &mut Pace,
-        write: Pin<&mut impl Future<Output = Result<usize, E>>>,
+        write: Pin<&mut dyn Transfer>,
     ) -> Result<usize, Error> {
         let limits = &self.limits;
-        let until = |now| limits.transfer_deadline(now, pace.waited, pace.done, limits.write_timeout);
-        match before(timer, until, write).await {
+        let Pace { done, waited } = *pace;
+        let mut until = |now| limits.transfer_deadline(now, waited, done, limits.write_timeout);
+        match before(timer, &mut until, write).await {
             Ok((Ok(n @ 1..), since)) => {
                 if let Some(since) = since {
                     pace.waited = pace.waited.saturating_add(timer.now().since(since));

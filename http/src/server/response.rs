@@ -194,12 +194,7 @@ pub struct Writer<'e, 'x> {
 /// `xxxx` CR LF: chunk sizes are written with leading zeros, so that they can be filled in afterwards.
 const CHUNK_HEAD: usize = 6;
 
-impl<'x> Writer<'_, 'x> {
-    /// What is being answered.
-    pub(crate) fn exchange(&self) -> &Exchange<'x> {
-        self.exchange
-    }
-
+impl Writer<'_, '_> {
     pub(crate) fn silent(&self) -> bool {
         self.framing.suppressed || self.framing.delimiter == Delimiter::Bodyless
     }
@@ -258,43 +253,6 @@ impl<'x> Writer<'_, 'x> {
         if !rest.is_empty() {
             self.exchange.port.ask(Demand::Static(rest)).await;
         }
-        Ok(())
-    }
-
-    /// Writes what `put` puts, in one piece that an empty output has room for; for content of known length.
-    pub(crate) async fn put(&mut self, put: impl Fn(&mut crate::wire::Output<'_>)) -> Result<(), Error> {
-        loop {
-            let whole = {
-                let output = &mut self.exchange.port.shared()?.output;
-                let mark = output.len();
-                put(output);
-                let put = output.len() - mark;
-                if output.overflowed() {
-                    output.truncate(mark);
-                    if mark == 0 {
-                        return Err(Error::Misuse("a part's head does not fit the output buffer"));
-                    }
-                    None
-                } else {
-                    Some(put)
-                }
-            };
-            match whole {
-                Some(len) => {
-                    self.exchange.port.shared()?.sent += len as u64;
-                    return self.take(len);
-                }
-                None => self.exchange.port.ask(Demand::Flush).await,
-            }
-        }
-    }
-
-    /// All of the announced length is written: ends the content.
-    pub(crate) fn done(self) -> Result<(), Error> {
-        if self.left > 0 && !self.silent() {
-            return Err(Error::Misuse("less content than the announced length"));
-        }
-        self.exchange.port.whole.set(true);
         Ok(())
     }
 
@@ -362,6 +320,52 @@ impl<'x> Writer<'_, 'x> {
         let digit = |shift: usize| b"0123456789abcdef"[size >> shift & 15];
         output.patch(at, &[digit(12), digit(8), digit(4), digit(0)]);
         output.put(b"\r\n");
+        Ok(())
+    }
+}
+
+/// What answers in parts need.
+#[cfg(feature = "parts")]
+impl<'x> Writer<'_, 'x> {
+    /// What is being answered.
+    pub(crate) fn exchange(&self) -> &Exchange<'x> {
+        self.exchange
+    }
+
+    /// Writes what `put` puts, in one piece that an empty output has room for; for content of known length.
+    pub(crate) async fn put(&mut self, put: impl Fn(&mut crate::wire::Output<'_>)) -> Result<(), Error> {
+        loop {
+            let whole = {
+                let output = &mut self.exchange.port.shared()?.output;
+                let mark = output.len();
+                put(output);
+                let put = output.len() - mark;
+                if output.overflowed() {
+                    output.truncate(mark);
+                    if mark == 0 {
+                        return Err(Error::Misuse("a part's head does not fit the output buffer"));
+                    }
+                    None
+                } else {
+                    Some(put)
+                }
+            };
+            match whole {
+                Some(len) => {
+                    self.exchange.port.shared()?.sent += len as u64;
+                    return self.take(len);
+                }
+                None => self.exchange.port.ask(Demand::Flush).await,
+            }
+        }
+    }
+
+    /// All of the announced length is written: ends the content.
+    pub(crate) fn done(self) -> Result<(), Error> {
+        if self.left > 0 && !self.silent() {
+            return Err(Error::Misuse("less content than the announced length"));
+        }
+        self.exchange.port.whole.set(true);
         Ok(())
     }
 

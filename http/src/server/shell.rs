@@ -4,8 +4,8 @@ use crate::{
     deadline::before,
     server::{
         Statistics,
-        buffers::{Lease, Pool},
-        connection::Connection,
+        buffers::{Lease, Pool, apart},
+        connection::Between,
         exchange::Exchange,
         statistics::{Counters, add},
     },
@@ -62,9 +62,9 @@ pub(super) struct Now {
 /// and
 /// whatever follows it, at least 256; `OUT` octets gather the answer, at least 256. The defaults suit
 /// hosts; a board might
-/// take `Server::<1024, 1024>::sized(..)`. With the feature `alloc` a connection holds its buffers only
-/// while it has a request, and up to 32 pairs
-/// are kept for the next ones; without it each connection has its own for as long as it is open.
+/// take `Server::<1024, 1024>::sized(..)`. With the feature `alloc` a connection holds its buffers, and the memory that its
+/// handler's future takes, only while it has a request; up to 32 pairs of buffers
+/// are kept for the next ones. Without it each connection has its own for as long as it is open.
 pub struct Server<'s, const HEAD: usize = 4096, const OUT: usize = 8192> {
     pub(super) limits: Limits,
     wall_clock: Option<&'s dyn WallClock>,
@@ -107,7 +107,7 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             now: Cell::new(Now { line, len: 0, unix: None, good_until: Instant::ZERO }),
         }
     }
-    /// With a time of day, for `Date` fields. Without one, or as long as it does not know the time, there
+    /// With a time of day, for `Date` fields (feature `dates`). Without one, or as long as it does not know the time, there
     /// are none.
     pub fn wall_clock(mut self, clock: &'s dyn WallClock) -> Self {
         self.wall_clock = Some(clock);
@@ -134,7 +134,9 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
             if let Some(unix) = cached.unix {
                 cached.good_until =
                     now + (Duration::from_secs(1) - Duration::from_nanos(unix.subsec_nanos().into()));
-                if let Some(date) = crate::wire::format_date(unix) {
+                if cfg!(feature = "dates")
+                    && let Some(date) = crate::wire::format_date(unix)
+                {
                     if let Some(place) = cached.line.get_mut(6..35) {
                         place.copy_from_slice(&date);
                     }
@@ -157,15 +159,16 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         add(&self.counters.open, 1);
         let open = Open(&self.counters);
         stream.set_nodelay(true);
-        let mut connection = Connection::new(self.limits);
+        let mut between = Between::default();
         let mut lease = Lease::new();
         let ending = loop {
-            match self.idle(&mut stream, timer, &mut connection, &mut lease).await {
-                Err(ending) => break ending,
-                Ok(received) => {
+            match self.next(&mut stream, timer, &mut between, &mut lease, None).await {
+                None => break Ending::Close,
+                Some(received) => {
                     let buffers = lease.take(&self.pool);
-                    let ending =
-                        self.requests(&mut stream, handler, timer, &mut connection, buffers, received).await;
+                    let requests =
+                        self.requests(&mut stream, handler, timer, &mut between, buffers, received);
+                    let ending = apart(requests).await;
                     lease.release(&self.pool);
                     if !matches!(ending, Ending::Idle) {
                         break ending;
@@ -173,44 +176,35 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
                 }
             }
         };
-        if let Ending::Abort = ending {
-            add(&self.counters.aborted, 1);
-        } else {
-            let closed = before(timer, |now| now + self.limits.write_timeout, pin!(stream.close())).await;
-            if let (Ending::Linger, Ok((Ok(()), _))) = (ending, closed) {
-                self.linger(&mut stream, timer).await;
-            }
-        }
+        apart(self.end(&mut stream, timer, &mut between, &mut lease, ending)).await;
         drop(open);
     }
 
-    /// Waits, without any buffer, for the first octets of a request; they are then at the front of the head
-    /// buffer.
-    async fn idle<S: Stream>(
+    /// Waits, without any buffer, for the first octets of a request, which are then at the front of the head buffer; where the connection
+    /// `lingers` until an instant, for octets to be dropped. `None` when nothing more comes, or not in time.
+    async fn next<S: Stream>(
         &self,
         stream: &mut S,
         timer: &dyn Timer,
-        connection: &mut Connection,
+        between: &mut Between,
         lease: &mut Lease<HEAD, OUT>,
-    ) -> Result<usize, Ending> {
+        lingers: Option<Instant>,
+    ) -> Option<usize> {
         let receiving = pin!(stream.read_with(|octets| {
-            if octets.is_empty() {
-                return (0, 0);
+            let n = if lingers.is_some() { octets.len() } else { octets.len().min(HEAD) };
+            if n == 0 || lingers.is_some() {
+                return (n, n);
             }
             let head = &mut lease.take(&self.pool).head;
-            let n = octets.len().min(HEAD);
             if let Some((octets, place)) = octets.get(..n).zip(head.get_mut(..n)) {
                 place.copy_from_slice(octets);
             }
             (n, n)
         }));
-        match before(timer, |now| connection.deadline(now, false), receiving).await {
-            Ok((Ok(n @ 1..), _)) => {
-                add(&self.counters.octets_in, n as u64);
-                Ok(n)
-            }
-            _ => Err(Ending::Close),
-        }
+        let deadline = &mut |now| lingers.unwrap_or_else(|| between.deadline(now, &self.limits));
+        let Ok((Ok(n @ 1..), _)) = before(timer, deadline, receiving).await else { return None };
+        add(&self.counters.octets_in, n as u64);
+        Some(n)
     }
 
     /// Serves every connection of `listener`, at most `N` at once; further ones wait in the listener's
@@ -228,25 +222,39 @@ impl<'s, const HEAD: usize, const OUT: usize> Server<'s, HEAD, OUT> {
         airglow_runtime::for_each_connection::<N, L>(listener, timer, serve).await
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
-    //# To avoid the TCP reset problem, servers typically close a connection
-    //# in stages.  First, the server performs a half-close by closing only
-    //# the write side of the read/write connection.  The server then
-    //# continues to read from the connection until it receives a
-    //# corresponding close by the client, or until the server is reasonably
-    //# certain that its own TCP stack has received the client's
-    //# acknowledgement of the packet(s) containing the server's last
-    //# response.
-    async fn linger<S: Stream>(&self, stream: &mut S, timer: &dyn Timer) {
-        let until = timer.now() + self.limits.linger;
-        let mut left = self.limits.discard.saturating_mul(4).max(64 << 10);
-        while let Ok((Ok(n @ 1..), _)) =
-            before(timer, |_| until, pin!(stream.read_with(|octets| (octets.len(), octets.len())))).await
-        {
-            add(&self.counters.octets_in, n as u64);
-            left = left.saturating_sub(n as u64);
-            if left == 0 || timer.now() >= until {
-                break;
+    /// Closes the stream, unless it is to be cut.
+    async fn end<S: Stream>(
+        &self,
+        stream: &mut S,
+        timer: &dyn Timer,
+        between: &mut Between,
+        lease: &mut Lease<HEAD, OUT>,
+        ending: Ending,
+    ) {
+        if let Ending::Abort = ending {
+            return add(&self.counters.aborted, 1);
+        }
+        let closed = {
+            let closing = pin!(async { stream.close().await.map(|()| 0) });
+            before(timer, &mut |now| now + self.limits.write_timeout, closing).await
+        };
+        //= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+        //# To avoid the TCP reset problem, servers typically close a connection
+        //# in stages.  First, the server performs a half-close by closing only
+        //# the write side of the read/write connection.  The server then
+        //# continues to read from the connection until it receives a
+        //# corresponding close by the client, or until the server is reasonably
+        //# certain that its own TCP stack has received the client's
+        //# acknowledgement of the packet(s) containing the server's last
+        //# response.
+        if let (Ending::Linger, Ok((Ok(_), _))) = (ending, closed) {
+            let until = timer.now() + self.limits.linger;
+            let mut left = self.limits.discard.saturating_mul(4).max(64 << 10);
+            while let Some(n) = self.next(stream, timer, between, lease, Some(until)).await {
+                left = left.saturating_sub(n as u64);
+                if left == 0 || timer.now() >= until {
+                    break;
+                }
             }
         }
     }

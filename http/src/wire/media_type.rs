@@ -3,7 +3,11 @@
 /// The media type of a file of this name, with its charset where text has one; `application/octet-stream`
 /// when the extension is none of the listed. Cases of letters do not matter.
 pub fn media_type(name: &str) -> &'static str {
-    let name = name.as_bytes();
+    of_octets(name.as_bytes())
+}
+
+/// The same of octets that nobody has to look at as text.
+pub(crate) fn of_octets(name: &[u8]) -> &'static str {
     let extension = match name
         .iter()
         .rposition(|b| matches!(b, b'.' | b'/'))

@@ -24,6 +24,7 @@ pub use entity_tag::{EntityTag, TagSpace, matches_any};
 pub(crate) use fields::is_host;
 pub use fields::{Field, Fields, FieldsIter, Known};
 pub use media_type::media_type;
+pub(crate) use media_type::of_octets as media_type_of_octets;
 pub use method::{Method, Methods};
 pub use output::Output;
 pub use range::{ByteRange, Ranges, SelectedRanges};

@@ -70,10 +70,12 @@ impl<'b> Output<'b> {
         n
     }
     /// The room that is left, to be written by other means and taken with [`Output::advance`].
+    #[cfg(feature = "parts")]
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         self.buf.get_mut(self.len..).unwrap_or(&mut [])
     }
     /// Counts `n` bytes of [`Output::spare`] as written.
+    #[cfg(feature = "parts")]
     pub(crate) fn advance(&mut self, n: usize) {
         self.len = (self.len + n).min(self.buf.len());
     }

@@ -22,7 +22,7 @@ impl ByteRange {
 }
 
 /// The most ranges a request may ask for; one with more is answered with the whole.
-const MOST: usize = 16;
+const MOST: usize = if cfg!(feature = "parts") { 16 } else { 1 };
 
 /// Satisfiable ranges, in ascending order, neither overlapping nor touching.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +42,8 @@ impl SelectedRanges {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // There is no allocator to put it anywhere else.
 pub enum Ranges {
-    /// The field is not to be heeded: another unit, bad grammar, more than sixteen ranges, or ranges that
-    /// together are
+    /// The field is not to be heeded: another unit, bad grammar, more than sixteen ranges (without the feature `parts`
+    /// more than one), or ranges that together are
     /// the whole. Answer as if it were not there.
     Whole,
     /// 416: grammar is fine but nothing of it exists.
@@ -63,7 +63,7 @@ impl Ranges {
     }
     /// More than one.
     pub(crate) fn several(&self) -> bool {
-        matches!(self, Self::Selected(selected) if selected.len > 1)
+        MOST > 1 && matches!(self, Self::Selected(selected) if selected.len > 1)
     }
     /// Reads a `Range` field for a representation of `size` bytes. What overlaps or touches is joined, so
     /// that no
@@ -117,7 +117,9 @@ impl Ranges {
         if selected.len == 0 {
             return Self::Unsatisfiable;
         }
-        selected.join();
+        if MOST > 1 {
+            selected.join();
+        }
         match selected.as_slice() {
             // The whole is shorter said in one piece, unless that one piece is just what was asked for.
             [only] if only.len() == size && specs > 1 => Self::Whole,

@@ -321,6 +321,17 @@ impl<S: Storage> Tcp<S> {
         declined: usize,
         f: impl FnOnce(&mut [u8]) -> (usize, R),
     ) -> Result<Option<R>, Error> {
+        let Some(front) = self.lend(handle, declined)? else { return Ok(None) };
+        let most = front.len();
+        let (used, result) = f(front);
+        if used > 0 {
+            self.use_up(now, handle, used.min(most));
+        }
+        Ok(Some(result))
+    }
+
+    /// What [`read_with`](Self::read_with) lends.
+    fn lend(&mut self, handle: Handle, declined: usize) -> Result<Option<&mut [u8]>, Error> {
         let parts = self.storage.parts();
         if parts.connections.generation(handle.index) != handle.generation {
             return Err(Error::NotConnected);
@@ -342,23 +353,26 @@ impl<S: Storage> Tcp<S> {
             memory.rotate_left(state.ring.head());
             state.ring.moved_to_start();
         }
-        let front = state.ring.front(memory);
-        let most = front.len();
-        let (used, result) = f(front);
-        let used = used.min(most);
-        if used > 0 {
-            state.ring.consume(memory.len(), used);
-            let round_trip = connection.send.round_trip.smoothed().unwrap_or(FIRST_ROUND_TRIP);
-            let pool = &*parts.pool;
-            state.tune(now, used, round_trip, |bytes| pool.has_plenty(bytes));
-            state.consumed();
-            if state.is_empty() {
-                state.ring.reset();
-                receive.release(parts.pool);
-            }
-            self.settle(now, handle.index);
+        Ok(Some(state.ring.front(memory)))
+    }
+
+    /// Takes `used` of the bytes that were lent.
+    fn use_up(&mut self, now: Instant, handle: Handle, used: usize) {
+        let parts = self.storage.parts();
+        let Some(Record { connection, receive, .. }) = parts.connections.get_mut(handle.index) else {
+            return;
+        };
+        let state = &mut connection.receive;
+        state.ring.consume(receive.bytes_mut().len(), used);
+        let round_trip = connection.send.round_trip.smoothed().unwrap_or(FIRST_ROUND_TRIP);
+        let pool = &*parts.pool;
+        state.tune(now, used, round_trip, |bytes| pool.has_plenty(bytes));
+        state.consumed();
+        if state.is_empty() {
+            state.ring.reset();
+            receive.release(parts.pool);
         }
-        Ok(Some(result))
+        self.settle(now, handle.index);
     }
 
     /// Bytes that can be read now.
