@@ -15,6 +15,7 @@ pub mod generator;
 mod http;
 mod openflow;
 mod tls;
+mod tls_ocsp;
 mod wire_codecs;
 mod words;
 
@@ -24,6 +25,7 @@ pub use frames::{Host, Said, frames, offload};
 pub use http::{http_request, http_response, http_server, http_values};
 pub use openflow::{openflow_codec, openflow_switch};
 pub use tls::{tls_client, tls_messages, tls_server};
+pub use tls_ocsp::tls_ocsp;
 pub use wire_codecs::wire_codecs;
 pub use words::{link, parameters};
 
@@ -53,6 +55,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tls_messages", body: tls_messages, count: 20_000 },
     Target { name: "tls_server", body: tls_server, count: 300 },
     Target { name: "tls_client", body: tls_client, count: 300 },
+    Target { name: "tls_ocsp", body: tls_ocsp, count: 2_000 },
     Target { name: "openflow_codec", body: openflow_codec, count: 40_000 },
     Target { name: "openflow_switch", body: openflow_switch, count: 5_000 },
     Target { name: "parameters", body: parameters, count: 20_000 },

@@ -40,7 +40,7 @@ macro_rules! fuzz {
     };
 }
 
-fuzz! { frames offload wire_codecs http_request http_response http_server http_values dns_message dns_zone dns_server tls_messages tls_server tls_client openflow_codec openflow_switch parameters link }
+fuzz! { frames offload wire_codecs http_request http_response http_server http_values dns_message dns_zone dns_server tls_messages tls_server tls_client tls_ocsp openflow_codec openflow_switch parameters link }
 
 #[test]
 fn every_target_is_tested_and_has_a_binary() {
