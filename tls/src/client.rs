@@ -9,10 +9,10 @@ use self::{answer::first_hash, early_data::Early};
 use crate::{
     Alert, ClientConfig,
     certificate_type::{CertificateType, X509, bare},
-    compression::{self, Unpacked, unpack},
+    compression::{self, with_unpacked},
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, Provider, Secret, SignatureScheme, Transcript},
-    exchange::record_size_limit,
+    exchange::{check_finished, record_size_limit},
     key_schedule::{KeySchedule, expand_label},
     outgoing::emit_message,
     protection::Protection,
@@ -26,7 +26,7 @@ use crate::{
 };
 use airglow_device::Entropy;
 use core::time::Duration;
-use zeroize::{Zeroizing, zeroize_bytes};
+use zeroize::Zeroizing;
 
 /// The client's side of a [`Connection`].
 pub struct Client<'c, P: Provider, V> {
@@ -226,7 +226,8 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
     #[cfg(feature = "tls12")]
     fn change_cipher_spec(&mut self) -> Result<Option<Protection<P>>, Alert> {
         let State::Tls12(state) = &mut self.state else { return Ok(None) };
-        state.change_cipher_spec(&self.config.provider).map(Some)
+        state.expects.change_cipher_spec()?;
+        state.agreed.keys(&self.config.provider, crate::tls12::Side::Server).map(Some)
     }
     #[cfg(feature = "tls12")]
     fn awaits_status(&self) -> bool {
@@ -255,11 +256,7 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
             }
             State::Handshake(state) => {
                 let asked = self.config.wants_compressed() && matches!(state.expects, Expects::Certificate);
-                let mut memory = Unpacked::default();
-                let outcome = unpack(message, asked, room, &mut memory)
-                    .and_then(|message| self.protected(state, message, out));
-                zeroize_bytes(memory.as_mut_slice());
-                outcome
+                with_unpacked(message, asked, room, |message| self.protected(state, message, out))
             }
             #[cfg(feature = "tls12")]
             State::Tls12(state) => self.handle_tls12(state, message, out),
@@ -415,12 +412,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert> {
         let expected = state.schedule.finished(&state.server_traffic, &state.transcript.current());
-        if message.body.len() != expected.len() {
-            return Err(Alert::DECODE_ERROR);
-        }
-        if !expected.matches(message.body) {
-            return Err(Alert::DECRYPT_ERROR);
-        }
+        check_finished(&expected, message.body)?;
         state.transcript.update(message.whole);
         let hash = state.transcript.current();
         let provider = &self.config.provider;
@@ -496,7 +488,7 @@ impl<P: Provider, V> Client<'_, P, V> {
     pub(crate) fn mishear(&mut self, said: bool) {
         match &mut self.state {
             #[cfg(feature = "tls12")]
-            State::Tls12(state) => state.mishear(),
+            State::Tls12(state) => state.agreed.transcripts.update(b"?"),
             State::Handshake(state) if said => state.transcript.update(b"?"),
             State::Handshake(state) => state.server_traffic = Secret::new(b"?"),
             _ => {}

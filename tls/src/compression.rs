@@ -12,6 +12,7 @@ use crate::{
 use alloc::{boxed::Box, vec, vec::Vec};
 #[cfg(feature = "certificate-compression")]
 use core::fmt;
+use zeroize::zeroize_bytes;
 
 /// RFC 8879 section 7.3.
 const ZLIB: u16 = 1;
@@ -83,8 +84,20 @@ pub(crate) fn is_wanted(data: Option<&[u8]>) -> Result<bool, Alert> {
     Ok(list.is_some_and(|list| list.contains(ZLIB)))
 }
 
-/// The Certificate that a CompressedCertificate holds, if we have `asked` for such; any other message as it is. What is
-/// packed may be `room` bytes long, as what is not may.
+/// Does `f` with the Certificate that a CompressedCertificate holds, if we have `asked` for such; with any other message as
+/// it is. What is packed may be `room` bytes long, as what is not may; it is wiped.
+pub(crate) fn with_unpacked<R>(
+    message: Message<'_>,
+    asked: bool,
+    room: usize,
+    f: impl FnOnce(Message<'_>) -> Result<R, Alert>,
+) -> Result<R, Alert> {
+    let mut memory = Unpacked::default();
+    let outcome = unpack(message, asked, room, &mut memory).and_then(f);
+    zeroize_bytes(memory.as_mut_slice());
+    outcome
+}
+
 #[cfg(feature = "certificate-compression")]
 pub(crate) fn unpack<'m>(
     message: Message<'m>,

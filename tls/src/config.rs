@@ -34,6 +34,19 @@ impl Version {
     }
 }
 
+/// What a configuration has, or does without where there is no such field.
+macro_rules! optional {
+    ($(#[$doc:meta])* $name:ident: $type:ty = $field:ident, $feature:literal, $without:expr) => {
+        $(#[$doc])*
+        pub(crate) const fn $name(&self) -> $type {
+            #[cfg(feature = $feature)]
+            return self.$field;
+            #[cfg(not(feature = $feature))]
+            $without
+        }
+    };
+}
+
 /// A certificate chain, its key, and the names it is for.
 #[derive(Clone, Copy)]
 pub struct Certificate<'c> {
@@ -156,18 +169,8 @@ impl<'c, P> ServerConfig<'c, P> {
             wants_compressed: false,
         }
     }
-    pub(crate) const fn wants_compressed(&self) -> bool {
-        #[cfg(feature = "certificate-compression")]
-        return self.wants_compressed;
-        #[cfg(not(feature = "certificate-compression"))]
-        false
-    }
-    pub(crate) const fn cookies(&self) -> Option<&'c CookieKey<'c>> {
-        #[cfg(feature = "cookies")]
-        return self.cookies;
-        #[cfg(not(feature = "cookies"))]
-        None
-    }
+    optional!(wants_compressed: bool = wants_compressed, "certificate-compression", false);
+    optional!(cookies: Option<&'c CookieKey<'c>> = cookies, "cookies", None);
     /// Of the server and of clients.
     pub(crate) const fn certificate_types(&self) -> [&'c [CertificateType]; 2] {
         #[cfg(feature = "raw-public-keys")]
@@ -292,12 +295,7 @@ impl<P, V> ClientConfig<'_, P, V> {
             wants_compressed: false,
         }
     }
-    pub(crate) const fn wants_compressed(&self) -> bool {
-        #[cfg(feature = "certificate-compression")]
-        return self.wants_compressed;
-        #[cfg(not(feature = "certificate-compression"))]
-        false
-    }
+    optional!(wants_compressed: bool = wants_compressed, "certificate-compression", false);
     /// Of servers and of the client.
     pub(crate) const fn certificate_types(&self) -> [&[CertificateType]; 2] {
         #[cfg(feature = "raw-public-keys")]
@@ -305,12 +303,7 @@ impl<P, V> ClientConfig<'_, P, V> {
         #[cfg(not(feature = "raw-public-keys"))]
         [X509; 2]
     }
-    pub(crate) const fn offers_early_data(&self) -> bool {
-        #[cfg(feature = "early-data")]
-        return self.early_data;
-        #[cfg(not(feature = "early-data"))]
-        false
-    }
+    optional!(offers_early_data: bool = early_data, "early-data", false);
 }
 
 impl<P, V> fmt::Debug for ClientConfig<'_, P, V> {

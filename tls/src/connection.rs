@@ -1,21 +1,22 @@
 //! One end of a TLS connection: bytes in, bytes out.
+mod exporter;
+mod late;
+#[cfg(feature = "tls12")]
+mod tls12;
+
+pub use exporter::Exporter;
+use late::MAX_IDLE_MESSAGES;
+
 use crate::{
     Alert, Error,
     buffer::Buffer,
     config::EARLY_DATA,
-    crypto::{Hash, Provider, Secret, Transcript},
+    crypto::Provider,
     incoming::Incoming,
-    key_schedule::expand_label,
     outgoing::Outgoing,
     protection::Protection,
-    wire::{ContentType, HandshakeType, Message, RECORD_HEADER, RecordOverflow},
+    wire::{ContentType, Message, RECORD_HEADER, RecordOverflow},
 };
-
-#[cfg(feature = "tls12")]
-mod tls12;
-
-/// KeyUpdates and tickets in a row, without data between them, that are taken for an attack.
-const MAX_IDLE_MESSAGES: u8 = 32;
 
 /// What a handshake message led to.
 pub enum Step<P: Provider> {
@@ -92,28 +93,6 @@ pub trait Role<P: Provider> {
         room: usize,
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert>;
-}
-
-/// What exported secrets are made from (RFC 8446 section 7.5).
-#[derive(Debug)]
-pub struct Exporter {
-    pub(crate) hash: Hash,
-    pub(crate) secret: Secret,
-    /// In TLS 1.2, the randoms of both sides, the client's first (RFC 5705 section 4).
-    #[cfg(feature = "tls12")]
-    pub(crate) randoms: Option<[u8; 64]>,
-}
-
-impl Exporter {
-    /// TLS 1.3's.
-    pub(crate) const fn new(hash: Hash, secret: Secret) -> Self {
-        Self {
-            hash,
-            secret,
-            #[cfg(feature = "tls12")]
-            randoms: None,
-        }
-    }
 }
 
 /// Where a handshake puts what it sends.
@@ -227,32 +206,6 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     /// whose session that is, and not yet who sends.
     pub fn peer(&self) -> Option<&[u8; 32]> {
         self.role.peer().filter(|_| self.is_agreed())
-    }
-    /// A secret that both sides share and nobody else (RFC 8446 section 7.5), of `len` bytes, at most the 32 or 48
-    /// of the suite's hash; `None` when it is more, or before the handshake is done.
-    pub fn export(&self, label: &[u8], context: &[u8], len: usize) -> Option<Secret> {
-        self.export_from(self.role.exporter().filter(|_| self.connected)?, label, context, len)
-    }
-    /// The same for early data (the `early_exporter_secret`): whoever replays early data replays it too. `None` unless
-    /// early data were offered by a client or accepted by a server.
-    pub fn export_early(&self, label: &[u8], context: &[u8], len: usize) -> Option<Secret> {
-        self.export_from(self.role.early_exporter()?, label, context, len)
-    }
-    fn export_from(&self, exporter: &Exporter, label: &[u8], context: &[u8], len: usize) -> Option<Secret> {
-        let (provider, hash) = (self.role.provider(), exporter.hash);
-        if len > hash.len() {
-            return None;
-        }
-        #[cfg(feature = "tls12")]
-        if let Some(randoms) = &exporter.randoms {
-            let said = [label, context];
-            return Some(crate::tls12::export(provider, hash, &exporter.secret, randoms, said, len));
-        }
-        let mut digest = provider.hash(hash);
-        let empty = digest.current();
-        digest.update(context);
-        let secret = expand_label(provider, hash, &exporter.secret, label, &empty, hash.len());
-        Some(expand_label(provider, hash, &secret, b"exporter", &digest.current(), len))
     }
     /// Room for bytes from the peer; empty when [`plaintext`](Self::plaintext) must be used up first.
     pub fn space(&mut self) -> &mut [u8] {
@@ -573,82 +526,9 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         }
     }
 
-    /// Shows the role a ticket that lies in one record, where all known servers put it; others are passed over.
-    fn whole_ticket(&mut self, record: usize, at: usize, len: usize) -> Result<(), Fault> {
-        if self.late_len == 0 && self.late_skip == 0 && self.role.takes_tickets() {
-            let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
-            let message = Message::parse(bytes.unwrap_or_default());
-            if let Some(message) = message.filter(|message| message.kind == HandshakeType::NEW_SESSION_TICKET)
-            {
-                self.role.ticket(message.body)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps the byte at `at` of a message after the handshake, or passes over what is not looked at: then where it goes on.
-    fn late_byte(&mut self, record: usize, at: usize, len: usize) -> Option<usize> {
-        let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
-        let bytes = bytes.unwrap_or_default();
-        if self.late_skip > 0 {
-            let skipped = self.late_skip.min(bytes.len());
-            self.late_skip -= skipped;
-            return Some(at + skipped);
-        }
-        if let (Some(byte), Some(place)) = (bytes.first(), self.late.get_mut(self.late_len)) {
-            *place = *byte;
-            self.late_len += 1;
-        }
-        None
-    }
-
-    /// Takes bytes from `at` on of messages after the handshake: a few bytes are kept, tickets are passed over.
-    fn late_message(&mut self, record: usize, at: usize, len: usize) -> Result<usize, Fault> {
-        if let Some(at) = self.late_byte(record, at, len) {
-            return Ok(at);
-        }
-        let [kind, high, middle, low, update] = self.late;
-        match (HandshakeType(kind), self.late_len) {
-            (HandshakeType::KEY_UPDATE, 1..=3) => {}
-            (HandshakeType::KEY_UPDATE, 4) if [high, middle, low] != [0, 0, 1] => {
-                return Err(Alert::DECODE_ERROR.into());
-            }
-            (HandshakeType::KEY_UPDATE, 4) => {}
-            (HandshakeType::KEY_UPDATE, _) if update > 1 => return Err(Alert::ILLEGAL_PARAMETER.into()),
-            (HandshakeType::KEY_UPDATE, _) => {
-                self.count_message()?;
-                if at + 1 != len {
-                    return Err(Alert::UNEXPECTED_MESSAGE.into());
-                }
-                if let Some(keys) = &mut self.read {
-                    keys.update(self.role.provider())?;
-                }
-                if update == 1 {
-                    self.outgoing.owe_key_update();
-                }
-            }
-            (HandshakeType::NEW_SESSION_TICKET, 1..=3) if self.role.takes_tickets() => {}
-            (HandshakeType::NEW_SESSION_TICKET, _) if self.role.takes_tickets() => {
-                self.count_message()?;
-                self.late_skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-            }
-            _ => return Err(Alert::UNEXPECTED_MESSAGE.into()),
-        }
-        let whole = if kind == HandshakeType::KEY_UPDATE.0 { 5 } else { 4 };
-        if self.late_len == whole {
-            self.late_len = 0;
-        }
-        Ok(at + 1)
-    }
-
     fn is_tls12(&self) -> bool {
         self.read.as_ref().is_some_and(Protection::is_tls12)
     }
-    fn count_message(&mut self) -> Result<(), Alert> {
-        self.idle_messages += 1;
-        if self.idle_messages > MAX_IDLE_MESSAGES { Err(Alert::UNEXPECTED_MESSAGE) } else { Ok(()) }
-    }
-
     #[cfg(test)]
     pub(crate) fn wear(&mut self, sequence: u64) {
         if let Some(keys) = &mut self.read {

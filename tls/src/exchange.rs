@@ -1,7 +1,7 @@
 //! What both sides write and compute alike.
 use crate::{
     Alert,
-    crypto::{CipherSuite, Provider, Transcript},
+    crypto::{CipherSuite, Provider, Secret, Transcript},
     wire::{ExtensionType, HandshakeType, NoRoom, Reader, Writer},
 };
 use zeroize::Zeroizing;
@@ -74,6 +74,18 @@ pub(crate) fn emit_numbers(
     }
     out.end(list)?;
     out.end(data)
+}
+
+/// Checks the body of a Finished, which should be `expected`.
+pub(crate) fn check_finished(expected: &Secret, body: &[u8]) -> Result<(), Alert> {
+    if body.len() != expected.len() {
+        return Err(Alert::DECODE_ERROR);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.4
+    //# Recipients of Finished messages MUST verify that the contents are
+    //# correct and if incorrect MUST terminate the connection with a
+    //# "decrypt_error" alert.
+    if expected.matches(body) { Ok(()) } else { Err(Alert::DECRYPT_ERROR) }
 }
 
 /// The transcript after a HelloRetryRequest starts with this, of the hash of the first ClientHello (RFC 8446

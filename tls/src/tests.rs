@@ -61,6 +61,16 @@ fn with_pair(
     test(client, Connection::server(&server, &entropy, incoming, outgoing));
 }
 
+/// Gives bytes to one end; what it made of them.
+macro_rules! give {
+    ($end:expr, $bytes:expr) => {{
+        let bytes = $bytes;
+        $end.space()[..bytes.len()].copy_from_slice(bytes);
+        $end.received(bytes.len());
+        $end.process()
+    }};
+}
+
 /// Carries bytes from one end to the other, `step` at a time; what the receiver made of them.
 macro_rules! carry {
     ($from:expr, $to:expr, $step:expr) => {{
@@ -124,6 +134,7 @@ mod compression;
 mod cookies;
 #[cfg(feature = "early-data")]
 mod early_data;
+mod hello;
 mod sessions;
 #[cfg(feature = "tls12")]
 mod tls12;
@@ -259,9 +270,7 @@ fn every_changed_byte_of_a_first_flight_is_noticed() {
                 let mut bytes = hello.clone();
                 bytes[index] ^= 1;
                 client.sent(hello.len());
-                server.space()[..bytes.len()].copy_from_slice(&bytes);
-                server.received(bytes.len());
-                let _ = server.process();
+                let _ = give!(server, &bytes);
                 for _ in 0..3 {
                     let _ = carry!(server, client, 99_999);
                     let _ = carry!(client, server, 99_999);
@@ -284,9 +293,7 @@ fn every_changed_byte_of_the_answer_is_noticed() {
             let mut bytes = server.output().to_vec();
             len = bytes.len();
             bytes[index] ^= 0x20;
-            client.space()[..len].copy_from_slice(&bytes);
-            client.received(len);
-            let outcome = client.process();
+            let outcome = give!(client, &bytes);
             let mut headers = vec![];
             let mut at = 0;
             while let Ok(Some(header)) = RecordHeader::parse(&server.output()[at..]) {
@@ -326,9 +333,7 @@ fn what_does_not_belong_is_refused_with_its_alert() {
         (b"GET / HTTP/1.1\r\n".to_vec(), Alert::UNEXPECTED_MESSAGE),
     ] {
         with_pair(&[], "p256.example", BUFFER, |_, mut server| {
-            server.space()[..bytes.len()].copy_from_slice(&bytes);
-            server.received(bytes.len());
-            assert_eq!(server.process(), Err(Error::Sent(alert)), "{bytes:?}");
+            assert_eq!(give!(server, &bytes), Err(Error::Sent(alert)), "{bytes:?}");
             assert_eq!(server.output(), [21, 3, 3, 0, 2, 2, alert.0]);
         });
     }
@@ -461,9 +466,7 @@ fn nothing_unprotected_is_taken_once_connected() {
     for record in [&[20, 3, 3, 0, 1, 1][..], &[21, 3, 3, 0, 2, 1, 0], &[22, 3, 3, 0, 4, 1, 0, 0, 0]] {
         with_pair(&[], "p256.example", BUFFER, |mut client, mut server| {
             connect!(client, server, 99_999);
-            server.space()[..record.len()].copy_from_slice(record);
-            server.received(record.len());
-            assert_eq!(server.process(), Err(Error::Sent(Alert::UNEXPECTED_MESSAGE)), "{record:?}");
+            assert_eq!(give!(server, record), Err(Error::Sent(Alert::UNEXPECTED_MESSAGE)), "{record:?}");
         });
     }
 }

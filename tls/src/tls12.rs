@@ -80,6 +80,26 @@ pub(crate) fn check_renegotiation_info(data: &[u8]) -> Result<(), Alert> {
     if data == [0] { Ok(()) } else { Err(Alert::HANDSHAKE_FAILURE) }
 }
 
+/// What the peer sends next: one of the messages `M` that only its side sends, or what every handshake ends with.
+// One per connection, beside buffers many times as large; there may be no allocator to box with.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Expects<M> {
+    Message(M),
+    ChangeCipherSpec,
+    Finished,
+}
+
+impl<M> Expects<M> {
+    /// A ChangeCipherSpec has come: the keys of the peer's Finished are next, if it is time for them.
+    pub(crate) fn change_cipher_spec(&mut self) -> Result<(), Alert> {
+        if !matches!(self, Self::ChangeCipherSpec) {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        *self = Self::Finished;
+        Ok(())
+    }
+}
+
 /// What both sides of a handshake have come to.
 pub(crate) struct Agreed<P: Provider> {
     pub(crate) suite: CipherSuite,

@@ -5,13 +5,12 @@ use crate::{
     certificate_type::CertificateType,
     connection::{Flight, Step},
     crypto::{Hash, Provider, Secret, SignatureScheme},
-    exchange::{from_seed, record_size_limit},
+    exchange::{check_finished, from_seed, record_size_limit},
     outgoing::emit_message,
-    protection::Protection,
     signature::{PublicKey, emit_signature},
     tls12::{
-        Agreed, ServerKeyExchange, Share, Side, TLS12, Transcripts, check_renegotiation_info, groups,
-        suite_of,
+        Agreed, Expects, ServerKeyExchange, Share, Side, TLS12, Transcripts, check_renegotiation_info,
+        groups, suite_of,
     },
     verifier::Verifier,
     wire::{CertificateList, ExtensionType, HandshakeType, Message, Reader, ServerHello, U16List},
@@ -20,8 +19,8 @@ use zeroize::Zeroizing;
 
 /// A handshake from the ServerHello on.
 pub(super) struct Handshake<P: Provider> {
-    expects: Expects,
-    agreed: Agreed<P>,
+    pub(super) expects: Expects<Awaited>,
+    pub(super) agreed: Agreed<P>,
     /// Whether the server signs with RSA.
     rsa: bool,
     /// Whether the server has said that it may send a CertificateStatus.
@@ -32,30 +31,16 @@ pub(super) struct Handshake<P: Provider> {
 /// What the server sends next.
 // One per connection, beside buffers many times as large; there may be no allocator to box with.
 #[allow(clippy::large_enum_variant)]
-enum Expects {
+pub(super) enum Awaited {
     Certificate,
     ServerKeyExchange(PublicKey),
     ServerHelloDone(Share, Secret),
-    ChangeCipherSpec,
-    Finished,
 }
 
 impl<P: Provider> Handshake<P> {
     /// Whether the next message may come with a CertificateStatus.
     pub(super) const fn awaits_status(&self) -> bool {
-        self.status && matches!(self.expects, Expects::Certificate)
-    }
-    /// The keys of the server's Finished, if it is time for them.
-    pub(super) fn change_cipher_spec(&mut self, provider: &P) -> Result<Protection<P>, Alert> {
-        if !matches!(self.expects, Expects::ChangeCipherSpec) {
-            return Err(Alert::UNEXPECTED_MESSAGE);
-        }
-        self.expects = Expects::Finished;
-        self.agreed.keys(provider, Side::Server)
-    }
-    #[cfg(test)]
-    pub(super) fn mishear(&mut self) {
-        self.agreed.transcripts.update(b"?");
+        self.status && matches!(self.expects, Expects::Message(Awaited::Certificate))
     }
 }
 
@@ -142,7 +127,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let mut transcripts = Transcripts(state.hellos);
         transcripts.update(message.whole);
         self.state = State::Tls12(Handshake {
-            expects: Expects::Certificate,
+            expects: Expects::Message(Awaited::Certificate),
             agreed: Agreed { suite, transcripts, randoms, master: Secret::zeros(0) },
             rsa,
             status,
@@ -167,15 +152,15 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         }
         let provider = &self.config.provider;
         state.expects = match (state.expects, message.kind) {
-            (Expects::Certificate, HandshakeType::CERTIFICATE) => {
+            (Expects::Message(Awaited::Certificate), HandshakeType::CERTIFICATE) => {
                 let behind = message.whole.get(4 + message.body.len()..).unwrap_or_default();
                 let status = Message::parse(behind).map(|status| status.body);
                 let list = CertificateList::parse_tls12(message.body)?.with_status(status);
                 let key = PublicKey::of(list, CertificateType::X509)?;
                 self.config.verifier.verify(self.server_name, list.entries())?;
-                Expects::ServerKeyExchange(key)
+                Expects::Message(Awaited::ServerKeyExchange(key))
             }
-            (Expects::ServerKeyExchange(key), HandshakeType::SERVER_KEY_EXCHANGE) => {
+            (Expects::Message(Awaited::ServerKeyExchange(key)), HandshakeType::SERVER_KEY_EXCHANGE) => {
                 let exchange = ServerKeyExchange::parse(message.body)?;
                 exchange.check(provider, &key, &state.agreed.randoms, state.rsa)?;
                 self.peer = Some(key.pin(provider));
@@ -188,11 +173,12 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                     Share::new(|out| provider.answer(exchange.group, seed, exchange.share, out))
                 });
                 let (share, shared) = answer.ok_or(Alert::ILLEGAL_PARAMETER)?;
-                Expects::ServerHelloDone(share, shared)
+                Expects::Message(Awaited::ServerHelloDone(share, shared))
             }
-            (Expects::ServerHelloDone(share, shared), HandshakeType::CERTIFICATE_REQUEST)
-                if state.requested == Requested::No =>
-            {
+            (
+                Expects::Message(Awaited::ServerHelloDone(share, shared)),
+                HandshakeType::CERTIFICATE_REQUEST,
+            ) if state.requested == Requested::No => {
                 let offered = certificate_request(message.body)?;
                 let [_, of_client] = self.config.certificate_types();
                 let shows = of_client.contains(&CertificateType::X509);
@@ -201,9 +187,9 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 // What we sign is known as a hash only.
                 let scheme = scheme.filter(|scheme| scheme.hash().is_some());
                 state.requested = scheme.map_or(Requested::Empty, Requested::Signed);
-                Expects::ServerHelloDone(share, shared)
+                Expects::Message(Awaited::ServerHelloDone(share, shared))
             }
-            (Expects::ServerHelloDone(share, shared), HandshakeType::SERVER_HELLO_DONE) => {
+            (Expects::Message(Awaited::ServerHelloDone(share, shared)), HandshakeType::SERVER_HELLO_DONE) => {
                 if !message.body.is_empty() {
                     return Err(Alert::DECODE_ERROR);
                 }
@@ -215,13 +201,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             }
             (Expects::Finished, HandshakeType::FINISHED) => {
                 state.expects = Expects::Finished;
-                let expected = state.agreed.finished(provider, Side::Server);
-                if message.body.len() != expected.len() {
-                    return Err(Alert::DECODE_ERROR);
-                }
-                if !expected.matches(message.body) {
-                    return Err(Alert::DECRYPT_ERROR);
-                }
+                check_finished(&state.agreed.finished(provider, Side::Server), message.body)?;
                 self.exporter = Some(state.agreed.exporter());
                 return Ok(Step::Finished);
             }

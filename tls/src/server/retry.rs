@@ -1,5 +1,5 @@
 //! HelloRetryRequest: RFC 8446 section 4.1.4.
-use super::{Retry, Server, State, emit_server_hello};
+use super::{Retry, Server, State, hello::emit_server_hello};
 use crate::{
     Alert,
     connection::{Flight, Step},

@@ -1,16 +1,16 @@
 //! The server's side of TLS 1.2's handshake: RFC 5246 section 7.3.
-use super::{Server, State, halves, host_name};
+use super::{Server, State, halves, hello::host_name};
 use crate::{
     Alert, Version,
     certificate_type::CertificateType,
     connection::{Flight, Step},
     crypto::{CipherSuite, KeyExchange, NamedGroup, Provider, Secret, SignatureScheme},
-    exchange::{TLS13, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
+    exchange::{TLS13, check_finished, emit_protocols, emit_record_size_limit, from_seed, record_size_limit},
     outgoing::emit_message,
-    protection::{MAX_OVERHEAD, Protection},
+    protection::MAX_OVERHEAD,
     signature::{PublicKey, emit_signature},
     tls12::{
-        Agreed, EMPTY_RENEGOTIATION_INFO_SCSV, FALLBACK_SCSV, SENTINEL, Side, TLS12, Transcripts,
+        Agreed, EMPTY_RENEGOTIATION_INFO_SCSV, Expects, FALLBACK_SCSV, SENTINEL, Side, TLS12, Transcripts,
         check_renegotiation_info, emit_extension, emit_parameters, groups, suite_number,
     },
     wire::{
@@ -24,34 +24,17 @@ const CERTIFICATE_TYPES: [u8; 2] = [64, 1];
 
 /// A handshake from the ServerHelloDone on.
 pub(super) struct Handshake<P: Provider> {
-    expects: Expects<P>,
-    agreed: Agreed<P>,
+    pub(super) expects: Expects<Awaited<P>>,
+    pub(super) agreed: Agreed<P>,
 }
 
 /// What the client sends next.
 // One per connection, beside buffers many times as large; there may be no allocator to box with.
 #[allow(clippy::large_enum_variant)]
-enum Expects<P: Provider> {
+pub(super) enum Awaited<P: Provider> {
     Certificate { required: bool, exchange: P::KeyExchange },
     ClientKeyExchange { client: Option<PublicKey>, exchange: P::KeyExchange },
     CertificateVerify(PublicKey),
-    ChangeCipherSpec,
-    Finished,
-}
-
-impl<P: Provider> Handshake<P> {
-    /// The keys of the client's Finished, if it is time for them.
-    pub(super) fn change_cipher_spec(&mut self, provider: &P) -> Result<Protection<P>, Alert> {
-        if !matches!(self.expects, Expects::ChangeCipherSpec) {
-            return Err(Alert::UNEXPECTED_MESSAGE);
-        }
-        self.expects = Expects::Finished;
-        self.agreed.keys(provider, Side::Client)
-    }
-    #[cfg(test)]
-    pub(super) fn mishear(&mut self) {
-        self.agreed.transcripts.update(b"?");
-    }
 }
 
 /// The curve of a certificate's key, which the client must know too (RFC 8422 section 5.1).
@@ -225,8 +208,8 @@ impl<'c, P: Provider> Server<'c, P> {
             Ok(())
         })?;
         let expects = match self.config.clients {
-            Some(clients) => Expects::Certificate { required: clients.required, exchange },
-            None => Expects::ClientKeyExchange { client: None, exchange },
+            Some(clients) => Expects::Message(Awaited::Certificate { required: clients.required, exchange }),
+            None => Expects::Message(Awaited::ClientKeyExchange { client: None, exchange }),
         };
         let master = Secret::zeros(0);
         let agreed = Agreed { suite, transcripts, randoms, master };
@@ -257,7 +240,7 @@ impl<'c, P: Provider> Server<'c, P> {
     ) -> Result<Step<P>, Alert> {
         let provider = &self.config.provider;
         state.expects = match (state.expects, message.kind) {
-            (Expects::Certificate { required, exchange }, HandshakeType::CERTIFICATE) => {
+            (Expects::Message(Awaited::Certificate { required, exchange }), HandshakeType::CERTIFICATE) => {
                 let list = CertificateList::parse_tls12(message.body)?;
                 let client = match (list.entries().next(), self.config.clients) {
                     //= https://www.rfc-editor.org/rfc/rfc5246#section-7.4.6
@@ -274,9 +257,12 @@ impl<'c, P: Provider> Server<'c, P> {
                     }
                     (Some(_), None) => return Err(Alert::INTERNAL_ERROR),
                 };
-                Expects::ClientKeyExchange { client, exchange }
+                Expects::Message(Awaited::ClientKeyExchange { client, exchange })
             }
-            (Expects::ClientKeyExchange { client, exchange }, HandshakeType::CLIENT_KEY_EXCHANGE) => {
+            (
+                Expects::Message(Awaited::ClientKeyExchange { client, exchange }),
+                HandshakeType::CLIENT_KEY_EXCHANGE,
+            ) => {
                 let mut reader = Reader::new(message.body);
                 let share = reader.vector8()?;
                 reader.end()?;
@@ -284,11 +270,13 @@ impl<'c, P: Provider> Server<'c, P> {
                 state.agreed.transcripts.update(message.whole);
                 state.agreed.share(provider, &shared);
                 self.log("CLIENT_RANDOM", &state.agreed.master);
-                state.expects = client.map_or(Expects::ChangeCipherSpec, Expects::CertificateVerify);
+                state.expects = client.map_or(Expects::ChangeCipherSpec, |key| {
+                    Expects::Message(Awaited::CertificateVerify(key))
+                });
                 self.state = State::Tls12(state);
                 return Ok(Step::Continue);
             }
-            (Expects::CertificateVerify(key), HandshakeType::CERTIFICATE_VERIFY) => {
+            (Expects::Message(Awaited::CertificateVerify(key)), HandshakeType::CERTIFICATE_VERIFY) => {
                 let verify = CertificateVerify::parse(message.body)?;
                 let scheme = SignatureScheme(verify.algorithm);
                 let hash = scheme.hash().filter(|_| provider.signature_schemes().contains(&scheme));
@@ -317,13 +305,7 @@ impl<'c, P: Provider> Server<'c, P> {
         out: &mut Flight<'_, P, B>,
     ) -> Result<Step<P>, Alert> {
         let provider = &self.config.provider;
-        let expected = state.agreed.finished(provider, Side::Client);
-        if message.body.len() != expected.len() {
-            return Err(Alert::DECODE_ERROR);
-        }
-        if !expected.matches(message.body) {
-            return Err(Alert::DECRYPT_ERROR);
-        }
+        check_finished(&state.agreed.finished(provider, Side::Client), message.body)?;
         state.agreed.transcripts.update(message.whole);
         out.0.change_cipher_spec()?;
         out.0.protect(state.agreed.keys(provider, Side::Server)?);

@@ -1,5 +1,5 @@
 //! The same two ends where one of them speaks TLS 1.2 at best.
-use super::*;
+use super::{hello::Hello, *};
 use crate::{ClientAuthentication, Version, wire::HandshakeType};
 
 /// What the two ends are like.
@@ -177,15 +177,6 @@ fn without(hello: &[u8], kind: u16) -> Vec<u8> {
     bytes
 }
 
-macro_rules! give {
-    ($end:expr, $bytes:expr) => {{
-        let bytes = $bytes;
-        $end.space()[..bytes.len()].copy_from_slice(bytes);
-        $end.received(bytes.len());
-        $end.process()
-    }};
-}
-
 //= https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
 //= type=test
 //# TLS 1.3 clients receiving a ServerHello indicating TLS 1.2 or below
@@ -253,79 +244,32 @@ fn what_is_required_is_required_of_both() {
 /// Each hello is wrong in one way.
 #[test]
 fn each_fault_has_its_alert() {
-    let suites = |numbers: &[u16]| numbers.to_vec();
-    let good = || Hello12 {
-        suites: suites(&[0xc02b]),
-        extensions: vec![
-            (23, vec![]),
-            (10, vec![0, 4, 0, 0x1d, 0, 0x17]),
-            (13, vec![0, 2, 4, 3]),
-            (11, vec![1, 0]),
-            (0xff01, vec![0]),
-        ],
-        version: 0x0303,
-    };
-    let set = |kind: u16, data: &[u8]| {
-        let mut hello = good();
-        hello.extensions.retain(|(known, _)| *known != kind);
-        hello.extensions.push((kind, data.to_vec()));
-        hello
-    };
-    assert_eq!(good().heard(), Ok(()));
+    let good = Hello::tls12;
+    let suites = |numbers: &[u16]| Hello { suites: numbers.to_vec(), ..good() };
+    assert_eq!(heard(&good()), Ok(()));
     for (what, hello, alert) in [
-        ("TLS 1.1", Hello12 { version: 0x0302, ..good() }, Alert::PROTOCOL_VERSION),
-        (
-            "a fallback",
-            Hello12 { suites: suites(&[0xc02b, 0x5600]), ..good() },
-            Alert::INAPPROPRIATE_FALLBACK,
-        ),
-        ("a suite of RSA", Hello12 { suites: suites(&[0xc02f]), ..good() }, Alert::HANDSHAKE_FAILURE),
-        ("no AEAD", Hello12 { suites: suites(&[0xc023, 0xc009]), ..good() }, Alert::HANDSHAKE_FAILURE),
-        ("a suite of TLS 1.3", Hello12 { suites: suites(&[0x1301]), ..good() }, Alert::HANDSHAKE_FAILURE),
-        ("a secret of some length", set(23, &[0]), Alert::DECODE_ERROR),
-        ("renegotiation", set(0xff01, &[1, 7]), Alert::HANDSHAKE_FAILURE),
-        ("no group in common", set(10, &[0, 2, 0, 0x19]), Alert::HANDSHAKE_FAILURE),
-        ("not the certificate's curve", set(10, &[0, 2, 0, 0x1d]), Alert::HANDSHAKE_FAILURE),
-        ("no signature in common", set(13, &[0, 2, 4, 1]), Alert::HANDSHAKE_FAILURE),
-        ("compressed points only", set(11, &[1, 1]), Alert::ILLEGAL_PARAMETER),
-        ("no protocol in common", set(16, b"\0\x02\x01c"), Alert::NO_APPLICATION_PROTOCOL),
-        ("a record size limit below 64", set(28, &[0, 63]), Alert::ILLEGAL_PARAMETER),
+        ("TLS 1.1", Hello { version: 0x0302, ..good() }, Alert::PROTOCOL_VERSION),
+        ("a fallback", suites(&[0xc02b, 0x5600]), Alert::INAPPROPRIATE_FALLBACK),
+        ("a suite of RSA", suites(&[0xc02f]), Alert::HANDSHAKE_FAILURE),
+        ("no AEAD", suites(&[0xc023, 0xc009]), Alert::HANDSHAKE_FAILURE),
+        ("a suite of TLS 1.3", suites(&[0x1301]), Alert::HANDSHAKE_FAILURE),
+        ("a secret of some length", good().set(23, [0]), Alert::DECODE_ERROR),
+        ("renegotiation", good().set(0xff01, [1, 7]), Alert::HANDSHAKE_FAILURE),
+        ("no group in common", good().set(10, [0, 2, 0, 0x19]), Alert::HANDSHAKE_FAILURE),
+        ("not the certificate's curve", good().set(10, [0, 2, 0, 0x1d]), Alert::HANDSHAKE_FAILURE),
+        ("no signature in common", good().set(13, [0, 2, 4, 1]), Alert::HANDSHAKE_FAILURE),
+        ("compressed points only", good().set(11, [1, 1]), Alert::ILLEGAL_PARAMETER),
+        ("no protocol in common", good().set(16, *b"\0\x02\x01c"), Alert::NO_APPLICATION_PROTOCOL),
+        ("a record size limit below 64", good().set(28, [0, 63]), Alert::ILLEGAL_PARAMETER),
     ] {
-        assert_eq!(hello.heard(), Err(Error::Sent(alert)), "{what}");
+        assert_eq!(heard(&hello), Err(Error::Sent(alert)), "{what}");
     }
 }
 
-struct Hello12 {
-    version: u16,
-    suites: Vec<u16>,
-    extensions: Vec<(u16, Vec<u8>)>,
-}
-
-impl Hello12 {
-    fn heard(&self) -> Result<(), Error> {
-        let mut body = self.version.to_be_bytes().to_vec();
-        body.extend([7; 32]);
-        body.push(0);
-        body.extend((self.suites.len() as u16 * 2).to_be_bytes());
-        self.suites.iter().for_each(|suite| body.extend(suite.to_be_bytes()));
-        body.extend([1, 0]);
-        let mut extensions = vec![];
-        for (kind, data) in &self.extensions {
-            extensions.extend(kind.to_be_bytes());
-            extensions.extend((data.len() as u16).to_be_bytes());
-            extensions.extend(data);
-        }
-        body.extend((extensions.len() as u16).to_be_bytes());
-        body.extend(extensions);
-        let mut record = vec![22, 3, 1];
-        record.extend((body.len() as u16 + 4).to_be_bytes());
-        record.extend([1, 0]);
-        record.extend((body.len() as u16).to_be_bytes());
-        record.extend(body);
-        let mut heard = Ok(());
-        Setup::default().with(|_, mut server| heard = give!(server, &record).map(|_| ()));
-        heard
-    }
+fn heard(hello: &Hello) -> Result<(), Error> {
+    let mut heard = Ok(());
+    Setup::default().with(|_, mut server| heard = give!(server, &hello.record()).map(|_| ()));
+    heard
 }
 
 /// Everything both ends say until they are connected, as it went over the wire: who said it, and what.
