@@ -284,10 +284,11 @@ fn both(plan: &Plan, server_is_ours: bool) {
     };
     let newest = Version::Tls13;
     let (good_server, good_client) = (server!(CLASSIC, newest), client!(CLASSIC, newest));
+    let first_client = client!(CLASSIC, plan.newest);
     if plan.resumes {
         let (incoming, outgoing) = buffers();
         let mut server = Connection::server(&good_server, &entropy, incoming, outgoing);
-        let mut client = new_client(&good_client);
+        let mut client = new_client(&first_client);
         for _ in 0..4 {
             let _ = carry(&mut client, &mut server, 9_999, &Edits::default());
             let _ = carry(&mut server, &mut client, 9_999, &Edits::default());

@@ -16,7 +16,7 @@ use crate::{
     key_schedule::{KeySchedule, expand_label},
     outgoing::emit_message,
     protection::Protection,
-    sessions::{MAX_TICKET, Session},
+    sessions::{LONGEST, Session},
     signature::{CLIENT_CONTEXT, PublicKey, SERVER_CONTEXT, emit_certificate_verify},
     verifier::Verifier,
     wire::{
@@ -170,13 +170,7 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
         let (Some(sessions), Some((suite, secret))) = (self.config.sessions, &self.resumption) else {
             return Ok(());
         };
-        // RFC 8446 section 4.6.1: zero is for at once, and nothing is for more than a week.
-        let lifetime = Duration::from_secs(ticket.ticket_lifetime.min(604_800).into());
-        let mut kept = [0; MAX_TICKET];
-        let Some(place) = kept.get_mut(..ticket.ticket.len()).filter(|_| !lifetime.is_zero()) else {
-            return Ok(());
-        };
-        place.copy_from_slice(ticket.ticket);
+        let lifetime = Duration::from_secs(ticket.ticket_lifetime.into()).min(LONGEST);
         let max_early_data = match ticket.extensions.find(ExtensionType::EARLY_DATA) {
             Some(data) => u32::from_be_bytes(data.try_into().map_err(|_| Alert::DECODE_ERROR)?),
             None => 0,
@@ -184,21 +178,16 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
         let (hash, len) = (suite.hash(), suite.hash().len());
         let provider = &self.config.provider;
         let psk = expand_label(provider, hash, secret, b"resumption", ticket.ticket_nonce, len);
-        sessions.put(
-            self.server_name,
-            Session {
-                suite: *suite,
-                psk,
-                age_add: ticket.ticket_age_add,
-                lifetime,
-                age: Duration::ZERO,
-                max_early_data,
-                record_limit: self.record_limit,
-                protocol: self.protocol_index(),
-                ticket: kept,
-                ticket_len: ticket.ticket.len() as u16,
-            },
-        );
+        let session = Session::new(*suite, psk, lifetime, ticket.ticket);
+        // A ticket that is good for no time at all is for now, and we have no use for it.
+        if let Some(session) = session.filter(|_| !lifetime.is_zero()) {
+            let (age_add, record_limit) = (ticket.ticket_age_add, self.record_limit);
+            let protocol = self.protocol_index();
+            sessions.put(
+                self.server_name,
+                Session { age_add, max_early_data, record_limit, protocol, ..session },
+            );
+        }
         Ok(())
     }
     fn exporter(&self) -> Option<&Exporter> {

@@ -8,9 +8,10 @@ pub const MAX_TICKET: usize = 768;
 /// A ticket and what belongs to it.
 #[derive(Clone)]
 pub struct Session {
-    /// The suite of the session; another of the same hash will do.
+    /// The suite of the session; another of the same hash will do. Sessions of TLS 1.2 (RFC 5077) are told by it: their
+    /// suites have numbers of that version's.
     pub suite: CipherSuite,
-    /// The pre-shared key.
+    /// The pre-shared key; in TLS 1.2 the master secret.
     pub psk: Secret,
     /// Added to the age that is told.
     pub age_add: u32,
@@ -28,10 +29,37 @@ pub struct Session {
     pub(crate) ticket_len: u16,
 }
 
+/// RFC 8446 section 4.6.1: nothing is for more than a week.
+pub(crate) const LONGEST: Duration = Duration::from_secs(604_800);
+
 impl Session {
+    /// One with a ticket, unless that is too long to be kept.
+    pub(crate) fn new(suite: CipherSuite, psk: Secret, lifetime: Duration, ticket: &[u8]) -> Option<Self> {
+        let mut kept = [0; MAX_TICKET];
+        kept.get_mut(..ticket.len())?.copy_from_slice(ticket);
+        Some(Self {
+            suite,
+            psk,
+            age_add: 0,
+            lifetime,
+            age: Duration::ZERO,
+            max_early_data: 0,
+            record_limit: 0,
+            protocol: None,
+            ticket: kept,
+            ticket_len: ticket.len() as u16,
+        })
+    }
     /// What the server wants to see.
     pub fn ticket(&self) -> &[u8] {
         self.ticket.get(..self.ticket_len.into()).unwrap_or_default()
+    }
+    /// Whether it is one of TLS 1.2.
+    pub(crate) fn is_tls12(&self) -> bool {
+        #[cfg(feature = "tls12")]
+        return crate::tls12::suite_of(self.suite.0).is_some();
+        #[cfg(not(feature = "tls12"))]
+        false
     }
 }
 

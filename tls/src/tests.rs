@@ -138,6 +138,8 @@ mod hello;
 mod sessions;
 #[cfg(feature = "tls12")]
 mod tls12;
+#[cfg(feature = "tls12")]
+mod tls12_sessions;
 mod wiping;
 
 #[test]

@@ -15,9 +15,10 @@ const STATE: usize = 2 + 1 + 48 + 4 + 8 + 1 + 32 + 1 + 4 + 16;
 /// What a ticket holds.
 #[derive(Clone, Debug)]
 pub struct Resumption {
-    /// The suite of the session; another of the same hash will do.
+    /// The suite of the session; another of the same hash will do. Sessions of TLS 1.2 (RFC 5077) are told by it: their
+    /// suites have numbers of that version's, and only the same will do.
     pub suite: CipherSuite,
-    /// The pre-shared key.
+    /// The pre-shared key; in TLS 1.2 the master secret.
     pub psk: Secret,
     /// Added to the age that the client tells, so that nobody else learns it.
     pub age_add: u32,
@@ -30,7 +31,7 @@ pub struct Resumption {
     /// Bytes of early data that the client may send with the ticket.
     pub max_early_data: u32,
     /// The first half of the SHA-256 of the host that the client asked for, zeros when there was none: early data are
-    /// for that host alone.
+    /// for that host alone, and so are sessions of TLS 1.2.
     pub server_name: [u8; 16],
 }
 

@@ -11,10 +11,11 @@ use prf::{finished, master_secret, protection};
 
 use crate::{
     Alert,
-    connection::Exporter,
+    connection::{Exporter, Flight},
     crypto::{CipherSuite, Hash, NamedGroup, Provider, Secret, Transcript},
+    outgoing::emit_message,
     protection::Protection,
-    wire::{ExtensionType, NoRoom, Writer},
+    wire::{ExtensionType, HandshakeType, NoRoom, Writer},
 };
 
 /// TLS 1.2 on the wire.
@@ -80,22 +81,21 @@ pub(crate) fn check_renegotiation_info(data: &[u8]) -> Result<(), Alert> {
     if data == [0] { Ok(()) } else { Err(Alert::HANDSHAKE_FAILURE) }
 }
 
-/// What the peer sends next: one of the messages `M` that only its side sends, or what every handshake ends with.
+/// What the peer sends next: one of the messages `M` that only its side sends, or what every handshake ends with, for which
+/// `E` is kept.
 // One per connection, beside buffers many times as large; there may be no allocator to box with.
 #[allow(clippy::large_enum_variant)]
-pub(crate) enum Expects<M> {
+pub(crate) enum Expects<M, E = ()> {
     Message(M),
-    ChangeCipherSpec,
-    Finished,
+    ChangeCipherSpec(E),
+    Finished(E),
 }
 
-impl<M> Expects<M> {
+impl<M, E: Default> Expects<M, E> {
     /// A ChangeCipherSpec has come: the keys of the peer's Finished are next, if it is time for them.
     pub(crate) fn change_cipher_spec(&mut self) -> Result<(), Alert> {
-        if !matches!(self, Self::ChangeCipherSpec) {
-            return Err(Alert::UNEXPECTED_MESSAGE);
-        }
-        *self = Self::Finished;
+        let Self::ChangeCipherSpec(kept) = self else { return Err(Alert::UNEXPECTED_MESSAGE) };
+        *self = Self::Finished(core::mem::take(kept));
         Ok(())
     }
 }
@@ -124,6 +124,23 @@ impl<P: Provider> Agreed<P> {
     pub(crate) fn share(&mut self, provider: &P, shared: &[u8]) {
         let hash = self.suite.hash();
         self.master = master_secret(provider, hash, shared, &self.transcripts.current(hash));
+    }
+    /// Ends a side's own part: ChangeCipherSpec, and Finished under the keys that it brings.
+    pub(crate) fn finish<B: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        provider: &P,
+        side: Side,
+        out: &mut Flight<'_, P, B>,
+    ) -> Result<(), Alert> {
+        out.0.change_cipher_spec()?;
+        out.0.protect(self.keys(provider, side)?);
+        let finished = self.finished(provider, side);
+        out.0.handshake(|out| {
+            let start = out.len();
+            emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&finished)?))?;
+            self.transcripts.update(out.since(start));
+            Ok(())
+        })
     }
     pub(crate) fn exporter(self) -> Exporter {
         Exporter { hash: self.suite.hash(), secret: self.master, randoms: Some(self.randoms) }

@@ -8,6 +8,7 @@ use crate::{
     exchange::{from_seed, message_hash},
     key_schedule::KeySchedule,
     protection::Protection,
+    sessions::Session,
     verifier::Verifier,
     wire::{ExtensionType, Message, Reader, ServerHello},
 };
@@ -111,8 +112,9 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         } else {
             out.0.change_cipher_spec()?;
         }
-        // A key for another hash can no longer be used (section 4.1.4).
-        let session = state.session.filter(|session| session.suite.hash() == suite.hash());
+        // A key for another hash can no longer be used (section 4.1.4); a ticket of TLS 1.2 is shown again, as it was.
+        let usable = |session: &Session| session.is_tls12() || session.suite.hash() == suite.hash();
+        let session = state.session.filter(usable);
         out.0.handshake(|out| {
             let start = out.len();
             let shares = [Some(&exchange), None];
@@ -138,7 +140,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         for extension in hello.extensions.iter() {
             match (extension.kind, &state.session) {
                 (ExtensionType::SUPPORTED_VERSIONS | ExtensionType::KEY_SHARE, _) => {}
-                (ExtensionType::PRE_SHARED_KEY, Some(session)) => {
+                (ExtensionType::PRE_SHARED_KEY, Some(session)) if !session.is_tls12() => {
                     //= https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11
                     //# Clients MUST verify that the server's selected_identity is within the
                     //# range supplied by the client, that the server selected a cipher suite

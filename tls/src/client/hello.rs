@@ -36,6 +36,10 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
         });
         let exchange = exchange(first, &self.seed).ok_or(Alert::INTERNAL_ERROR)?;
         let known = |session: &Session| {
+            #[cfg(feature = "tls12")]
+            if let Some((suite, _)) = crate::tls12::suite_of(session.suite.0) {
+                return self.config.minimum_version.lets_tls12() && provider.cipher_suites().contains(&suite);
+            }
             self.config.maximum_version.lets_tls13() && provider.cipher_suites().contains(&session.suite)
         };
         let session = self.config.sessions.and_then(|sessions| sessions.take(self.server_name)).filter(known);
@@ -67,6 +71,7 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
         let provider = &self.config.provider;
         let tls12 = self.config.minimum_version.lets_tls12();
         let tls13 = self.config.maximum_version.lets_tls13();
+        let psk = session.filter(|session| !session.is_tls12());
         let start = out.len();
         emit_message(out, HandshakeType::CLIENT_HELLO, |out| {
             out.u16(0x0303)?;
@@ -103,6 +108,14 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
             #[cfg(feature = "tls12")]
             if tls12 {
                 crate::tls12::emit_indications(out)?;
+                if self.config.sessions.is_some() {
+                    let ticket = session.filter(|session| session.is_tls12()).map(Session::ticket);
+                    crate::tls12::emit_extension(
+                        out,
+                        ExtensionType::SESSION_TICKET,
+                        ticket.unwrap_or_default(),
+                    )?;
+                }
             }
             let groups = provider.groups().iter().map(|group| group.0);
             emit_numbers(out, ExtensionType::SUPPORTED_GROUPS, groups)?;
@@ -154,7 +167,7 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
                 out.u16(ExtensionType::EARLY_DATA.0)?;
                 out.u16(0)?;
             }
-            if let Some(session) = session {
+            if let Some(session) = psk {
                 out.u16(ExtensionType::PRE_SHARED_KEY.0)?;
                 let (data, identities) = (out.block(2)?, out.block(2)?);
                 let identity = out.block(2)?;
@@ -171,7 +184,7 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
             }
             Ok(out.end(extensions)?)
         })?;
-        let Some(session) = session else { return Ok(()) };
+        let Some(session) = psk else { return Ok(()) };
         // The binder is over everything before the list of binders (RFC 8446 section 4.2.11.2).
         let hash = session.suite.hash();
         let mut transcript = before.cloned().unwrap_or_else(|| provider.hash(hash));

@@ -4,28 +4,36 @@ use crate::{
     Alert,
     certificate_type::CertificateType,
     connection::{Flight, Step},
-    crypto::{Hash, Provider, Secret, SignatureScheme},
+    crypto::{CipherSuite, Hash, Provider, Secret, SignatureScheme},
     exchange::{check_finished, from_seed, record_size_limit},
     outgoing::emit_message,
+    sessions::{LONGEST, Session},
     signature::{PublicKey, emit_signature},
     tls12::{
         Agreed, Expects, ServerKeyExchange, Share, Side, TLS12, Transcripts, check_renegotiation_info,
-        groups, suite_of,
+        groups, suite_number, suite_of,
     },
     verifier::Verifier,
     wire::{CertificateList, ExtensionType, HandshakeType, Message, Reader, ServerHello, U16List},
 };
+use core::time::Duration;
 use zeroize::Zeroizing;
+
+/// How long a ticket is kept of which the server does not say it.
+const UNTOLD: Duration = Duration::from_secs(3_600);
 
 /// A handshake from the ServerHello on.
 pub(super) struct Handshake<P: Provider> {
-    pub(super) expects: Expects<Awaited>,
+    /// With what came in the ticket: good once the server's Finished is.
+    pub(super) expects: Expects<Awaited, Option<Session>>,
     pub(super) agreed: Agreed<P>,
     /// Whether the server signs with RSA.
     rsa: bool,
     /// Whether the server has said that it may send a CertificateStatus.
     status: bool,
     requested: Requested,
+    /// Whether the server has promised a ticket.
+    ticket: bool,
 }
 
 /// What the server sends next.
@@ -35,6 +43,7 @@ pub(super) enum Awaited {
     Certificate,
     ServerKeyExchange(PublicKey),
     ServerHelloDone(Share, Secret),
+    NewSessionTicket,
 }
 
 impl<P: Provider> Handshake<P> {
@@ -42,6 +51,22 @@ impl<P: Provider> Handshake<P> {
     pub(super) const fn awaits_status(&self) -> bool {
         self.status && matches!(self.expects, Expects::Message(Awaited::Certificate))
     }
+}
+
+/// What is left to come: the end, with a ticket before it if one was promised.
+const fn end(ticket: bool) -> Expects<Awaited, Option<Session>> {
+    if ticket { Expects::Message(Awaited::NewSessionTicket) } else { Expects::ChangeCipherSpec(None) }
+}
+
+/// The session of a NewSessionTicket (RFC 5077 section 3.3), if there is one and it can be kept.
+fn session<P: Provider>(body: &[u8], agreed: &Agreed<P>, rsa: bool) -> Result<Option<Session>, Alert> {
+    let mut reader = Reader::new(body);
+    let (hint, ticket) = (u32::from_be_bytes(*reader.array()?), reader.vector16()?);
+    reader.end()?;
+    let number = suite_number(agreed.suite, rsa).ok_or(Alert::INTERNAL_ERROR)?;
+    let lifetime = if hint == 0 { UNTOLD } else { Duration::from_secs(hint.into()).min(LONGEST) };
+    let kept = Session::new(CipherSuite(number), agreed.master.clone(), lifetime, ticket);
+    Ok(kept.filter(|_| !ticket.is_empty()))
 }
 
 /// The signature schemes of a CertificateRequest (RFC 5246 section 7.4.4).
@@ -80,11 +105,12 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let suite = suite_of(hello.cipher_suite);
         let suite = suite.filter(|(suite, _)| self.config.provider.cipher_suites().contains(suite));
         let (suite, rsa) = suite.ok_or(Alert::ILLEGAL_PARAMETER)?;
-        // Our session id is of no session (RFC 8446 section 4.1.2), so that none is resumed.
-        if state.retry.is_some()
-            || hello.legacy_session_id_echo == self.session_id
-            || hello.legacy_compression_method != 0
-        {
+        // Our session id is of no session (RFC 8446 section 4.1.2): it comes back where a ticket was taken (RFC 5077
+        // section 3.4), and then the suite is that of the session (RFC 5246 section 7.4.1.3).
+        let session = state.session.filter(Session::is_tls12);
+        let resumed = hello.legacy_session_id_echo == self.session_id;
+        let known = session.as_ref().is_some_and(|session| session.suite.0 == hello.cipher_suite);
+        if state.retry.is_some() || resumed && !known || hello.legacy_compression_method != 0 {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
         // Raw public keys are not spoken of here.
@@ -92,7 +118,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         if !of_server.contains(&CertificateType::X509) {
             return Err(Alert::UNSUPPORTED_CERTIFICATE);
         }
-        let (mut extended, mut indicated, mut status) = (false, false, false);
+        let (mut extended, mut indicated, mut status, mut ticket) = (false, false, false, false);
         for extension in hello.extensions.iter() {
             match extension.kind {
                 ExtensionType::EXTENDED_MASTER_SECRET if extension.data.is_empty() => extended = true,
@@ -107,6 +133,11 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                     if self.config.verifier.wants_status() && extension.data.is_empty() =>
                 {
                     status = true;
+                }
+                ExtensionType::SESSION_TICKET
+                    if self.config.sessions.is_some() && extension.data.is_empty() =>
+                {
+                    ticket = true;
                 }
                 ExtensionType::RECORD_SIZE_LIMIT => out.0.limit(record_size_limit(extension.data)?),
                 ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION
@@ -126,13 +157,16 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         server_random.copy_from_slice(hello.random);
         let mut transcripts = Transcripts(state.hellos);
         transcripts.update(message.whole);
-        self.state = State::Tls12(Handshake {
-            expects: Expects::Message(Awaited::Certificate),
-            agreed: Agreed { suite, transcripts, randoms, master: Secret::zeros(0) },
-            rsa,
-            status,
-            requested: Requested::No,
-        });
+        let session = session.filter(|_| resumed);
+        self.resumed = resumed;
+        let master = session.map_or(Secret::zeros(0), |session| session.psk);
+        let agreed = Agreed { suite, transcripts, randoms, master };
+        let requested = Requested::No;
+        if resumed {
+            self.log("CLIENT_RANDOM", &agreed.master);
+        }
+        let expects = if resumed { end(ticket) } else { Expects::Message(Awaited::Certificate) };
+        self.state = State::Tls12(Handshake { expects, agreed, rsa, status, requested, ticket });
         Ok(Step::Continue)
     }
 
@@ -194,14 +228,26 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                     return Err(Alert::DECODE_ERROR);
                 }
                 state.agreed.transcripts.update(message.whole);
-                state.expects = Expects::ChangeCipherSpec;
+                state.expects = end(state.ticket);
                 self.answer_tls12(&mut state, &share, &shared, out)?;
                 self.state = State::Tls12(state);
                 return Ok(Step::Continue);
             }
-            (Expects::Finished, HandshakeType::FINISHED) => {
-                state.expects = Expects::Finished;
+            (Expects::Message(Awaited::NewSessionTicket), HandshakeType::NEW_SESSION_TICKET) => {
+                Expects::ChangeCipherSpec(session(message.body, &state.agreed, state.rsa)?)
+            }
+            (Expects::Finished(session), HandshakeType::FINISHED) => {
                 check_finished(&state.agreed.finished(provider, Side::Server), message.body)?;
+                if self.resumed {
+                    state.agreed.transcripts.update(message.whole);
+                    state.agreed.finish(provider, Side::Client, out)?;
+                }
+                //= https://www.rfc-editor.org/rfc/rfc5077#section-3.3
+                //# The client MUST NOT treat the ticket as valid until it has
+                //# verified the server's Finished message.
+                if let (Some(sessions), Some(session)) = (self.config.sessions, session) {
+                    sessions.put(self.server_name, session);
+                }
                 self.exporter = Some(state.agreed.exporter());
                 return Ok(Step::Finished);
             }
@@ -250,14 +296,6 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             Ok(())
         })?;
         self.log("CLIENT_RANDOM", &state.agreed.master);
-        out.0.change_cipher_spec()?;
-        out.0.protect(state.agreed.keys(provider, Side::Client)?);
-        let ours = state.agreed.finished(provider, Side::Client);
-        out.0.handshake(|out| {
-            let start = out.len();
-            emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&ours)?))?;
-            state.agreed.transcripts.update(out.since(start));
-            Ok(())
-        })
+        state.agreed.finish(provider, Side::Client, out)
     }
 }

@@ -39,7 +39,7 @@ impl<P: Provider> Server<'_, P> {
 
     /// Names the host for tickets.
     pub(super) fn remember_host(&mut self, host: Option<&[u8]>) {
-        if let Some(host) = host.filter(|_| self.config.max_early_data() > 0) {
+        if let Some(host) = host {
             let mut hash = self.config.provider.hash(Hash::Sha256);
             hash.update(host);
             self.server_name = hash.current().first_chunk().copied().unwrap_or_default();

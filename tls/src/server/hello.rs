@@ -147,7 +147,7 @@ impl<P: Provider> Server<'_, P> {
         let limit = extensions.find(ExtensionType::RECORD_SIZE_LIMIT).map(record_size_limit).transpose()?;
         let psk = psks.map(|psks| self.resume(psks, suite, message, &transcript)).transpose()?.flatten();
         // A ticket says who its client is; what is not there still has to be asked.
-        let psk = psk.filter(|psk| self.tickets_suffice(psk));
+        let psk = psk.filter(|psk| self.suffices(&psk.session));
         let psk = psk.filter(|psk| self.config.tickets.is_some_and(|tickets| tickets.spend(psk.ticket)));
         self.resumed = psk.is_some();
         self.peer = psk.as_ref().and_then(|psk| psk.session.peer);
@@ -155,7 +155,7 @@ impl<P: Provider> Server<'_, P> {
 
         let host = extensions.find(ExtensionType::SERVER_NAME).map(host_name).transpose()?.flatten();
         self.max_early_data = self.config.max_early_data().min(room as u32 / 2);
-        self.remember_host(host);
+        self.remember_host(host.filter(|_| self.config.max_early_data() > 0));
         let named = host.is_some_and(|host| self.config.certificates.iter().any(|one| one.is_for(host)));
         let certificate = match psk {
             Some(_) => None,

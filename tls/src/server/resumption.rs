@@ -73,6 +73,10 @@ impl<P: Provider> Server<'_, P> {
         let Some(tickets) = self.config.tickets else { return Ok(None) };
         for (index, (ticket, age, binder)) in (0..).zip(psks.iter().take(MAX_IDENTITIES)) {
             let Some(session) = tickets.open(ticket) else { continue };
+            #[cfg(feature = "tls12")]
+            if crate::tls12::suite_of(session.suite.0).is_some() {
+                continue;
+            }
             if session.suite.hash() != suite.hash() {
                 continue;
             }
@@ -98,8 +102,8 @@ impl<P: Provider> Server<'_, P> {
     }
 
     /// Whether the session has what this configuration asks of its clients.
-    pub(super) fn tickets_suffice(&self, psk: &Chosen<'_>) -> bool {
-        self.config.clients.is_none_or(|clients| psk.session.peer.is_some() || !clients.required)
+    pub(super) fn suffices(&self, session: &Resumption) -> bool {
+        self.config.clients.is_none_or(|clients| session.peer.is_some() || !clients.required)
     }
 
     pub(super) fn tickets(

@@ -1,4 +1,6 @@
 //! The server's side of TLS 1.2's handshake: RFC 5246 section 7.3.
+mod resumption;
+
 use super::{Server, State, halves, hello::host_name};
 use crate::{
     Alert, Version,
@@ -26,6 +28,53 @@ const CERTIFICATE_TYPES: [u8; 2] = [64, 1];
 pub(super) struct Handshake<P: Provider> {
     pub(super) expects: Expects<Awaited<P>>,
     pub(super) agreed: Agreed<P>,
+    /// The number of the suite, if the client was promised a ticket.
+    ticket: Option<u16>,
+}
+
+/// What a ServerHello says, whether a session is resumed with it or not.
+struct Greeting<'g> {
+    random: [u8; 32],
+    renegotiation_info: bool,
+    point_formats: bool,
+    protocol: Option<&'g [u8]>,
+    /// Bytes of our incoming buffer, for a client that knows limits.
+    room: Option<usize>,
+    ticket: bool,
+}
+
+impl Greeting<'_> {
+    /// Writes it; `more` are extensions that say nothing but that they are there, if they are.
+    fn emit(
+        &self,
+        out: &mut Writer<'_>,
+        session_id: &[u8],
+        suite: u16,
+        more: &[(ExtensionType, bool)],
+    ) -> Result<(), Alert> {
+        emit_message(out, HandshakeType::SERVER_HELLO, |out| {
+            ServerHello::emit_head(out, &self.random, session_id, suite)?;
+            let block = out.block(2)?;
+            emit_extension(out, ExtensionType::EXTENDED_MASTER_SECRET, &[])?;
+            if self.renegotiation_info {
+                emit_extension(out, ExtensionType::RENEGOTIATION_INFO, &[0])?;
+            }
+            if self.point_formats {
+                emit_extension(out, ExtensionType::EC_POINT_FORMATS, &[1, 0])?;
+            }
+            if let Some(protocol) = self.protocol {
+                emit_protocols(out, &[protocol])?;
+            }
+            if let Some(room) = self.room {
+                emit_record_size_limit(out, room, MAX_OVERHEAD, MAX_PLAINTEXT)?;
+            }
+            let ticket = (ExtensionType::SESSION_TICKET, self.ticket);
+            for (kind, _) in more.iter().chain([&ticket]).filter(|(_, there)| *there) {
+                emit_extension(out, *kind, &[])?;
+            }
+            Ok(out.end(block)?)
+        })
+    }
 }
 
 /// What the client sends next.
@@ -104,37 +153,13 @@ impl<'c, P: Provider> Server<'c, P> {
         let best = self.config.maximum_version;
         let renegotiation_info = check(hello, best)?;
         let (extensions, provider) = (hello.extensions, &self.config.provider);
-        let offered = extensions.find(ExtensionType::SUPPORTED_GROUPS).map(U16List::parse).transpose()?;
-        let offers = |group: NamedGroup| match offered {
-            Some(offered) => offered.contains(group.0),
-            None => group == NamedGroup::SECP256R1,
-        };
-        let group = groups(provider).find(|group| offers(*group)).ok_or(Alert::HANDSHAKE_FAILURE)?;
-        // Who names no schemes means SHA-1.
-        let schemes = extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).ok_or(Alert::HANDSHAKE_FAILURE)?;
         let host = extensions.find(ExtensionType::SERVER_NAME).map(host_name).transpose()?.flatten();
-        let named = host.is_some_and(|host| self.config.certificates.iter().any(|one| one.is_for(host)));
-        let (certificate, scheme) = self.certificate(host, U16List::parse(schemes)?)?;
-        let number = |suite: &CipherSuite| suite_number(*suite, scheme.is_rsa());
-        let common = |suite: &&CipherSuite| number(suite).is_some_and(|n| hello.cipher_suites.contains(n));
-        let suite = *provider.cipher_suites().iter().find(common).ok_or(Alert::HANDSHAKE_FAILURE)?;
-        if curve(scheme).is_some_and(|curve| !offers(curve)) {
-            return Err(Alert::HANDSHAKE_FAILURE);
-        }
-        // Raw public keys are not spoken of here.
-        let [ours, clients] = self.config.certificate_types();
-        let has = |types: &[CertificateType]| types.contains(&CertificateType::X509);
-        if !has(ours) || (self.config.clients.is_some() && !has(clients)) {
-            return Err(Alert::UNSUPPORTED_CERTIFICATE);
-        }
-        let types = extensions.find(ExtensionType::SERVER_CERTIFICATE_TYPE);
-        CertificateType::choose(&[CertificateType::X509], types)?;
+        self.remember_host(host);
         self.client_random = *hello.random;
         self.protocol = self.agree_on_protocol(extensions)?;
-        let limit = extensions.find(ExtensionType::RECORD_SIZE_LIMIT).map(record_size_limit).transpose()?;
-        let asks = extensions.find(ExtensionType::STATUS_REQUEST).is_some();
-        let ocsp = certificate.ocsp.filter(|_| asks);
-
+        if let Some(limit) = extensions.find(ExtensionType::RECORD_SIZE_LIMIT) {
+            out.0.limit(record_size_limit(limit)?);
+        }
         let [random, seed] = halves(&self.random);
         let mut randoms = [0; 64];
         let (client_random, server_random) = randoms.split_at_mut(32);
@@ -147,43 +172,56 @@ impl<'c, P: Provider> Server<'c, P> {
         if let Some(end) = randoms.last_chunk_mut().filter(|_| best.lets_tls13()) {
             *end = SENTINEL;
         }
-        let server_random = randoms.last_chunk().ok_or(Alert::INTERNAL_ERROR)?;
+        let mut transcripts = Transcripts::new(provider);
+        transcripts.update(message.whole);
+        let ticket = extensions.find(ExtensionType::SESSION_TICKET).filter(|_| self.config.tickets.is_some());
+        let has = |kind| extensions.find(kind).is_some();
+        let protocol = self.protocol.and_then(|index| self.config.protocols.get(usize::from(index)));
+        let greeting = Greeting {
+            random: *randoms.last_chunk().ok_or(Alert::INTERNAL_ERROR)?,
+            renegotiation_info,
+            point_formats: has(ExtensionType::EC_POINT_FORMATS),
+            protocol: protocol.copied(),
+            room: has(ExtensionType::RECORD_SIZE_LIMIT).then_some(room),
+            ticket: ticket.is_some(),
+        };
+        if let Some(session) = ticket.and_then(|ticket| self.session_tls12(hello, ticket)) {
+            return self.resume_tls12(session, &greeting, hello, transcripts, randoms, out);
+        }
+
+        let offered = extensions.find(ExtensionType::SUPPORTED_GROUPS).map(U16List::parse).transpose()?;
+        let offers = |group: NamedGroup| match offered {
+            Some(offered) => offered.contains(group.0),
+            None => group == NamedGroup::SECP256R1,
+        };
+        let group = groups(provider).find(|group| offers(*group)).ok_or(Alert::HANDSHAKE_FAILURE)?;
+        // Who names no schemes means SHA-1.
+        let schemes = extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).ok_or(Alert::HANDSHAKE_FAILURE)?;
+        let (certificate, scheme) = self.certificate(host, U16List::parse(schemes)?)?;
+        let number = |suite: &CipherSuite| suite_number(*suite, scheme.is_rsa());
+        let common = |suite: &&CipherSuite| number(suite).is_some_and(|n| hello.cipher_suites.contains(n));
+        let suite = *provider.cipher_suites().iter().find(common).ok_or(Alert::HANDSHAKE_FAILURE)?;
+        let number = number(&suite).ok_or(Alert::INTERNAL_ERROR)?;
+        if curve(scheme).is_some_and(|curve| !offers(curve)) {
+            return Err(Alert::HANDSHAKE_FAILURE);
+        }
+        // Raw public keys are not spoken of here.
+        let [ours, clients] = self.config.certificate_types();
+        let lists = |types: &[CertificateType]| types.contains(&CertificateType::X509);
+        if !lists(ours) || (self.config.clients.is_some() && !lists(clients)) {
+            return Err(Alert::UNSUPPORTED_CERTIFICATE);
+        }
+        let types = extensions.find(ExtensionType::SERVER_CERTIFICATE_TYPE);
+        CertificateType::choose(&[CertificateType::X509], types)?;
+        let ocsp = certificate.ocsp.filter(|_| has(ExtensionType::STATUS_REQUEST));
+        let named = host.is_some_and(|host| self.config.certificates.iter().any(|one| one.is_for(host)));
+        let more = [(ExtensionType::SERVER_NAME, named), (ExtensionType::STATUS_REQUEST, ocsp.is_some())];
 
         let exchange = from_seed(provider, seed, |seed| provider.key_exchange(group, seed));
         let exchange = exchange.ok_or(Alert::INTERNAL_ERROR)?;
-        let protocol = self.protocol.and_then(|index| self.config.protocols.get(usize::from(index)));
-        let mut transcripts = Transcripts::new(provider);
-        transcripts.update(message.whole);
-        if let Some(limit) = limit {
-            out.0.limit(limit);
-        }
         out.0.handshake(|out| {
             let start = out.len();
-            emit_message(out, HandshakeType::SERVER_HELLO, |out| {
-                let number = number(&suite).ok_or(Alert::INTERNAL_ERROR)?;
-                ServerHello::emit_head(out, server_random, &[], number)?;
-                let block = out.block(2)?;
-                emit_extension(out, ExtensionType::EXTENDED_MASTER_SECRET, &[])?;
-                if renegotiation_info {
-                    emit_extension(out, ExtensionType::RENEGOTIATION_INFO, &[0])?;
-                }
-                if extensions.find(ExtensionType::EC_POINT_FORMATS).is_some() {
-                    emit_extension(out, ExtensionType::EC_POINT_FORMATS, &[1, 0])?;
-                }
-                if named {
-                    emit_extension(out, ExtensionType::SERVER_NAME, &[])?;
-                }
-                if let Some(protocol) = protocol {
-                    emit_protocols(out, &[protocol])?;
-                }
-                if limit.is_some() {
-                    emit_record_size_limit(out, room, MAX_OVERHEAD, MAX_PLAINTEXT)?;
-                }
-                if ocsp.is_some() {
-                    emit_extension(out, ExtensionType::STATUS_REQUEST, &[])?;
-                }
-                Ok(out.end(block)?)
-            })?;
+            greeting.emit(out, &[], number, &more)?;
             emit_message(out, HandshakeType::CERTIFICATE, |out| {
                 Ok(CertificateList::emit_tls12(out, certificate.chain)?)
             })?;
@@ -207,13 +245,14 @@ impl<'c, P: Provider> Server<'c, P> {
             transcripts.update(out.since(start));
             Ok(())
         })?;
-        let expects = match self.config.clients {
-            Some(clients) => Expects::Message(Awaited::Certificate { required: clients.required, exchange }),
-            None => Expects::Message(Awaited::ClientKeyExchange { client: None, exchange }),
-        };
+        let expects = Expects::Message(match self.config.clients {
+            Some(clients) => Awaited::Certificate { required: clients.required, exchange },
+            None => Awaited::ClientKeyExchange { client: None, exchange },
+        });
         let master = Secret::zeros(0);
         let agreed = Agreed { suite, transcripts, randoms, master };
-        self.state = State::Tls12(Handshake { expects, agreed });
+        let ticket = Some(number).filter(|_| greeting.ticket);
+        self.state = State::Tls12(Handshake { expects, agreed, ticket });
         Ok(Step::Continue)
     }
 
@@ -270,7 +309,7 @@ impl<'c, P: Provider> Server<'c, P> {
                 state.agreed.transcripts.update(message.whole);
                 state.agreed.share(provider, &shared);
                 self.log("CLIENT_RANDOM", &state.agreed.master);
-                state.expects = client.map_or(Expects::ChangeCipherSpec, |key| {
+                state.expects = client.map_or(Expects::ChangeCipherSpec(()), |key| {
                     Expects::Message(Awaited::CertificateVerify(key))
                 });
                 self.state = State::Tls12(state);
@@ -285,10 +324,10 @@ impl<'c, P: Provider> Server<'c, P> {
                     return Err(Alert::DECRYPT_ERROR);
                 }
                 self.peer = Some(key.pin(provider));
-                Expects::ChangeCipherSpec
+                Expects::ChangeCipherSpec(())
             }
-            (Expects::Finished, HandshakeType::FINISHED) => {
-                state.expects = Expects::Finished;
+            (Expects::Finished(()), HandshakeType::FINISHED) => {
+                state.expects = Expects::Finished(());
                 return self.finished_tls12(state, message, out);
             }
             _ => return Err(Alert::UNEXPECTED_MESSAGE),
@@ -306,11 +345,19 @@ impl<'c, P: Provider> Server<'c, P> {
     ) -> Result<Step<P>, Alert> {
         let provider = &self.config.provider;
         check_finished(&state.agreed.finished(provider, Side::Client), message.body)?;
-        state.agreed.transcripts.update(message.whole);
-        out.0.change_cipher_spec()?;
-        out.0.protect(state.agreed.keys(provider, Side::Server)?);
-        let ours = state.agreed.finished(provider, Side::Server);
-        out.0.handshake(|out| emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&ours)?)))?;
+        // In a session that is resumed ours came first.
+        if !self.resumed {
+            state.agreed.transcripts.update(message.whole);
+            if let Some(number) = state.ticket {
+                out.0.handshake(|out| {
+                    let start = out.len();
+                    self.ticket_tls12(number, &state.agreed.master, out)?;
+                    state.agreed.transcripts.update(out.since(start));
+                    Ok(())
+                })?;
+            }
+            state.agreed.finish(provider, Side::Server, out)?;
+        }
         self.exporter = Some(state.agreed.exporter());
         Ok(Step::Finished)
     }

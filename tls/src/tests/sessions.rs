@@ -1,6 +1,6 @@
 //! Sessions that are resumed, clients that show certificates, secrets that are exported.
 use super::*;
-use crate::{ClientAuthentication, KeyLog, SessionCache, Sessions, TicketKeys};
+use crate::{ClientAuthentication, KeyLog, SessionCache, Sessions, TicketKeys, Version};
 use airglow_device::{Clock, Instant};
 use core::{
     cell::{Cell, RefCell},
@@ -17,23 +17,52 @@ impl Clock for At {
 
 /// What a test changes about a client and a server that know each other.
 #[derive(Default)]
-struct Setting<'s> {
+pub(super) struct Setting<'s> {
     client_key: Option<&'s dyn Signer>,
     server_pins: Option<&'s [[u8; 32]]>,
     required: bool,
     log: Option<&'s dyn KeyLog>,
+    /// Instead of `p256.example`.
+    pub(super) host: Option<&'static str>,
 }
 
 pub(super) struct World<'w> {
     pub(super) clock: &'w At,
     pub(super) tickets: TicketKeys<'w, RustCrypto, 2>,
     pub(super) sessions: SessionCache<'w>,
+    /// What the client speaks, and the oldest that the server does.
+    pub(super) version: Cell<Version>,
 }
 
 impl<'w> World<'w> {
     fn new(clock: &'w At, entropy: &'w SeededEntropy) -> Self {
         let tickets = TicketKeys::new(RustCrypto, clock, entropy, Duration::from_secs(100));
-        Self { clock, tickets, sessions: SessionCache::new(clock, 10) }
+        let version = Cell::new(Version::Tls13);
+        Self { clock, tickets, sessions: SessionCache::new(clock, 10), version }
+    }
+
+    /// Runs `test` with the two ends of a connection.
+    pub(super) fn with_ends(&self, setting: &Setting<'_>, test: impl FnOnce(ClientEnd<'_>, ServerEnd<'_>)) {
+        let key = key("p256");
+        let certificates = [Certificate::new(&[P256], &key, &["p256.example"])];
+        let mut server = ServerConfig::new(CLASSIC, &certificates);
+        server.minimum_version = self.version.get();
+        server.tickets = Some(&self.tickets);
+        server.key_log = setting.log;
+        let pinned = setting.server_pins.map(PinnedKeys);
+        let required = setting.required;
+        server.clients = pinned.as_ref().map(|verifier| ClientAuthentication { verifier, required });
+        let pins = [pin(P256)];
+        let mut client = ClientConfig::new(CLASSIC, PinnedKeys(&pins));
+        client.minimum_version = self.version.get();
+        client.maximum_version = self.version.get();
+        client.sessions = Some(&self.sessions);
+        client.key_log = setting.log;
+        client.certificate = setting.client_key.map(|key| Certificate::new(&[P256], key, &[]));
+        let entropy = SeededEntropy::predictable(self.clock.now().as_nanos());
+        let host = setting.host.unwrap_or("p256.example");
+        let client = Connection::client(&client, host, &entropy, vec![0; BUFFER], vec![0; 3_000]).unwrap();
+        test(client, Connection::server(&server, &entropy, vec![0; BUFFER], vec![0; 3_000]));
     }
 
     /// One connection; what the server makes of the client's bytes may be changed by `meddle`.
@@ -43,53 +72,41 @@ impl<'w> World<'w> {
         meddle: impl FnOnce(&mut Vec<u8>),
         test: impl FnOnce(Result<(ClientEnd<'_>, ServerEnd<'_>), Error>),
     ) {
-        let key = key("p256");
-        let certificates = [Certificate::new(&[P256], &key, &["p256.example"])];
-        let mut server = ServerConfig::new(CLASSIC, &certificates);
-        server.tickets = Some(&self.tickets);
-        server.key_log = setting.log;
-        let pinned = setting.server_pins.map(PinnedKeys);
-        let required = setting.required;
-        server.clients = pinned.as_ref().map(|verifier| ClientAuthentication { verifier, required });
-        let pins = [pin(P256)];
-        let mut client = ClientConfig::new(CLASSIC, PinnedKeys(&pins));
-        client.sessions = Some(&self.sessions);
-        client.key_log = setting.log;
-        client.certificate = setting.client_key.map(|key| Certificate::new(&[ED25519], key, &[]));
-        let entropy = SeededEntropy::predictable(self.clock.now().as_nanos());
-        let mut client =
-            Connection::client(&client, "p256.example", &entropy, vec![0; BUFFER], vec![0; 3_000]).unwrap();
-        let mut server = Connection::server(&server, &entropy, vec![0; BUFFER], vec![0; 3_000]);
-        let mut hello = client.output().to_vec();
-        client.sent(hello.len());
-        meddle(&mut hello);
-        server.space()[..hello.len()].copy_from_slice(&hello);
-        server.received(hello.len());
-        let first = server.process();
-        let mut run = || {
-            let _ = first?;
-            for _ in 0..4 {
-                let _ = carry!(server, client, 99_999)?;
-                let _ = carry!(client, server, 99_999)?;
+        self.with_ends(setting, |mut client, mut server| {
+            let mut hello = client.output().to_vec();
+            client.sent(hello.len());
+            meddle(&mut hello);
+            let first = give!(server, &hello);
+            let mut run = || {
+                let _ = first?;
+                for _ in 0..4 {
+                    let _ = carry!(server, client, 99_999)?;
+                    let _ = carry!(client, server, 99_999)?;
+                }
+                Ok(())
+            };
+            match run() {
+                Ok(()) => {
+                    assert!(client.is_connected() && server.is_connected());
+                    assert_eq!(client.is_resumed(), server.is_resumed());
+                    assert_eq!(client.write(b"ping"), Ok(4));
+                    assert!(carry!(client, server, 99_999).is_ok());
+                    assert_eq!(server.plaintext(), b"ping");
+                    test(Ok((client, server)));
+                }
+                Err(error) => test(Err(error)),
             }
-            Ok(())
-        };
-        match run() {
-            Ok(()) => {
-                assert!(client.is_connected() && server.is_connected());
-                assert_eq!(client.is_resumed(), server.is_resumed());
-                assert_eq!(client.write(b"ping"), Ok(4));
-                assert!(carry!(client, server, 99_999).is_ok());
-                assert_eq!(server.plaintext(), b"ping");
-                test(Ok((client, server)));
-            }
-            Err(error) => test(Err(error)),
-        }
+        });
     }
 
-    fn resumes(&self) -> bool {
+    /// Whether the next connection resumes a session.
+    pub(super) fn resumes(&self) -> bool {
+        self.resumes_at(None)
+    }
+    pub(super) fn resumes_at(&self, host: Option<&'static str>) -> bool {
         let mut resumed = false;
-        self.connect(&Setting::default(), |_| {}, |ends| resumed = ends.unwrap().0.is_resumed());
+        let setting = Setting { host, ..Setting::default() };
+        self.connect(&setting, |_| {}, |ends| resumed = ends.unwrap().0.is_resumed());
         resumed
     }
 }
@@ -99,15 +116,31 @@ pub(super) fn with_world(test: impl FnOnce(&World<'_>)) {
     test(&World::new(&clock, &entropy));
 }
 
+/// The same in every version.
+fn with_worlds(test: impl Fn(&World<'_>)) {
+    let versions = [
+        #[cfg(feature = "tls12")]
+        Version::Tls12,
+        Version::Tls13,
+    ];
+    for version in versions {
+        with_world(|world| {
+            world.version.set(version);
+            test(world);
+        });
+    }
+}
+
 #[test]
 fn a_session_is_resumed_while_its_ticket_is_good() {
-    with_world(|world| {
+    with_worlds(|world| {
         assert!(!world.resumes());
-        assert_eq!(world.sessions.len(), 2);
+        let tickets = if world.version.get() == Version::Tls13 { 2 } else { 1 };
+        assert_eq!(world.sessions.len(), tickets);
         for _ in 0..5 {
             // Each resumption uses one and brings one.
             assert!(world.resumes());
-            assert_eq!(world.sessions.len(), 2);
+            assert_eq!(world.sessions.len(), tickets);
         }
         world.clock.0.set(Instant::from_secs(101));
         assert!(!world.resumes());
@@ -116,7 +149,7 @@ fn a_session_is_resumed_while_its_ticket_is_good() {
 
 #[test]
 fn a_ticket_is_good_for_one_resumption() {
-    with_world(|world| {
+    with_worlds(|world| {
         assert!(!world.resumes());
         let session = world.sessions.take("p256.example").unwrap();
         while world.sessions.take("p256.example").is_some() {}
@@ -130,7 +163,7 @@ fn a_ticket_is_good_for_one_resumption() {
 
 #[test]
 fn a_ticket_that_is_not_ours_leads_to_a_whole_handshake() {
-    with_world(|world| {
+    with_worlds(|world| {
         assert!(!world.resumes());
         let mut session = world.sessions.take("p256.example").unwrap();
         session.ticket[9] ^= 1;
@@ -176,10 +209,10 @@ fn a_wrong_binder_is_refused() {
 
 #[test]
 fn clients_show_who_they_are() {
-    let ed25519 = key("ed25519");
-    let pins = [pin(ED25519)];
+    let p256 = key("p256");
+    let pins = [pin(P256)];
     let with = |client: bool, pins, required| Setting {
-        client_key: if client { Some(&ed25519) } else { None },
+        client_key: if client { Some(&p256) } else { None },
         server_pins: Some(pins),
         required,
         ..Setting::default()
@@ -190,7 +223,13 @@ fn clients_show_who_they_are() {
         (with(false, &pins, true), Err(Alert::CERTIFICATE_REQUIRED)),
         (with(true, &[], false), Err(Alert::UNKNOWN_CA)),
     ] {
-        with_world(|world| {
+        with_worlds(|world| {
+            let expected = match expected {
+                Err(Alert::CERTIFICATE_REQUIRED) if world.version.get() != Version::Tls13 => {
+                    Err(Alert::HANDSHAKE_FAILURE)
+                }
+                expected => expected,
+            };
             for resumed in [false, true] {
                 world.connect(
                     &setting,
@@ -211,7 +250,7 @@ fn clients_show_who_they_are() {
         });
     }
     // A session of a client that nobody asked is not enough for a server that must know.
-    with_world(|world| {
+    with_worlds(|world| {
         assert!(!world.resumes());
         world.connect(
             &with(true, &pins, true),
@@ -226,8 +265,8 @@ fn clients_show_who_they_are() {
 
 #[test]
 fn a_client_without_its_key_is_refused() {
-    let liar = Liar(key("ed25519"));
-    let pins = [pin(ED25519)];
+    let liar = Liar(key("p256"));
+    let pins = [pin(P256)];
     with_world(|world| {
         let setting = Setting { client_key: Some(&liar), server_pins: Some(&pins), ..Setting::default() };
         world.connect(

@@ -4,7 +4,7 @@ use crate::{ClientAuthentication, Version, wire::HandshakeType};
 
 /// What the two ends are like.
 #[derive(Clone, Copy)]
-struct Setup {
+pub(super) struct Setup {
     /// The newest version of client and server.
     newest: [Version; 2],
     provider: Primitives,
@@ -39,7 +39,7 @@ fn pair(name: &str) -> (&'static [u8], PrivateKey) {
 
 impl Setup {
     /// Runs `test` with a fresh client and server.
-    fn with(self, test: impl FnOnce(ClientEnd<'_>, ServerEnd<'_>)) {
+    pub(super) fn with(self, test: impl FnOnce(ClientEnd<'_>, ServerEnd<'_>)) {
         let (certificate, key) = pair(self.certificate);
         let chain = [certificate];
         let certificates = [Certificate::new(&chain, &key, &["a.example"])];

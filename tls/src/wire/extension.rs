@@ -28,6 +28,8 @@ impl ExtensionType {
     pub const COMPRESS_CERTIFICATE: Self = Self(27);
     /// RFC 8449.
     pub const RECORD_SIZE_LIMIT: Self = Self(28);
+    /// RFC 5077: a ticket of TLS 1.2, or that one is wanted.
+    pub const SESSION_TICKET: Self = Self(35);
     /// Section 4.2.11.
     pub const PRE_SHARED_KEY: Self = Self(41);
     /// Section 4.2.10.

@@ -151,6 +151,10 @@ pub fn server(_: &Files, case: Case) -> Attempt {
     let counted = [Counted::leaked(), Counted::leaked()];
     config.cert_decompressors = if column == "compressed" { vec![counted[0]] } else { vec![] };
     config.cert_compressors = if column == "compressed" { vec![counted[1]] } else { vec![] };
+    if case.is_tls12() {
+        // Tickets are the only way there to go on with a session.
+        config.ticketer = rustls::crypto::ring::Ticketer::new().unwrap();
+    }
     config.max_early_data_size = if column == "0-RTT" { 1_000 } else { 0 };
     if column == "ALPN" {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
