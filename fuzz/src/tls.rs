@@ -252,6 +252,7 @@ fn both(plan: &Plan, server_is_ours: bool) {
                 maximum_version: $newest,
                 tickets: Some(&tickets),
                 clients,
+                post_handshake_clients: clients,
                 early_data: if plan.early { EarlyData::OnRequest(100) } else { EarlyData::Refused },
                 cookies: Some(&cookies).filter(|_| plan.extras),
                 certificate_types: plan.types,
@@ -268,6 +269,7 @@ fn both(plan: &Plan, server_is_ours: bool) {
                 minimum_version: plan.oldest,
                 maximum_version: $newest,
                 certificate,
+                post_handshake_auth: plan.certificate,
                 early_data: plan.early,
                 certificate_types: plan.types,
                 server_certificate_types: plan.types,
@@ -303,13 +305,14 @@ fn both(plan: &Plan, server_is_ours: bool) {
         let mut client: End<Client<'_, _, _>, _> =
             Connection::client(&config, "a.example", &entropy, incoming_2, outgoing_2).expect("room");
         let _ = client.write_early(b"early");
-        judge(plan, Connection::server(&good_server, &entropy, incoming, outgoing), client);
+        let server = Connection::server(&good_server, &entropy, incoming, outgoing);
+        judge(plan, server, client, |server, _| server.request_certificate().is_ok_and(|asked| asked));
     } else {
         let config = server!(meddler(), plan.newest);
         let server: End<Server<'_, _>, _> = Connection::server(&config, &entropy, incoming, outgoing);
         let mut client = new_client(&good_client);
         let _ = client.write_early(b"early");
-        judge(plan, client, server);
+        judge(plan, client, server, |_, server| server.request_certificate().is_ok_and(|asked| asked));
     }
 }
 
@@ -349,19 +352,22 @@ fn feed<R: Role<P>, P: Provider>(to: &mut End<R, P>, mut bytes: &[u8], step: usi
     Ok(())
 }
 
-/// Our end must end well or with one error that stays; and never be connected to a peer whose handshake was changed.
+/// Our end must end well or with one error that stays; and never be connected to a peer whose handshake was changed. When the
+/// handshake is done the server asks once more who the client is, with `ask`.
 fn judge<R: Role<P>, P: Provider, S: Role<Q>, Q: Provider>(
     plan: &Plan,
     mut ours: End<R, P>,
     mut theirs: End<S, Q>,
+    ask: impl Fn(&mut End<R, P>, &mut End<S, Q>) -> bool,
 ) {
-    let mut outcome = Ok(());
-    for _ in 0..5 {
+    let (mut outcome, mut asked) = (Ok(()), false);
+    for _ in 0..7 {
         let to_us = carry(&mut theirs, &mut ours, plan.step, &plan.wire);
         if outcome.is_ok() {
             outcome = to_us;
         }
         let _ = carry(&mut ours, &mut theirs, plan.step, &Edits::default());
+        asked = asked || ours.is_connected() && theirs.is_connected() && ask(&mut ours, &mut theirs);
     }
     // Two ends that take the handshake for done have heard the same: Finished saw to it.
     if theirs.is_connected() && ours.is_connected() {

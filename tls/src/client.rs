@@ -1,5 +1,7 @@
 //! The client's side of the handshake: RFC 8446 sections 2, 4 and appendix A.1.
 mod answer;
+#[cfg(feature = "post-handshake-authentication")]
+mod authentication;
 mod early_data;
 mod hello;
 #[cfg(feature = "tls12")]
@@ -68,10 +70,16 @@ struct Handshake<'c, P: Provider> {
     transcript: P::Transcript,
     client_traffic: Secret,
     server_traffic: Secret,
+    wanted: Wanted,
+    kinds: Kinds,
+}
+
+/// What the server wants of us.
+#[derive(Clone, Copy)]
+struct Wanted {
     requested: Requested,
     /// The server can unpack certificates.
     unpacks: bool,
-    kinds: Kinds,
 }
 
 /// With what the server and we show who we are.
@@ -106,6 +114,9 @@ enum State<'c, P: Provider> {
     Handshake(Handshake<'c, P>),
     #[cfg(feature = "tls12")]
     Tls12(tls12::Handshake<P>),
+    /// The server may ask who we are.
+    #[cfg(feature = "post-handshake-authentication")]
+    Connected(authentication::Known<P>),
     Done,
 }
 
@@ -212,6 +223,18 @@ impl<P: Provider, V: Verifier> Role<P> for Client<'_, P, V> {
     fn protocol(&self) -> Option<&[u8]> {
         self.protocol
     }
+    #[cfg(feature = "post-handshake-authentication")]
+    fn late(&mut self, message: Message<'_>, _: Option<&Secret>) -> Result<bool, Alert> {
+        self.asked(message)
+    }
+    #[cfg(feature = "post-handshake-authentication")]
+    fn owes_answer(&self) -> bool {
+        matches!(&self.state, State::Connected(known) if known.owes_answer())
+    }
+    #[cfg(feature = "post-handshake-authentication")]
+    fn answer<B: AsRef<[u8]> + AsMut<[u8]>>(&mut self, out: &mut Flight<'_, P, B>) -> Result<(), Alert> {
+        self.authenticate(out)
+    }
     #[cfg(feature = "tls12")]
     fn change_cipher_spec(&mut self) -> Result<Option<Protection<P>>, Alert> {
         let State::Tls12(state) = &mut self.state else { return Ok(None) };
@@ -268,12 +291,13 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
                 if self.resumed { Expects::Finished } else { Expects::Certificate }
             }
             (Expects::Certificate, HandshakeType::CERTIFICATE_REQUEST)
-                if state.requested == Requested::No =>
+                if state.wanted.requested == Requested::No =>
             {
-                let (offered, unpacks) = certificate_request(message.body)?;
-                state.unpacks = unpacks;
-                let scheme = self.config.certificate.and_then(|certificate| certificate.scheme(offered));
-                state.requested = scheme.map_or(Requested::Empty, Requested::Signed);
+                let (context, wanted) = self.certificate_request(message.body)?;
+                if !context.is_empty() {
+                    return Err(Alert::ILLEGAL_PARAMETER);
+                }
+                state.wanted = wanted;
                 Expects::Certificate
             }
             (Expects::Certificate, HandshakeType::CERTIFICATE) => {
@@ -410,41 +434,13 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             out.0.protect_with(provider, state.suite, state.client_traffic.clone())?;
         }
         out.0.handshake(|out| {
-            let mut start = out.len();
-            let mut said = |out: &mut Writer<'_>| {
-                state.transcript.update(out.since(start));
-                start = out.len();
-                state.transcript.current()
-            };
-            if state.requested != Requested::No {
-                // An empty list if we have none to show (RFC 8446 section 4.4.2.3).
-                let scheme =
-                    if let Requested::Signed(scheme) = state.requested { Some(scheme) } else { None };
-                let [_, types] = self.config.certificate_types();
-                let kind = state.kinds.client;
-                let certificate = self.config.certificate.zip(scheme).filter(|_| types.contains(&kind));
-                let chain = certificate.map_or(&[][..], |(certificate, _)| certificate.chain);
-                let key = bare(chain).filter(|_| kind == CertificateType::RawPublicKey);
-                let chain = key.as_ref().map_or(chain, core::slice::from_ref);
-                let compressed = certificate.and_then(|(certificate, _)| certificate.compressed(false));
-                match compressed.filter(|_| state.unpacks && kind == CertificateType::X509) {
-                    Some(compressed) => emit_message(out, HandshakeType::COMPRESSED_CERTIFICATE, |out| {
-                        Ok(out.bytes(compressed)?)
-                    })?,
-                    None => emit_message(out, HandshakeType::CERTIFICATE, |out| {
-                        Ok(CertificateList::emit(out, &[], chain, None)?)
-                    })?,
-                }
-                let hash = said(out);
-                if let Some((certificate, scheme)) = certificate {
-                    emit_message(out, HandshakeType::CERTIFICATE_VERIFY, |out| {
-                        emit_certificate_verify(out, certificate.key, scheme, CLIENT_CONTEXT, &hash)
-                    })?;
-                }
+            if state.wanted.requested != Requested::No {
+                self.show(out, &mut state.transcript, state.wanted, state.kinds.client, &[])?;
             }
-            let finished = state.schedule.finished(&state.client_traffic, &said(out));
+            let finished = state.schedule.finished(&state.client_traffic, &state.transcript.current());
+            let start = out.len();
             emit_message(out, HandshakeType::FINISHED, |out| Ok(out.bytes(&finished)?))?;
-            said(out);
+            state.transcript.update(out.since(start));
             Ok(())
         })?;
         state.schedule.main();
@@ -460,7 +456,62 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             self.resumption = Some((state.suite, secret));
         }
         out.0.protect_with(provider, state.suite, client)?;
+        #[cfg(feature = "post-handshake-authentication")]
+        if self.config.post_handshake_auth() {
+            self.state = State::Connected(authentication::Known::new(state.suite, state.transcript));
+        }
         Protection::new(provider, state.suite, server).map(Step::Connected).ok_or(Alert::INTERNAL_ERROR)
+    }
+
+    /// Writes Certificate, and CertificateVerify unless that is empty because we have none that would do (RFC 8446 section
+    /// 4.4.2.3), in answer to a request of this context.
+    fn show(
+        &self,
+        out: &mut Writer<'_>,
+        transcript: &mut P::Transcript,
+        wanted: Wanted,
+        kind: CertificateType,
+        context: &[u8],
+    ) -> Result<(), Alert> {
+        let start = out.len();
+        let scheme = if let Requested::Signed(scheme) = wanted.requested { Some(scheme) } else { None };
+        let [_, types] = self.config.certificate_types();
+        let certificate = self.config.certificate.zip(scheme).filter(|_| types.contains(&kind));
+        let chain = certificate.map_or(&[][..], |(certificate, _)| certificate.chain);
+        let key = bare(chain).filter(|_| kind == CertificateType::RawPublicKey);
+        let chain = key.as_ref().map_or(chain, core::slice::from_ref);
+        let compressed = certificate.and_then(|(certificate, _)| certificate.compressed(false));
+        match compressed.filter(|_| wanted.unpacks && kind == CertificateType::X509) {
+            Some(compressed) => {
+                emit_message(out, HandshakeType::COMPRESSED_CERTIFICATE, |out| Ok(out.bytes(compressed)?))?
+            }
+            None => emit_message(out, HandshakeType::CERTIFICATE, |out| {
+                Ok(CertificateList::emit(out, context, chain, None)?)
+            })?,
+        }
+        transcript.update(out.since(start));
+        if let Some((certificate, scheme)) = certificate {
+            let (start, hash) = (out.len(), transcript.current());
+            emit_message(out, HandshakeType::CERTIFICATE_VERIFY, |out| {
+                emit_certificate_verify(out, certificate.key, scheme, CLIENT_CONTEXT, &hash)
+            })?;
+            transcript.update(out.since(start));
+        }
+        Ok(())
+    }
+
+    /// The context of a CertificateRequest, and what it wants of us.
+    fn certificate_request<'m>(&self, body: &'m [u8]) -> Result<(&'m [u8], Wanted), Alert> {
+        let mut reader = Reader::new(body);
+        let context = reader.vector8()?;
+        let extensions = Extensions::parse(reader.vector16()?)?;
+        reader.end()?;
+        let schemes = extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).ok_or(Alert::MISSING_EXTENSION)?;
+        let unpacks = compression::is_wanted(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
+        let schemes = U16List::parse(schemes)?;
+        let scheme = self.config.certificate.and_then(|certificate| certificate.scheme(schemes));
+        let requested = scheme.map_or(Requested::Empty, Requested::Signed);
+        Ok((context, Wanted { requested, unpacks }))
     }
 
     fn log(&self, label: &str, secret: &Secret) {
@@ -491,17 +542,4 @@ impl<P: Provider, V> Client<'_, P, V> {
             (early, _) => *early = None,
         }
     }
-}
-
-/// The signature schemes of a CertificateRequest, and whether the server can unpack certificates.
-fn certificate_request(body: &[u8]) -> Result<(U16List<'_>, bool), Alert> {
-    let mut reader = Reader::new(body);
-    if !reader.vector8()?.is_empty() {
-        return Err(Alert::ILLEGAL_PARAMETER);
-    }
-    let extensions = Extensions::parse(reader.vector16()?)?;
-    reader.end()?;
-    let schemes = extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).ok_or(Alert::MISSING_EXTENSION)?;
-    let unpacks = compression::is_wanted(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
-    Ok((U16List::parse(schemes)?, unpacks))
 }

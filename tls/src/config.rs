@@ -125,6 +125,10 @@ pub struct ServerConfig<'c, P> {
     pub maximum_version: Version,
     /// Asks clients for certificates.
     pub clients: Option<ClientAuthentication<'c>>,
+    /// Clients that say that they may be are asked for certificates after the handshake, whenever
+    /// [`request_certificate`](crate::Connection::request_certificate) is called. Such a connection remembers its handshake.
+    #[cfg(feature = "post-handshake-authentication")]
+    pub post_handshake_clients: Option<ClientAuthentication<'c>>,
     /// Tells the secrets of every connection: for debugging.
     pub key_log: Option<&'c dyn KeyLog>,
     /// What is done with early data (0-RTT); it needs [`tickets`](Self::tickets).
@@ -156,6 +160,8 @@ impl<'c, P> ServerConfig<'c, P> {
             minimum_version: Version::Tls13,
             maximum_version: Version::Tls13,
             clients: None,
+            #[cfg(feature = "post-handshake-authentication")]
+            post_handshake_clients: None,
             key_log: None,
             #[cfg(feature = "early-data")]
             early_data: EarlyData::Refused,
@@ -254,6 +260,10 @@ pub struct ClientConfig<'c, P, V> {
     pub maximum_version: Version,
     /// Keeps sessions to resume.
     pub sessions: Option<&'c dyn Sessions>,
+    /// Tells servers that they may ask for the [certificate](Self::certificate) after the handshake too, at any time: what is
+    /// sent before they do says nothing of who we are. Such a connection remembers its handshake.
+    #[cfg(feature = "post-handshake-authentication")]
+    pub post_handshake_auth: bool,
     /// Tells the secrets of every connection: for debugging.
     pub key_log: Option<&'c dyn KeyLog>,
     /// Offers early data (0-RTT) whenever a session allows them, for `write_early`. Servers may see them twice:
@@ -284,6 +294,8 @@ impl<P, V> ClientConfig<'_, P, V> {
             minimum_version: Version::Tls13,
             maximum_version: Version::Tls13,
             sessions: None,
+            #[cfg(feature = "post-handshake-authentication")]
+            post_handshake_auth: false,
             key_log: None,
             #[cfg(feature = "early-data")]
             early_data: false,
@@ -296,6 +308,11 @@ impl<P, V> ClientConfig<'_, P, V> {
         }
     }
     optional!(wants_compressed: bool = wants_compressed, "certificate-compression", false);
+    optional!(
+        post_handshake_auth: bool = post_handshake_auth,
+        "post-handshake-authentication",
+        false
+    );
     /// Of servers and of the client.
     pub(crate) const fn certificate_types(&self) -> [&[CertificateType]; 2] {
         #[cfg(feature = "raw-public-keys")]

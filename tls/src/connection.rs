@@ -7,6 +7,8 @@ mod tls12;
 pub use exporter::Exporter;
 use late::MAX_IDLE_MESSAGES;
 
+#[cfg(feature = "post-handshake-authentication")]
+use crate::crypto::Secret;
 use crate::{
     Alert, Error,
     buffer::Buffer,
@@ -76,6 +78,27 @@ pub trait Role<P: Provider> {
     /// The protocol that both sides chose (RFC 7301).
     #[doc(hidden)]
     fn protocol(&self) -> Option<&[u8]>;
+    /// A whole message after the handshake, while what the client says is protected with `client` at a server: whether it is
+    /// one of those by which clients show who they are.
+    #[cfg(feature = "post-handshake-authentication")]
+    #[doc(hidden)]
+    fn late(&mut self, message: Message<'_>, client: Option<&Secret>) -> Result<bool, Alert>;
+    /// A server: whether part of a client's answer has come, in whose midst nothing else may.
+    #[doc(hidden)]
+    fn is_answered(&self) -> bool {
+        false
+    }
+    /// A client: whether it was asked and has not answered.
+    #[doc(hidden)]
+    fn owes_answer(&self) -> bool {
+        false
+    }
+    /// Answers.
+    #[cfg(feature = "post-handshake-authentication")]
+    #[doc(hidden)]
+    fn answer<B: AsRef<[u8]> + AsMut<[u8]>>(&mut self, _: &mut Flight<'_, P, B>) -> Result<(), Alert> {
+        Ok(())
+    }
     /// A ChangeCipherSpec: the peer's next record is under these keys, if it means anything (RFC 5246 section 7.1).
     #[cfg(feature = "tls12")]
     #[doc(hidden)]
@@ -269,6 +292,11 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
         if !self.is_agreed() {
             return Ok(0);
         }
+        #[cfg(feature = "post-handshake-authentication")]
+        self.answer().map_err(|alert| self.fail(alert))?;
+        if self.role.owes_answer() {
+            return Ok(0);
+        }
         let written = self.outgoing.write(self.role.provider(), bytes);
         written.map_err(|alert| self.fail(alert))
     }
@@ -415,6 +443,8 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             }
         }
         self.outgoing.refresh(self.role.provider())?;
+        #[cfg(feature = "post-handshake-authentication")]
+        self.answer()?;
         Ok(Event::Idle)
     }
 
@@ -464,7 +494,7 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
     /// The next record, of `record` bytes, was opened and holds `len` bytes of content; whether there are more data.
     fn content(&mut self, content_type: ContentType, record: usize, len: usize) -> Result<bool, Fault> {
         let interleaved = match self.connected {
-            true => self.late_len > 0 || self.late_skip > 0,
+            true => self.late_len > 0 || self.late_skip > 0 || self.role.is_answered(),
             false => self.incoming.content().len() > self.early(),
         };
         match content_type {
@@ -479,6 +509,11 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
                     #[cfg(feature = "tls12")]
                     if self.is_tls12() {
                         at = self.renegotiation(record, at, len)?;
+                        continue;
+                    }
+                    #[cfg(feature = "post-handshake-authentication")]
+                    if let Some(next) = self.authentication(record, at, len)? {
+                        at = next;
                         continue;
                     }
                     self.whole_ticket(record, at, len)?;

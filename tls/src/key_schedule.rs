@@ -27,6 +27,12 @@ pub fn expand_label<P: Provider>(
     Secret::new(output.get(..len).unwrap_or_default())
 }
 
+/// The `verify_data` of a Finished under a side's traffic secret (RFC 8446 section 4.4.4).
+pub fn finished<P: Provider>(provider: &P, hash: Hash, traffic_secret: &[u8], transcript: &[u8]) -> Secret {
+    let key = expand_label(provider, hash, traffic_secret, b"finished", &[], hash.len());
+    provider.hmac(hash, &key, &[transcript])
+}
+
 /// The secret the schedule has come to: Early, Handshake, Main.
 #[derive(Debug)]
 pub struct KeySchedule<P> {
@@ -62,7 +68,6 @@ impl<P: Provider> KeySchedule<P> {
     }
     /// The `verify_data` of a Finished under a side's handshake traffic secret (RFC 8446 section 4.4.4).
     pub fn finished(&self, traffic_secret: &[u8], transcript: &[u8]) -> Secret {
-        let key = expand_label(&self.provider, self.hash, traffic_secret, b"finished", &[], self.hash.len());
-        self.provider.hmac(self.hash, &key, &[transcript])
+        finished(&self.provider, self.hash, traffic_secret, transcript)
     }
 }

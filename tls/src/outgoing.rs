@@ -54,6 +54,11 @@ impl<P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Outgoing<P, B> {
     pub(crate) fn protect(&mut self, keys: Protection<P>) {
         self.keys = Some(keys);
     }
+    /// The traffic secret of what is sent.
+    #[cfg(feature = "post-handshake-authentication")]
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        self.keys.as_ref().map(Protection::secret)
+    }
     /// From here on records are not protected, for there are no keys that both sides have.
     pub(crate) fn unprotect(&mut self) {
         self.keys = None;

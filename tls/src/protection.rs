@@ -78,6 +78,10 @@ impl<P: Provider> Protection<P> {
     pub(crate) const fn wear(&mut self, sequence: u64) {
         self.sequence = sequence;
     }
+    #[cfg(test)]
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
 
     /// The nonce (RFC 8446 section 5.3) for the present number; the number then goes up.
     fn nonce(&mut self) -> Option<[u8; 12]> {

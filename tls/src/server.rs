@@ -1,4 +1,6 @@
 //! The server's side of the handshake: RFC 8446 sections 2, 4 and appendix A.2.
+#[cfg(feature = "post-handshake-authentication")]
+mod authentication;
 mod early_data;
 mod hello;
 mod resumption;
@@ -7,7 +9,7 @@ mod retry;
 mod tls12;
 
 use crate::{
-    Alert, Certificate, ServerConfig,
+    Alert, Certificate, ClientAuthentication, ServerConfig,
     certificate_type::CertificateType,
     compression::with_unpacked,
     config::EARLY_DATA,
@@ -61,6 +63,9 @@ struct AwaitFinished<'c, P: Provider> {
     client_handshake_traffic: Secret,
     client_application_traffic: Secret,
     wants_tickets: bool,
+    /// The client may be asked who it is later.
+    #[cfg(feature = "post-handshake-authentication")]
+    post_handshake: bool,
 }
 
 /// What the client sends next.
@@ -69,10 +74,7 @@ struct AwaitFinished<'c, P: Provider> {
 enum Expects {
     /// Early data and the message that ends them; so many bytes may still come.
     EndOfEarlyData(u32),
-    Certificate {
-        required: bool,
-        kind: CertificateType,
-    },
+    Certificate(CertificateType),
     CertificateVerify(PublicKey),
     Finished,
 }
@@ -84,6 +86,9 @@ enum State<'c, P: Provider> {
     AwaitFinished(AwaitFinished<'c, P>),
     #[cfg(feature = "tls12")]
     Tls12(tls12::Handshake<P>),
+    /// A client that may be asked who it is.
+    #[cfg(feature = "post-handshake-authentication")]
+    Connected(authentication::Known<P>),
     Done,
 }
 
@@ -168,6 +173,14 @@ impl<P: Provider> Role<P> for Server<'_, P> {
     fn peer(&self) -> Option<&[u8; 32]> {
         self.peer.as_ref()
     }
+    #[cfg(feature = "post-handshake-authentication")]
+    fn late(&mut self, message: Message<'_>, client: Option<&Secret>) -> Result<bool, Alert> {
+        self.authentication(message, client)
+    }
+    #[cfg(feature = "post-handshake-authentication")]
+    fn is_answered(&self) -> bool {
+        matches!(&self.state, State::Connected(known) if known.is_answered())
+    }
     #[cfg(feature = "tls12")]
     fn change_cipher_spec(&mut self) -> Result<Option<Protection<P>>, Alert> {
         let State::Tls12(state) = &mut self.state else { return Ok(None) };
@@ -186,7 +199,7 @@ impl<P: Provider> Role<P> for Server<'_, P> {
             }
             State::AwaitFinished(state) => {
                 let asked =
-                    self.config.wants_compressed() && matches!(state.expects, Expects::Certificate { .. });
+                    self.config.wants_compressed() && matches!(state.expects, Expects::Certificate(_));
                 with_unpacked(message, asked, room, |message| self.protected(state, message, out))
             }
             #[cfg(feature = "tls12")]
@@ -206,6 +219,37 @@ fn halves(random: &[u8; 64]) -> [&[u8; 32]; 2] {
         // 64 is two times 32.
         _ => [&[0; 32]; 2],
     }
+}
+
+/// The key of a client's Certificate in answer to a request of this context; `None` if it shows none and need not.
+fn client_key(
+    clients: ClientAuthentication<'_>,
+    body: &[u8],
+    context: &[u8],
+    kind: CertificateType,
+) -> Result<Option<PublicKey>, Alert> {
+    let list = CertificateList::parse(body)?;
+    if list.certificate_request_context != context {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    if list.entries().any(|(_, extensions)| extensions.iter().next().is_some()) {
+        return Err(Alert::UNSUPPORTED_EXTENSION);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4
+    //# If the client does not send any certificates (i.e., it sends an empty
+    //# Certificate message), the server MAY at its discretion either
+    //# continue the handshake without client authentication or abort the
+    //# handshake with a "certificate_required" alert.
+    if list.entries().next().is_none() {
+        return if clients.required { Err(Alert::CERTIFICATE_REQUIRED) } else { Ok(None) };
+    }
+    let key = PublicKey::of(list, kind)?;
+    if kind.is_raw() {
+        clients.verifier.verify_client_key(key.spki())?;
+    } else {
+        clients.verifier.verify_client(list.entries())?;
+    }
+    Ok(Some(key))
 }
 
 impl<'c, P: Provider> Server<'c, P> {
@@ -254,33 +298,10 @@ impl<'c, P: Provider> Server<'c, P> {
                 self.state = State::AwaitFinished(state);
                 return Ok(Step::Keys(keys.ok_or(Alert::INTERNAL_ERROR)?));
             }
-            (Expects::Certificate { required, kind }, HandshakeType::CERTIFICATE) => {
-                let list = CertificateList::parse(message.body)?;
-                if !list.certificate_request_context.is_empty() {
-                    return Err(Alert::ILLEGAL_PARAMETER);
-                }
-                if list.entries().any(|(_, extensions)| extensions.iter().next().is_some()) {
-                    return Err(Alert::UNSUPPORTED_EXTENSION);
-                }
-                match (list.entries().next(), self.config.clients) {
-                    //= https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4
-                    //# If the client does not send any certificates (i.e., it sends an empty
-                    //# Certificate message), the server MAY at its discretion either
-                    //# continue the handshake without client authentication or abort the
-                    //# handshake with a "certificate_required" alert.
-                    (None, _) if required => return Err(Alert::CERTIFICATE_REQUIRED),
-                    (None, _) => Expects::Finished,
-                    (Some(_), Some(clients)) => {
-                        let key = PublicKey::of(list, kind)?;
-                        if kind.is_raw() {
-                            clients.verifier.verify_client_key(key.spki())?;
-                        } else {
-                            clients.verifier.verify_client(list.entries())?;
-                        }
-                        Expects::CertificateVerify(key)
-                    }
-                    (Some(_), None) => return Err(Alert::INTERNAL_ERROR),
-                }
+            (Expects::Certificate(kind), HandshakeType::CERTIFICATE) => {
+                let clients = self.config.clients.ok_or(Alert::INTERNAL_ERROR)?;
+                client_key(clients, message.body, &[], kind)?
+                    .map_or(Expects::Finished, Expects::CertificateVerify)
             }
             (Expects::CertificateVerify(key), HandshakeType::CERTIFICATE_VERIFY) => {
                 key.check(provider, CLIENT_CONTEXT, &state.transcript.current(), message.body)?;
@@ -311,6 +332,10 @@ impl<'c, P: Provider> Server<'c, P> {
             let secret = state.schedule.derive(b"res master", &state.transcript.current());
             // Without room for them the client does without.
             let _ = out.0.handshake(|out| self.tickets(state.suite, &secret, out));
+        }
+        #[cfg(feature = "post-handshake-authentication")]
+        if state.post_handshake {
+            self.state = State::Connected(authentication::Known::new(state.suite, state.transcript));
         }
         let keys = Protection::new(&self.config.provider, state.suite, state.client_application_traffic);
         Ok(Step::Connected(keys.ok_or(Alert::INTERNAL_ERROR)?))

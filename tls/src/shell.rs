@@ -272,6 +272,46 @@ where
     }
 }
 
+#[cfg(feature = "post-handshake-authentication")]
+impl<S, P, B, T> TlsStream<'_, S, Server<'_, P>, P, B, T>
+where
+    S: Stream,
+    P: Provider,
+    B: Buffer,
+    T: Timer,
+{
+    /// Asks the client for a certificate after the handshake and waits for its answer, at most for `limit`: SHA-256 of the
+    /// SubjectPublicKeyInfo of whoever the client has shown to be by then, as [`Connection::peer`]. A client that cannot be
+    /// asked ([`Connection::request_certificate`]) is not. What comes meanwhile is kept for the next reads, as far as
+    /// there is room.
+    ///
+    /// # Errors
+    /// The client is refused, does not answer in time, or says more than there is room for before it does.
+    pub async fn request_certificate(
+        &mut self,
+        limit: Duration,
+    ) -> Result<Option<[u8; 32]>, StreamError<S::Error>> {
+        self.handshake().await?;
+        self.drain().await?;
+        self.tls.wake(self.capacity);
+        let (timer, deadline) = (self.timer, self.timer.now() + limit);
+        let _ = self.tls.request_certificate()?;
+        let steps = async {
+            while self.tls.awaits_certificate() {
+                match self.process().await? {
+                    Event::Closed => return Err(Error::Truncated.into()),
+                    Event::Idle if !self.tls.awaits_certificate() => {}
+                    Event::Idle if self.tls.space().is_empty() => return Err(Error::NoRoom.into()),
+                    Event::Idle => self.exchange().await?,
+                    Event::Data | Event::EarlyData => {}
+                }
+            }
+            Ok(self.tls.peer().copied())
+        };
+        timeout_at(timer, deadline, steps).await.unwrap_or(Err(Error::TimedOut.into()))
+    }
+}
+
 #[cfg(feature = "early-data")]
 impl<S, P, V, B, T> TlsStream<'_, S, Client<'_, P, V>, P, B, T>
 where

@@ -126,6 +126,8 @@ macro_rules! connect {
 }
 
 mod alerts;
+#[cfg(feature = "post-handshake-authentication")]
+mod authentication;
 #[cfg(feature = "raw-public-keys")]
 mod certificate_types;
 #[cfg(feature = "certificate-compression")]

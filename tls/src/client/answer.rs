@@ -1,5 +1,5 @@
 //! What a ServerHello and a HelloRetryRequest say: RFC 8446 sections 4.1.3 and 4.1.4.
-use super::{AwaitServerHello, Client, Expects, Handshake, Kinds, Requested, State};
+use super::{AwaitServerHello, Client, Expects, Handshake, Kinds, Requested, State, Wanted};
 use crate::{
     Alert,
     certificate_type::CertificateType,
@@ -197,8 +197,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             transcript,
             client_traffic,
             server_traffic,
-            requested: Requested::No,
-            unpacks: false,
+            wanted: Wanted { requested: Requested::No, unpacks: false },
             kinds: Kinds { server: CertificateType::X509, client: CertificateType::X509 },
         });
         Protection::new(provider, suite, read).map(Step::Keys).ok_or(Alert::INTERNAL_ERROR)

@@ -158,6 +158,10 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
                 out.bytes(cookie)?;
                 out.end(data)?;
             }
+            if tls13 && self.config.post_handshake_auth() {
+                out.u16(ExtensionType::POST_HANDSHAKE_AUTH.0)?;
+                out.u16(0)?;
+            }
             if tls13 && self.config.sessions.is_some() {
                 out.u16(ExtensionType::PSK_KEY_EXCHANGE_MODES.0)?;
                 // psk_dhe_ke

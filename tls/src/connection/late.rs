@@ -1,5 +1,9 @@
 //! Messages after the handshake: RFC 8446 section 4.6.
+#[cfg(feature = "post-handshake-authentication")]
+use super::Flight;
 use super::{Connection, Fault, Role};
+#[cfg(feature = "post-handshake-authentication")]
+use crate::protection::Protection;
 use crate::{
     Alert,
     crypto::Provider,
@@ -76,6 +80,43 @@ impl<R: Role<P>, P: Provider, B: AsRef<[u8]> + AsMut<[u8]>> Connection<R, P, B> 
             self.late_len = 0;
         }
         Ok(at + 1)
+    }
+
+    /// Shows the role a message by which clients show who they are, where it goes on behind it. Such a message must lie in
+    /// one record, where all known peers put it: nothing is kept of others, which are refused.
+    #[cfg(feature = "post-handshake-authentication")]
+    pub(super) fn authentication(
+        &mut self,
+        record: usize,
+        at: usize,
+        len: usize,
+    ) -> Result<Option<usize>, Fault> {
+        if self.late_len > 0 || self.late_skip > 0 {
+            return Ok(None);
+        }
+        let bytes = self.incoming.record(record).get(RECORD_HEADER + at..RECORD_HEADER + len);
+        let client = self.read.as_ref().map(Protection::secret);
+        if let Some(message) = Message::parse(bytes.unwrap_or_default())
+            && self.role.late(message, client)?
+        {
+            let next = at + message.whole.len();
+            self.count_message()?;
+            return Ok(Some(next));
+        }
+        //= https://www.rfc-editor.org/rfc/rfc8446#section-4.6.2
+        //# All of the client's messages for a given
+        //# response MUST appear consecutively on the wire with no intervening
+        //# messages of other types.
+        if self.role.is_answered() { Err(Alert::UNEXPECTED_MESSAGE.into()) } else { Ok(None) }
+    }
+    /// A client: shows the server who it is, if that has asked, as soon as all that was said before is sent, so that there is
+    /// room.
+    #[cfg(feature = "post-handshake-authentication")]
+    pub(super) fn answer(&mut self) -> Result<(), Alert> {
+        if self.role.owes_answer() && !self.sent_close && self.outgoing.pending().is_empty() {
+            self.role.answer(&mut Flight(&mut self.outgoing))?;
+        }
+        Ok(())
     }
 
     /// Counts a message that brings no data.

@@ -21,6 +21,25 @@ use crate::{
 /// Writes the body of a message that may depend on what was said before.
 type Body<'b, T> = dyn FnMut(&mut Writer<'_>, &T) -> Result<(), Alert> + 'b;
 
+/// Writes the body of a CertificateRequest.
+pub(super) fn emit_certificate_request<P: Provider>(
+    out: &mut Writer<'_>,
+    provider: &P,
+    context: &[u8],
+    compressed: bool,
+) -> Result<(), Alert> {
+    let block = out.block(1)?;
+    out.bytes(context)?;
+    out.end(block)?;
+    let block = out.block(2)?;
+    let schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
+    emit_numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, schemes)?;
+    if compressed {
+        compression::offer(out)?;
+    }
+    Ok(out.end(block)?)
+}
+
 /// The host name of a `server_name` extension (RFC 6066 section 3).
 pub(super) fn host_name(data: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     let mut reader = Reader::new(data);
@@ -142,6 +161,8 @@ impl<P: Provider> Server<'_, P> {
         // Everything that may be wrong with the hello is looked at before anything is answered.
         let wants_compressed = compression::is_wanted(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
         let wants_tickets = offers_psk_dhe_ke(extensions)?;
+        #[cfg(feature = "post-handshake-authentication")]
+        let post_handshake = self.may_be_asked(extensions)?;
         self.client_random = *hello.random;
         self.protocol = self.agree_on_protocol(extensions)?;
         let limit = extensions.find(ExtensionType::RECORD_SIZE_LIMIT).map(record_size_limit).transpose()?;
@@ -172,9 +193,9 @@ impl<P: Provider> Server<'_, P> {
             None => CertificateType::X509,
         };
         let asks = match self.config.clients.filter(|_| psk.is_none()) {
-            Some(asks) => {
+            Some(_) => {
                 let theirs = extensions.find(ExtensionType::CLIENT_CERTIFICATE_TYPE);
-                Some((asks.required, CertificateType::choose(clients, theirs)?))
+                Some(CertificateType::choose(clients, theirs)?)
             }
             None => None,
         };
@@ -279,21 +300,15 @@ impl<P: Provider> Server<'_, P> {
                     out.u16(0)?;
                 }
                 kind.tell(out, ExtensionType::SERVER_CERTIFICATE_TYPE)?;
-                if let Some((_, kind)) = asks {
+                if let Some(kind) = asks {
                     kind.tell(out, ExtensionType::CLIENT_CERTIFICATE_TYPE)?;
                 }
                 Ok(out.end(block)?)
             })?;
             if asks.is_some() {
+                let compressed = self.config.wants_compressed();
                 write(out, HandshakeType::CERTIFICATE_REQUEST, &mut |out, _| {
-                    out.u8(0)?;
-                    let block = out.block(2)?;
-                    let schemes = provider.signature_schemes().iter().map(|scheme| scheme.0);
-                    emit_numbers(out, ExtensionType::SIGNATURE_ALGORITHMS, schemes)?;
-                    if self.config.wants_compressed() {
-                        compression::offer(out)?;
-                    }
-                    Ok(out.end(block)?)
+                    emit_certificate_request(out, provider, &[], compressed)
                 })?;
             }
             if let Some((certificate, scheme)) = certificate {
@@ -338,7 +353,7 @@ impl<P: Provider> Server<'_, P> {
         self.accepts_early_data = early > 0;
         self.state = State::AwaitFinished(AwaitFinished {
             expects: match asks {
-                Some((required, kind)) => Expects::Certificate { required, kind },
+                Some(kind) => Expects::Certificate(kind),
                 None if early > 0 => Expects::EndOfEarlyData(early),
                 None => Expects::Finished,
             },
@@ -348,6 +363,8 @@ impl<P: Provider> Server<'_, P> {
             client_handshake_traffic,
             client_application_traffic,
             wants_tickets,
+            #[cfg(feature = "post-handshake-authentication")]
+            post_handshake,
         });
         Protection::new(provider, suite, read).map(Step::Keys).ok_or(Alert::INTERNAL_ERROR)
     }

@@ -42,6 +42,8 @@ impl ExtensionType {
     pub const PSK_KEY_EXCHANGE_MODES: Self = Self(45);
     /// Section 4.2.4.
     pub const CERTIFICATE_AUTHORITIES: Self = Self(47);
+    /// Section 4.2.6.
+    pub const POST_HANDSHAKE_AUTH: Self = Self(49);
     /// Section 4.2.8.
     pub const KEY_SHARE: Self = Self(51);
     /// RFC 5746.

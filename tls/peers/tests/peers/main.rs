@@ -1,4 +1,5 @@
 //! Our ends against the TLS libraries people use, over loopback.
+mod authentication;
 mod clients;
 mod https;
 mod matrix;

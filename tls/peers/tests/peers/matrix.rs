@@ -300,6 +300,7 @@ fn our_client_that(enough: usize, again: bool, case: Case, addr: SocketAddr) -> 
         again,
         bare: column == "raw public keys",
         compresses: column == "compressed",
+        late: false,
     };
     let ask = || {
         let answer = ask_with(addr, &asking, b"GET / HTTP/1.0\r\n\r\n", enough);

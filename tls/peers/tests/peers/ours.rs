@@ -101,6 +101,8 @@ pub struct Setup {
     pub bare: bool,
     /// Compresses its certificate for those who want that, and asks clients to do the same.
     pub compresses: bool,
+    /// Asks for the certificates of [`clients`](Self::clients) when the first data have come, and not before.
+    pub late: bool,
 }
 
 impl Setup {
@@ -117,6 +119,7 @@ impl Setup {
             cookies: false,
             bare: false,
             compresses: false,
+            late: false,
         }
     }
 }
@@ -180,7 +183,8 @@ pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
             protocols: &[b"http/1.1", b"capitals"],
             tickets: Some(&tickets),
             minimum_version: setup.oldest,
-            clients: Some(clients).filter(|_| !pins.is_empty()),
+            clients: Some(clients).filter(|_| !pins.is_empty() && !setup.late),
+            post_handshake_clients: Some(clients).filter(|_| setup.late),
             cookies: Some(&cookies).filter(|_| setup.cookies),
             certificate_types: types,
             client_certificate_types: types,
@@ -236,6 +240,10 @@ fn capitals(mut stream: TcpStream, config: &ServerConfig<'_, Only>, closes: bool
                     flush(&mut stream, &mut tls);
                 }
                 all.extend(data);
+                if config.post_handshake_clients.is_some() && tls.peer().is_none() {
+                    assert!(tls.request_certificate().unwrap(), "the client may be asked");
+                    flush(&mut stream, &mut tls);
+                }
                 if !closes || event == Event::EarlyData {
                     continue;
                 }

@@ -34,6 +34,8 @@ pub struct Asking<'a> {
     pub bare: bool,
     /// Asks for a compressed certificate, and compresses its own for those who want that.
     pub compresses: bool,
+    /// Shows its certificate to a server that asks after the handshake too.
+    pub late: bool,
 }
 
 /// What came of it.
@@ -64,6 +66,7 @@ fn ask(
         again: false,
         bare: false,
         compresses: false,
+        late: false,
     };
     ask_with(addr, &asking, question, enough).map(|answer| (answer.bytes, answer.protocol))
 }
@@ -90,6 +93,7 @@ pub fn ask_with(
         sessions: asking.sessions,
         minimum_version: asking.oldest,
         early_data: asking.early,
+        post_handshake_auth: asking.late,
         ..ClientConfig::new(asking.provider, PinnedKeys(&pins))
     };
     let mut tls =
