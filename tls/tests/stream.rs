@@ -2,9 +2,9 @@
 use airglow_device::{Error as _, ErrorKind, ErrorType, Listener, Read, SeededEntropy, Stream, Write};
 use airglow_runtime::{ThreadPark, block_on, join};
 use airglow_tls::{
-    Acceptor, Alert, BUFFER, Buffer, Certificate, Client, ClientConfig, Connection, EarlyData, Error,
-    FixedAcceptor, Limits, PinnedKeys, ServerConfig, SessionCache, Sessions, StreamError, TicketKeys,
-    Tickets, TlsStream,
+    Acceptor, Alert, BUFFER, Buffer, Certificate, Client, ClientAuthentication, ClientConfig, Connection,
+    EarlyData, Error, FixedAcceptor, Limits, PinnedKeys, ServerConfig, SessionCache, Sessions, StreamError,
+    TicketKeys, Tickets, TlsStream,
     crypto::{PrivateKey, RustCrypto, subject_public_key_info},
 };
 use core::{
@@ -412,6 +412,57 @@ fn a_stream_that_waits_gives_its_memory_back() {
         )
         .await
     });
+}
+
+#[test]
+fn a_client_is_asked_who_it_is_when_that_matters() {
+    let key = PrivateKey::from_der(include_bytes!("keys/p256.pkcs8.der")).unwrap();
+    let certificates = [Certificate::new(&[P256], &key, &["localhost"])];
+    let pins = [pin()];
+    let verifier = PinnedKeys(&pins);
+    let asks = ClientAuthentication { verifier: &verifier, required: true };
+    let config =
+        ServerConfig { post_handshake_clients: Some(asks), ..ServerConfig::new(RustCrypto, &certificates) };
+    for willing in [true, false] {
+        let pinned = ClientConfig {
+            post_handshake_auth: willing,
+            certificate: Some(certificates[0]),
+            ..ClientConfig::new(RustCrypto, PinnedKeys(&pins))
+        };
+        let (entropy, park) = (SeededEntropy::predictable(3), ThreadPark::new());
+        let (ours, theirs) = duplex();
+        let limit = Duration::from_secs(5);
+        let tls = Connection::client(&pinned, "localhost", &entropy, vec![0; BUFFER], vec![0; 4096]).unwrap();
+        let mut client = TlsStream::new(ours, tls, &park, limit);
+        let tls = Connection::server(&config, &entropy, vec![0; BUFFER], vec![0; 4096]);
+        let mut server = TlsStream::new(theirs, tls, &park, limit);
+        block_on(&park, async {
+            let shows = async {
+                client.write_all(b"secret?").await.unwrap();
+                let mut answer = [0; 6];
+                client.read_exact(&mut answer).await.unwrap();
+                assert_eq!(&answer, b"secret");
+                client
+            };
+            let asks = async {
+                let mut question = [0; 6];
+                server.read_exact(&mut question).await.unwrap();
+                let peer = server.request_certificate(Duration::from_secs(5)).await;
+                assert_eq!(peer, Ok(Some(pin()).filter(|_| willing)));
+                // What had come stays.
+                server.read_exact(&mut question[..1]).await.unwrap();
+                assert_eq!(question[0], b'?');
+                server.write_all(b"secret").await.unwrap();
+                server
+            };
+            let (client, mut server) = join(shows, asks).await;
+            // One that does not even read.
+            let peer = server.request_certificate(Duration::from_millis(20)).await;
+            let late = Err(StreamError::Tls(Error::TimedOut));
+            assert_eq!(peer, if willing { late } else { Ok(None) });
+            drop(client);
+        });
+    }
 }
 
 #[test]
