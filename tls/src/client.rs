@@ -11,7 +11,7 @@ use self::{answer::first_hash, early_data::Early};
 use crate::{
     Alert, ClientConfig,
     certificate_type::{CertificateType, X509, bare},
-    compression::{self, with_unpacked},
+    compression::{self, Unpacks, with_unpacked},
     connection::{Connection, Exporter, Flight, Role, Step},
     crypto::{CipherSuite, Provider, Secret, SignatureScheme, Transcript},
     exchange::{check_finished, record_size_limit},
@@ -78,8 +78,7 @@ struct Handshake<'c, P: Provider> {
 #[derive(Clone, Copy)]
 struct Wanted {
     requested: Requested,
-    /// The server can unpack certificates.
-    unpacks: bool,
+    unpacks: Unpacks,
 }
 
 /// With what the server and we show who we are.
@@ -480,8 +479,9 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let chain = certificate.map_or(&[][..], |(certificate, _)| certificate.chain);
         let key = bare(chain).filter(|_| kind == CertificateType::RawPublicKey);
         let chain = key.as_ref().map_or(chain, core::slice::from_ref);
-        let compressed = certificate.and_then(|(certificate, _)| certificate.compressed(false));
-        match compressed.filter(|_| wanted.unpacks && kind == CertificateType::X509) {
+        let compressed =
+            certificate.and_then(|(certificate, _)| certificate.compressed(false, wanted.unpacks));
+        match compressed.filter(|_| kind == CertificateType::X509) {
             Some(compressed) => {
                 emit_message(out, HandshakeType::COMPRESSED_CERTIFICATE, |out| Ok(out.bytes(compressed)?))?
             }
@@ -507,7 +507,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
         let extensions = Extensions::parse(reader.vector16()?)?;
         reader.end()?;
         let schemes = extensions.find(ExtensionType::SIGNATURE_ALGORITHMS).ok_or(Alert::MISSING_EXTENSION)?;
-        let unpacks = compression::is_wanted(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
+        let unpacks = compression::unpacks(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
         let schemes = U16List::parse(schemes)?;
         let scheme = self.config.certificate.and_then(|certificate| certificate.scheme(schemes));
         let requested = scheme.map_or(Requested::Empty, Requested::Signed);

@@ -3,6 +3,7 @@
 use crate::compression::CompressedCertificate;
 use crate::{
     certificate_type::{CertificateType, X509},
+    compression::Unpacks,
     cookie::CookieKey,
     crypto::{SignatureScheme, Signer},
     key_log::KeyLog,
@@ -83,12 +84,12 @@ impl<'c> Certificate<'c> {
         }
     }
     /// The body of its CompressedCertificate message.
-    pub(crate) fn compressed(&self, ocsp: bool) -> Option<&'c [u8]> {
+    pub(crate) fn compressed(&self, ocsp: bool, unpacks: Unpacks) -> Option<&'c [u8]> {
         #[cfg(feature = "certificate-compression")]
-        return self.compressed?.body(ocsp);
+        return self.compressed?.body(ocsp, unpacks);
         #[cfg(not(feature = "certificate-compression"))]
         {
-            let _ = ocsp;
+            let (_, _) = (ocsp, unpacks);
             None
         }
     }

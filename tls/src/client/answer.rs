@@ -3,6 +3,7 @@ use super::{AwaitServerHello, Client, Expects, Handshake, Kinds, Requested, Stat
 use crate::{
     Alert,
     certificate_type::CertificateType,
+    compression::Unpacks,
     connection::{Flight, Step},
     crypto::{CipherSuite, Hash, KeyExchange, NamedGroup, Provider, Transcript},
     exchange::{from_seed, message_hash},
@@ -197,7 +198,7 @@ impl<'c, P: Provider, V: Verifier> Client<'c, P, V> {
             transcript,
             client_traffic,
             server_traffic,
-            wanted: Wanted { requested: Requested::No, unpacks: false },
+            wanted: Wanted { requested: Requested::No, unpacks: Unpacks::NOTHING },
             kinds: Kinds { server: CertificateType::X509, client: CertificateType::X509 },
         });
         Protection::new(provider, suite, read).map(Step::Keys).ok_or(Alert::INTERNAL_ERROR)

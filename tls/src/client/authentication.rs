@@ -3,6 +3,7 @@ use super::{Client, State, Wanted};
 use crate::{
     Alert,
     certificate_type::CertificateType,
+    compression::Unpacks,
     connection::Flight,
     crypto::{CipherSuite, Provider, Transcript},
     key_schedule::finished,
@@ -49,7 +50,7 @@ impl<P: Provider, V: Verifier> Client<'_, P, V> {
         }
         let (request, wanted) = self.certificate_request(message.body)?;
         // What is compressed was made for the handshake, where requests have no context.
-        let wanted = Wanted { unpacks: false, ..wanted };
+        let wanted = Wanted { unpacks: Unpacks::NOTHING, ..wanted };
         let State::Connected(known) = &mut self.state else { return Ok(false) };
         if request.is_empty() {
             return Err(Alert::ILLEGAL_PARAMETER);

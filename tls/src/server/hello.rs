@@ -159,7 +159,7 @@ impl<P: Provider> Server<'_, P> {
             None => self.config.provider.hash(suite.hash()),
         };
         // Everything that may be wrong with the hello is looked at before anything is answered.
-        let wants_compressed = compression::is_wanted(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
+        let unpacks = compression::unpacks(extensions.find(ExtensionType::COMPRESS_CERTIFICATE))?;
         let wants_tickets = offers_psk_dhe_ke(extensions)?;
         #[cfg(feature = "post-handshake-authentication")]
         let post_handshake = self.may_be_asked(extensions)?;
@@ -313,8 +313,7 @@ impl<P: Provider> Server<'_, P> {
             }
             if let Some((certificate, scheme)) = certificate {
                 let ocsp = certificate.ocsp.filter(|_| wants_status);
-                let compressed =
-                    certificate.compressed(ocsp.is_some()).filter(|_| wants_compressed && !kind.is_raw());
+                let compressed = certificate.compressed(ocsp.is_some(), unpacks).filter(|_| !kind.is_raw());
                 let message = match compressed {
                     Some(_) => HandshakeType::COMPRESSED_CERTIFICATE,
                     None => HandshakeType::CERTIFICATE,

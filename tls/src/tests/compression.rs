@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     ClientAuthentication, CompressedCertificate,
-    compression::{Unpacked, unpack},
+    compression::{Unpacked, unpack, unpacks},
     wire::{CertificateList, HandshakeType, Message, Writer},
 };
 
@@ -58,7 +58,9 @@ fn certificates_are_compressed_for_those_who_ask() {
     assert!(packed.1 + ED25519.len() - 100 < plain.1, "{plain:?} {packed:?}");
     // With an OCSP response for those who want one, it is there when it is unpacked.
     for ocsp in [false, true] {
-        let message = [&[25, 0, 0, 0][..], shown.compressed(ocsp).unwrap()].concat();
+        let message =
+            [&[25, 0, 0, 0][..], shown.compressed(ocsp, unpacks(Some(&[2, 0, 1])).unwrap()).unwrap()]
+                .concat();
         let message =
             Message { kind: HandshakeType::COMPRESSED_CERTIFICATE, body: &message[4..], whole: &message };
         let mut memory = Unpacked::default();
@@ -69,6 +71,30 @@ fn certificates_are_compressed_for_those_who_ask() {
     }
     // What gains nothing is not kept.
     assert!(CompressedCertificate::new(&Certificate::new(&[&[7]], &p256, &[])).is_none());
+}
+
+#[test]
+fn a_peer_gets_what_it_can_unpack() {
+    let p256 = key("p256");
+    let chain = [LEAF, INTERMEDIATE];
+    let mut shown = Certificate::new(&chain, &p256, &[]);
+    let compressed = CompressedCertificate::new(&shown).unwrap();
+    let both = CompressedCertificate::new(&shown).unwrap().with_brotli(&shown, |list| list[..9].to_vec());
+    let vain = CompressedCertificate::new(&shown).unwrap().with_brotli(&shown, <[u8]>::to_vec);
+    for (offer, zlib_only, with_both) in [
+        (None, None, None),
+        (Some(&[2, 0, 1][..]), Some(1), Some(1)),
+        (Some(&[2, 0, 2]), None, Some(2)),
+        (Some(&[2, 0, 3]), None, None),
+        (Some(&[6, 0, 3, 0, 1, 0, 2]), Some(1), Some(2)),
+    ] {
+        for (compressed, expected) in [(&compressed, zlib_only), (&both, with_both), (&vain, zlib_only)] {
+            shown.compressed = Some(compressed);
+            let body = shown.compressed(false, unpacks(offer).unwrap());
+            assert_eq!(body.map(|body| body[1]), expected, "{offer:?}");
+        }
+    }
+    assert_eq!(unpacks(Some(&[1, 0])).err(), Some(Alert::DECODE_ERROR));
 }
 
 /// A CompressedCertificate's body.

@@ -1,5 +1,8 @@
 //! Other people's clients against our server.
-use crate::ours::{BOTH, P256_CERTIFICATE, PATIENCE, SUITES, Seen, Setup, only, serve, serve_with};
+use crate::{
+    ours::{BOTH, P256_CERTIFICATE, PATIENCE, SUITES, Seen, Setup, only, serve, serve_with},
+    rustls_peers::Counted,
+};
 use airglow_tls::{Alert, Error, Version};
 use std::{
     io::{Read, Write},
@@ -272,6 +275,29 @@ fn rustls_sends_a_megabyte_and_reads_it_back() {
         let (data, _, end) = outcome.recv_timeout(PATIENCE).unwrap();
         assert_eq!((data.len(), end), (1_000_000, Ok(())));
     }
+}
+
+#[test]
+fn rustls_unpacks_a_certificate_with_brotli() {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(P256_CERTIFICATE.into()).unwrap();
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    // As Chromium: with brotli and nothing else.
+    let counted = Counted::brotli();
+    config.cert_decompressors = vec![counted];
+    let setup = Setup { compresses: true, ..Setup::new(only(SUITES[0], BOTH), "p256") };
+    let (addr, seen) = serve_with(setup, 1);
+    let mut socket = TcpStream::connect(addr).unwrap();
+    let mut client =
+        rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut stream = rustls::Stream::new(&mut client, &mut socket);
+    stream.write_all(b"hello").unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).unwrap();
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+    assert_eq!((&answer, counted.count()), (b"HELLO", 1));
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap().outcome.2, Ok(()));
 }
 
 #[test]

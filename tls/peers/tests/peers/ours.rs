@@ -1,4 +1,5 @@
 //! Our server on a loopback port: it answers each connection with what it got, in capitals.
+use crate::rustls_peers::brotli;
 use airglow_device::{Clock, Entropy, Instant};
 use airglow_tls::{
     BUFFER, Certificate, CertificateType, ClientAuthentication, CompressedCertificate, Connection, CookieKey,
@@ -166,7 +167,9 @@ pub fn serve_with(setup: Setup, count: usize) -> (SocketAddr, Receiver<Seen>) {
         let chosen =
             all.iter().filter(|(name, _)| setup.certificate.is_empty() || *name == setup.certificate);
         let mut certificates: Vec<_> = chosen.map(|(_, certificate)| *certificate).collect();
-        let compressed: Vec<_> = certificates.iter().map(CompressedCertificate::new).collect();
+        let compress =
+            |certificate| Some(CompressedCertificate::new(certificate)?.with_brotli(certificate, brotli));
+        let compressed: Vec<_> = certificates.iter().map(compress).collect();
         if setup.compresses {
             for (certificate, compressed) in certificates.iter_mut().zip(&compressed) {
                 certificate.compressed = compressed.as_ref();

@@ -5,8 +5,8 @@ use rustls::{
     CertificateCompressionAlgorithm, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     compress::{
-        CertCompressor, CertDecompressor, CompressionFailed, CompressionLevel, DecompressionFailed,
-        ZLIB_COMPRESSOR, ZLIB_DECOMPRESSOR,
+        BROTLI_COMPRESSOR, BROTLI_DECOMPRESSOR, CertCompressor, CertDecompressor, CompressionFailed,
+        CompressionLevel, DecompressionFailed, ZLIB_COMPRESSOR, ZLIB_DECOMPRESSOR,
     },
     crypto::{CryptoProvider, verify_tls13_signature_with_raw_key},
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
@@ -113,37 +113,52 @@ impl ClientCertVerifier for OneKey {
     asks_for_one_key!();
 }
 
-/// rustls's zlib, and how often it was used.
-#[derive(Debug, Default)]
-pub struct Counted(AtomicUsize);
+/// rustls's zlib or brotli, and how often it was used.
+#[derive(Debug)]
+pub struct Counted {
+    packs: &'static dyn CertCompressor,
+    unpacks: &'static dyn CertDecompressor,
+    count: AtomicUsize,
+}
 
 impl Counted {
-    /// One that lives as long as configurations want.
+    /// zlib that lives as long as configurations want.
     pub fn leaked() -> &'static Self {
-        Box::leak(Box::default())
+        let count = AtomicUsize::new(0);
+        Box::leak(Box::new(Self { packs: ZLIB_COMPRESSOR, unpacks: ZLIB_DECOMPRESSOR, count }))
+    }
+    /// The same of brotli.
+    pub fn brotli() -> &'static Self {
+        let count = AtomicUsize::new(0);
+        Box::leak(Box::new(Self { packs: BROTLI_COMPRESSOR, unpacks: BROTLI_DECOMPRESSOR, count }))
     }
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+        self.count.load(Ordering::SeqCst)
     }
+}
+
+/// What our ends compress with for those who want brotli.
+pub fn brotli(list: &[u8]) -> Vec<u8> {
+    BROTLI_COMPRESSOR.compress(list.to_vec(), CompressionLevel::Amortized).unwrap()
 }
 
 impl CertDecompressor for Counted {
     fn decompress(&self, input: &[u8], output: &mut [u8]) -> Result<(), DecompressionFailed> {
         assert!(input.len() < output.len());
-        self.0.fetch_add(1, Ordering::SeqCst);
-        ZLIB_DECOMPRESSOR.decompress(input, output)
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.unpacks.decompress(input, output)
     }
     fn algorithm(&self) -> CertificateCompressionAlgorithm {
-        ZLIB_DECOMPRESSOR.algorithm()
+        self.unpacks.algorithm()
     }
 }
 
 impl CertCompressor for Counted {
     fn compress(&self, input: Vec<u8>, level: CompressionLevel) -> Result<Vec<u8>, CompressionFailed> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        ZLIB_COMPRESSOR.compress(input, level)
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.packs.compress(input, level)
     }
     fn algorithm(&self) -> CertificateCompressionAlgorithm {
-        ZLIB_COMPRESSOR.algorithm()
+        self.packs.algorithm()
     }
 }
