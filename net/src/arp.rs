@@ -151,7 +151,7 @@ impl Core<'_> {
     }
 
     /// `addr` is in one of the networks of `interface`.
-    fn is_on_link(&self, interface: usize, addr: IpAddr) -> bool {
+    pub(crate) fn is_on_link(&self, interface: usize, addr: IpAddr) -> bool {
         self.routes
             .iter()
             .any(|r| r.interface == interface && r.gateway.is_none() && r.destination.contains(addr))

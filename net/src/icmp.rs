@@ -1,9 +1,11 @@
 //! ICMP for IPv4: echo, the errors we send, the errors we hear (RFC 792, RFC 1122 section 3.2.2).
 use crate::{
+    config::IpCidr,
     ip::{Core, Delivery},
     ipv4::Received,
     link::Link,
     output::{Outgoing, SendError},
+    route::RouteEntry,
     tcp::IcmpError,
     wire::{
         icmpv4::{self, Repr, unreachable},
@@ -12,9 +14,12 @@ use crate::{
 };
 use airglow_device::Instant;
 use core::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
+
+/// How long a redirect is believed.
+const REDIRECT_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Allows a burst, then so many a second.
 #[derive(Clone, Copy, Debug)]
@@ -155,10 +160,70 @@ impl Core<'_> {
                 };
                 self.quoted_ipv4(received, error, quoted)
             }
+            Repr::Redirect { gateway, quoted, .. } if crate::REDIRECTS => {
+                self.receive_redirect_v4(now, received, gateway, quoted);
+                None
+            }
+            Repr::Redirect { .. } => None,
             Repr::TimeExceeded { quoted, .. } | Repr::ParameterProblem { quoted, .. } => {
                 self.quoted_ipv4(received, IcmpError::Soft, quoted)
             }
         }
+    }
+
+    /// A router says that another is nearer to where a packet of ours went. What it says of a whole network counts for that host alone
+    /// (RFC 1122 section 3.2.2.2).
+    fn receive_redirect_v4(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        gateway: Ipv4Addr,
+        quoted: &[u8],
+    ) {
+        let Ok(packet) = ipv4::Packet::new_quoted(quoted) else {
+            self.stats.malformed += 1;
+            return;
+        };
+        let (target, destination) = (gateway.into(), packet.dst().into());
+        let interface = received.interface;
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.2
+        //# A Redirect message SHOULD be silently discarded if the new
+        //# gateway address it specifies is not on the same connected
+        //# (sub-) net through which the Redirect arrived [INTRO:2,
+        //# Appendix A], or if the source of the Redirect is not the
+        //# current first-hop gateway for the specified destination (see
+        //# Section 3.3.1).
+        let good = received.unicast
+            && !self.forwarding
+            && self.own_interface(packet.src().into()) == Some(interface)
+            && self.is_on_link(interface, target)
+            && self.own_interface(target).is_none();
+        if !good || !self.follow_redirect(now, interface, received.src, target, destination) {
+            self.stats.bad_neighbor += 1;
+        }
+    }
+
+    /// Takes the way over `target` to `destination` when `from` is the router of the way so far. Whether it did.
+    pub(crate) fn follow_redirect(
+        &mut self,
+        now: Instant,
+        interface: usize,
+        from: IpAddr,
+        target: IpAddr,
+        destination: IpAddr,
+    ) -> bool {
+        let current = self.routes.find(destination, now, |r| r.interface == interface);
+        let from_router = current.and_then(|r| r.gateway) == Some(from);
+        // Redirects never take the last free places of the table.
+        if !from_router || destination.is_multicast() || self.routes.room() <= 2 {
+            return false;
+        }
+        let gateway = Some(target).filter(|_| target != destination);
+        let expires = now + REDIRECT_LIFETIME;
+        let destination = IpCidr::new(destination, if destination.is_ipv4() { 32 } else { 128 });
+        // The new way replaces one that an earlier redirect gave.
+        self.routes.retain(|r| r.destination != destination);
+        self.add_route(RouteEntry { gateway, expires, ..RouteEntry::on_link(destination, interface) }).is_ok()
     }
 
     /// Whom an error that quotes a packet of ours concerns.

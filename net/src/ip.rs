@@ -585,10 +585,13 @@ impl<'m> Core<'m> {
                     //# state other than INCOMPLETE) SHOULD be preferred over routers
                     //# whose reachability is unknown or suspect
                     self.routes.retain(|route| {
-                        if route.interface == interface && route.gateway == Some(addr) {
+                        let over_it = route.interface == interface && route.gateway == Some(addr);
+                        if over_it {
                             route.suspect_until = now + SUSPECT;
                         }
-                        true
+                        // A way that was only said, and leads nowhere: back to who said it.
+                        let redirects = crate::REDIRECTS || crate::IPV6;
+                        !(redirects && over_it && route.is_host() && route.expires != Instant::MAX)
                     });
                     if was_router || addr.is_ipv4() {
                         self.last_path = None;

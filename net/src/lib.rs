@@ -107,6 +107,8 @@ const MULTICAST: bool = cfg!(feature = "multicast");
 const RAW: bool = cfg!(feature = "raw");
 /// Forwarding and the filter are linked.
 const FORWARDING: bool = cfg!(feature = "forwarding");
+/// Redirects of IPv4 are heeded.
+const REDIRECTS: bool = cfg!(feature = "redirects");
 /// VLANs are linked.
 const VLAN: bool = cfg!(feature = "vlan");
 /// The way to ourselves is linked.

@@ -1,7 +1,6 @@
 //! ICMPv6 and neighbour discovery (RFC 4443, RFC 4861): echo, errors, solicitations, advertisements, redirects.
 use crate::{
     address::{AddressState, solicited_node},
-    config::IpCidr,
     icmp::Reported,
     ip::{Core, Delivery},
     ipv4::Received,
@@ -9,7 +8,6 @@ use crate::{
     multicast::{Membership, Owner},
     neighbor::{Evidence, Replaces},
     output::{Outgoing, group_mac},
-    route::RouteEntry,
     tcp::IcmpError,
     wire::{
         WireError, icmpv6,
@@ -19,10 +17,7 @@ use crate::{
     },
 };
 use airglow_device::{Instant, MacAddr};
-use core::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use heapless::Vec;
 
 /// All nodes of the link.
@@ -31,8 +26,6 @@ pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1
 pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// All IPv4 hosts of the link.
 const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
-/// How long a redirect is believed.
-const REDIRECT_LIFETIME: Duration = Duration::from_secs(600);
 
 impl Core<'_> {
     /// Takes in an ICMPv6 message whose checksum is right.
@@ -309,25 +302,14 @@ impl Core<'_> {
         options: &[u8],
         link: &mut dyn Link,
     ) {
+        let good = src.is_unicast_link_local() && (target.is_unicast_link_local() || target == destination);
         //= https://www.rfc-editor.org/rfc/rfc4861#section-8.1
         //# The IP source address of the Redirect is the same as the current
         //# first-hop router for the specified ICMP Destination Address.
-        let current = self.routes.find(destination.into(), now, |r| r.interface == interface);
-        let from_router = src.is_unicast_link_local() && current.and_then(|r| r.gateway) == Some(src.into());
-        let good_target = target.is_unicast_link_local() || target == destination;
-        // Redirects never take the last free places of the table.
-        let room = self.routes.room() > 2;
-        if !from_router || !good_target || destination.is_multicast() || !room {
+        if !good || !self.follow_redirect(now, interface, src.into(), target.into(), destination.into()) {
             self.stats.bad_neighbor += 1;
             return;
         }
-        let gateway = Some(IpAddr::V6(target)).filter(|_| target != destination);
-        let expires = now + REDIRECT_LIFETIME;
-        let destination = IpCidr::new(destination.into(), 128);
-        // The new way replaces one that an earlier redirect gave.
-        self.routes.retain(|r| r.destination != destination);
-        let _ =
-            self.add_route(RouteEntry { gateway, expires, ..RouteEntry::on_link(destination, interface) });
         let mac = ndp::options(options).find_map(|option| match option {
             NdpOption::TargetLinkLayer(mac) if mac.is_unicast() => Some(mac),
             _ => None,
@@ -335,7 +317,7 @@ impl Core<'_> {
         //= https://www.rfc-editor.org/rfc/rfc4861#section-8.3
         //# If the Target Address is not the same as the Destination Address, the
         //# host MUST set IsRouter to TRUE for the target.
-        let is_router = gateway.map(|_| true);
+        let is_router = (target != destination).then_some(true);
         self.learn(now, interface, target, Evidence { mac, is_router, ..Evidence::STALE }, link);
     }
 

@@ -32,6 +32,11 @@ impl RouteEntry {
             suspect_until: Instant::ZERO,
         }
     }
+    /// To one host alone.
+    pub(crate) fn is_host(&self) -> bool {
+        self.destination.prefix_len == if self.destination.addr.is_ipv4() { 32 } else { 128 }
+    }
+
     /// To the same network, over the same router and interface.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let of = |r: &Self| (key(r.destination), r.gateway, r.interface);

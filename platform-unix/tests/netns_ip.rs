@@ -286,6 +286,61 @@ fn a_router_between_two_linux_hosts() {
     });
 }
 
+/// The kernel is our router; the next one is on the same link, and it says so (RFC 1122 section 3.2.2.2).
+#[test]
+fn who_is_nearer_is_gone_to_at_once() {
+    let (router, next, ours) = (Namespace::new("router"), Namespace::new("next"), Namespace::new("host"));
+    router.ip("link add br0 type bridge mcast_snooping 0");
+    for (port, other, interface) in [("p0", &ours, "v0"), ("p1", &next, "n0")] {
+        veth(&router, port, other, interface);
+        router.silence(port);
+        router.ip(&format!("link set {port} master br0"));
+    }
+    router.address("br0", "10.0.0.1/24");
+    next.address("n0", "10.0.0.3/24");
+    next.address("lo", "192.0.2.9/32");
+    router.ip("route add 192.0.2.0/24 via 10.0.0.3");
+    router.set("net/ipv4/ip_forward", "1");
+    router.set("net/ipv4/conf/br0/send_redirects", "1");
+    let echo = next.enter(|| UdpSocket::bind("192.0.2.9:7").unwrap());
+    echo.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    // Packets that the router has passed on.
+    let forwarded = || {
+        let said = router.run("cat", &["/proc/net/snmp"]).stdout;
+        let values = said.lines().filter(|line| line.starts_with("Ip: ")).nth(1).unwrap();
+        values.split(' ').nth(6).unwrap().parse::<u64>().unwrap()
+    };
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (over, forwarded) = (&over, &forwarded);
+        scope.spawn(move || {
+            let mut buf = [0; 100];
+            while !over.load(Ordering::Relaxed) {
+                if let Ok((len, from)) = echo.recv_from(&mut buf) {
+                    echo.send_to(&buf[..len], from).unwrap();
+                }
+            }
+        });
+        let _ended = EndsAll(over);
+        let words = "ipv4=10.0.0.2/24 gateway=10.0.0.1 ipv6=off";
+        on_stack(&ours, [("v0", words)], async |stack, reactor| {
+            let socket = stack.bind(0).await.unwrap();
+            let mut passed = Vec::new();
+            for round in 0..20_u8 {
+                socket.send_to(&[round], "192.0.2.9:7".parse().unwrap()).await.unwrap();
+                let mut buf = [0; 10];
+                let answer = timeout(reactor, Duration::from_secs(5), socket.recv_from(&mut buf)).await;
+                assert_eq!(answer.unwrap().unwrap().0, 1);
+                assert_eq!(buf[0], round);
+                sleep(reactor, Duration::from_millis(20)).await;
+                passed.push(forwarded());
+            }
+            assert!(passed[0] >= 1, "the first goes over the router: {passed:?}");
+            assert_eq!(passed[3], passed[19], "and later ones do not: {passed:?}");
+        });
+    });
+}
+
 /// Says that it is over when it is dropped, also by a failure.
 struct EndsAll<'a>(&'a AtomicBool);
 impl Drop for EndsAll<'_> {

@@ -112,13 +112,14 @@ proptest! {
     }
 
     #[test]
-    fn icmpv4_round_trip(choice in 0u8..5, code: u8, identifier: u16, sequence: u16, data in data(100)) {
+    fn icmpv4_round_trip(choice in 0u8..6, code: u8, identifier: u16, sequence: u16, gateway in v4(), data in data(100)) {
         let data = &data[..];
         let repr = match choice {
             0 => icmpv4::Repr::EchoRequest { identifier, sequence, data },
             1 => icmpv4::Repr::EchoReply { identifier, sequence, data },
             2 => icmpv4::Repr::Unreachable { code, mtu: if code == 4 { sequence } else { 0 }, quoted: data },
             3 => icmpv4::Repr::TimeExceeded { code, quoted: data },
+            4 => icmpv4::Repr::Redirect { code, gateway, quoted: data },
             _ => icmpv4::Repr::ParameterProblem { code, pointer: identifier as u8, quoted: data },
         };
         let bytes = emitted(repr.len(), |bytes| repr.emit(bytes));

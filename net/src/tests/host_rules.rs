@@ -318,3 +318,74 @@ fn an_address_is_reached_over_its_own_interface_alone() {
     host.receive(&ip_frame(PEER_IP.into(), OUR_IP.into(), 1, 64, &echo(b"")));
     pong(&mut host);
 }
+
+#[test]
+fn a_router_says_who_is_nearer() {
+    let mut host = Host::ipv4();
+    for router in [GATEWAY, PEER_IP] {
+        host.receive(&arp_frame(PEER, US, arp_request(PEER, router, OUR_IP)));
+        host.next();
+    }
+    let far = Ipv4Addr::new(192, 0, 2, 1);
+    let sent =
+        |src: Ipv4Addr, dst: Ipv4Addr| udp_frame((src, 7).into(), (dst, 9).into(), b"x")[14..].to_vec();
+    let redirect = |host: &mut Host, from: Ipv4Addr, code: u8, gateway: Ipv4Addr, quoted: &[u8]| {
+        let message = icmp(icmpv4::Repr::Redirect { code, gateway, quoted });
+        host.receive(&ip_frame(from.into(), OUR_IP.into(), 1, 64, &message));
+        host.core.path(host.now, far.into(), None).map(|path| path.next_hop)
+    };
+    let about = sent(OUR_IP, far);
+    let elsewhere = Ipv4Addr::new(10, 1, 0, 1);
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.2
+    //= type=test
+    //# A Redirect message SHOULD be silently discarded if the new
+    //# gateway address it specifies is not on the same connected
+    //# (sub-) net through which the Redirect arrived [INTRO:2,
+    //# Appendix A], or if the source of the Redirect is not the
+    //# current first-hop gateway for the specified destination (see
+    //# Section 3.3.1).
+    for (what, from, gateway, quoted) in [
+        ("not from the router", PEER_IP, PEER_IP, &about[..]),
+        ("a router that is not here", GATEWAY, elsewhere, &about),
+        ("ourselves", GATEWAY, OUR_IP, &about),
+        ("a packet of another", GATEWAY, PEER_IP, &sent(PEER_IP, far)),
+        ("half a header", GATEWAY, PEER_IP, &about[..19]),
+        ("a packet to a group", GATEWAY, PEER_IP, &sent(OUR_IP, Ipv4Addr::new(224, 0, 0, 9))),
+    ] {
+        assert_eq!(redirect(&mut host, from, 1, gateway, quoted), Some(GATEWAY.into()), "{what}");
+        host.nothing_else();
+    }
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.2
+    //= type=test
+    //# Every host MUST be prepared to
+    //# accept both Host and Network Redirects and to process them as
+    //# described in Section 3.3.1.2 below.
+    for code in 0..4 {
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.2
+        //= type=test
+        //# A host receiving a Redirect message MUST update its routing
+        //# information accordingly.
+        assert_eq!(redirect(&mut host, GATEWAY, code, PEER_IP, &about), Some(PEER_IP.into()));
+        // For that host alone, and for ten minutes.
+        let beside = IpAddr::from([192, 0, 2, 2]);
+        assert_eq!(host.core.path(host.now, beside, None).unwrap().next_hop, IpAddr::V4(GATEWAY));
+        host.run_for(Duration::from_secs(601));
+        assert_eq!(host.core.path(host.now, far.into(), None).unwrap().next_hop, IpAddr::V4(GATEWAY));
+        host.nothing_else();
+    }
+    // The way leads nowhere: the old one counts again.
+    let silent = Ipv4Addr::new(10, 0, 0, 99);
+    assert_eq!(redirect(&mut host, GATEWAY, 1, silent, &about), Some(silent.into()));
+    let socket = host.bind(7);
+    host.core.udp_send(host.now, socket, b"x", (far, 9).into(), &mut host.sent).unwrap();
+    assert_eq!(open_arp(&host.next(), MacAddr::BROADCAST), arp_request(US, OUR_IP, silent));
+    host.run_for(Duration::from_secs(5));
+    host.sent.frames.clear();
+    assert_eq!(host.core.path(host.now, far.into(), None).unwrap().next_hop, IpAddr::V4(GATEWAY));
+    // No more than there is room for.
+    for n in 0..1000u32 {
+        let far = Ipv4Addr::from_bits(0xcb00_7100 + n);
+        redirect(&mut host, GATEWAY, 1, PEER_IP, &sent(OUR_IP, far));
+    }
+    assert!(host.core.routes.room() >= 2);
+}

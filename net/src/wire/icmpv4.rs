@@ -1,6 +1,7 @@
 //! The Internet Control Message Protocol for IPv4 (RFC 792).
 use super::{WireError, split, split_mut};
 use crate::checksum::Sum;
+use core::net::Ipv4Addr;
 
 /// Length of the header of every message.
 pub const HEADER_LEN: usize = 8;
@@ -52,6 +53,15 @@ pub enum Repr<'a> {
         /// The start of the packet, from its IP header on.
         quoted: &'a [u8],
     },
+    /// Another router is nearer; read with the feature `redirects`.
+    Redirect {
+        /// For the destination's network (0, 2) or for it alone (1, 3), and whatever the type of service (0, 1) or for it alone (2, 3).
+        code: u8,
+        /// That router, or the destination itself.
+        gateway: Ipv4Addr,
+        /// The start of the packet that it is about.
+        quoted: &'a [u8],
+    },
     /// A packet ran out of hops (code 0) or fragments went missing (code 1).
     TimeExceeded {
         /// Which.
@@ -89,6 +99,9 @@ impl<'a> Repr<'a> {
                 let mtu = if code == unreachable::FRAGMENTATION_NEEDED { second } else { 0 };
                 Self::Unreachable { code, mtu, quoted: rest }
             }
+            5 if crate::REDIRECTS => {
+                Self::Redirect { code, gateway: Ipv4Addr::new(a, b, c, d), quoted: rest }
+            }
             11 => Self::TimeExceeded { code, quoted: rest },
             12 => Self::ParameterProblem { code, pointer: a, quoted: rest },
             _ => return Err(WireError::Unsupported),
@@ -104,6 +117,7 @@ impl<'a> Repr<'a> {
             Self::EchoReply { identifier, sequence, data } => (0, 0, pair(identifier, sequence), data),
             Self::EchoRequest { identifier, sequence, data } => (8, 0, pair(identifier, sequence), data),
             Self::Unreachable { code, mtu, quoted } => (3, code, pair(0, mtu), quoted),
+            Self::Redirect { code, gateway, quoted } => (5, code, gateway.octets(), quoted),
             Self::TimeExceeded { code, quoted } => (11, code, [0; 4], quoted),
             Self::ParameterProblem { code, pointer, quoted } => (12, code, [pointer, 0, 0, 0], quoted),
         }
