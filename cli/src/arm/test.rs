@@ -23,7 +23,7 @@ use std::{
 /// What the website may take on a board, in bytes: flash without constants, which are the content for the most part and grow
 /// with the site; variables. Measured, and a little air.
 const BOUNDS: &[(&str, u64, u64)] = &[
-    ("lm3s6965evb", 102 * 1024, 22 * 1024),
+    ("lm3s6965evb", 104 * 1024, 22 * 1024),
     ("mps2-an385", 134 * 1024, 22 * 1024),
     ("mps2-an386", 134 * 1024, 22 * 1024),
     ("mps2-an500", 134 * 1024, 22 * 1024),
