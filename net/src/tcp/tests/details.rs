@@ -488,3 +488,25 @@ fn a_duplicate_makes_the_reordering_window_wider() {
     let again = table.wait(2 * MS);
     assert_eq!(table.numbers(&again), [10]);
 }
+
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.2
+//= type=test
+//# When multiple RTTMs per RTT are available to update the RTT
+//# estimator, an implementation SHOULD try to adhere to the spirit of
+//# the history specified in [RFC6298].
+#[test]
+fn ten_measurements_in_a_round_trip_count_as_one() {
+    let (mut table, handle) = established(true);
+    table.write(handle, 1);
+    table.now += 20 * MS;
+    table.acknowledge(1, &[]);
+    assert_eq!(table.info(handle).round_trip, Some(20 * MS));
+    assert_eq!(table.write(handle, 10).len(), 10);
+    table.now += 60 * MS;
+    for ack in 2..=11 {
+        table.acknowledge(ack, &[]);
+    }
+    // An eighth of the difference once; ten times it would be 49 ms.
+    let smoothed = table.info(handle).round_trip.unwrap();
+    assert!(smoothed > 22 * MS && smoothed <= 31 * MS, "{smoothed:?}");
+}
