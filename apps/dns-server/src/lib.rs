@@ -54,7 +54,7 @@ mod updates;
 mod workers;
 
 use airglow::{
-    device::{Platform, Tcp},
+    device::Platform,
     runtime::{Either, join, select, sleep, yield_now},
 };
 #[cfg(feature = "replication")]
@@ -191,24 +191,12 @@ async fn serve<P: Platform>(
                 .await
                 .into_inner();
         }
-        let listener = platform.tcp().listen(options.port).await;
-        let listener = listener.map_err(|error| format!("TCP port {}: {error}", options.port))?;
-        match select(service.datagrams(options.port), service.streams(&listener, false)).await {
-            Either::Left(ended) => ended,
-            Either::Right(never) => match never {},
-        }
+        service.answer(options.port).await
     };
     let secure = async {
         #[cfg(unix)]
         if let Some(tls) = tls {
-            let port = tls.port;
-            let listener = platform.tcp().listen(port).await;
-            let listener = listener.map_err(|error| format!("TCP port {port}: {error}"))?;
-            log::info!("TLS on port {port}");
-            return Ok(tls::accept(platform, tls, listener, async |acceptor| {
-                service.streams(acceptor, true).await
-            })
-            .await);
+            return tls::answer(tls, &service).await;
         }
         pending::<Result<Infallible, String>>().await
     };
@@ -252,13 +240,7 @@ async fn serve<P: Platform>(
                 workers.traffic().iter().for_each(|workers| traffic.add(workers));
                 (traffic, server.zones().clone())
             };
-            match platform.tcp().listen(port).await {
-                Ok(listener) => {
-                    let (timer, wall_clock) = (platform.timer(), platform.wall_clock());
-                    let _ = statistics::serve(&listener, timer, wall_clock, state).await;
-                }
-                Err(error) => log::error!("stats={port}: {error}"),
-            }
+            statistics::serve(platform, port, state).await;
         }
         pending::<Infallible>().await
     };

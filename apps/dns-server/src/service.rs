@@ -1,8 +1,8 @@
 //! The path of a question: a datagram or a stream comes in, what it asks goes to the server, to who makes updates, or on to
 //! a primary, and the reply goes out.
 use airglow::{
-    device::{Listener, Platform, Stream, Udp},
-    runtime::for_each_connection,
+    device::{Listener, Platform, Stream, Tcp, Udp},
+    runtime::{Either, for_each_connection, select},
 };
 #[cfg(feature = "replication")]
 use airglow_dns::shell::{Replication, framed, serve_udp_forwarding};
@@ -45,8 +45,18 @@ pub(crate) struct Service<'s, 'c, P: Platform, D> {
 }
 
 impl<P: Platform, D: Dial> Service<'_, '_, P, D> {
+    /// Answers on `port`, over UDP and TCP.
+    pub(crate) async fn answer(&self, port: u16) -> Result<Infallible, String> {
+        let listener = self.platform.tcp().listen(port).await;
+        let listener = listener.map_err(|error| format!("TCP port {port}: {error}"))?;
+        match select(self.datagrams(port), self.streams(&listener, false)).await {
+            Either::Left(ended) => ended,
+            Either::Right(never) => match never {},
+        }
+    }
+
     /// Answers datagrams on `port`.
-    pub(crate) async fn datagrams(&self, port: u16) -> Result<Infallible, String> {
+    async fn datagrams(&self, port: u16) -> Result<Infallible, String> {
         let failed = |error: <P::Udp as Udp>::Error| format!("UDP port {port}: {error}");
         let (udp, server) = (self.platform.udp(), self.server);
         let (timer, wall_clock) = (self.platform.timer(), self.platform.wall_clock());

@@ -1,30 +1,29 @@
 //! The boot parameter `stats=`: what the server does, over HTTP, as Prometheus reads it.
-use airglow::device::{Listener, Timer, WallClock};
+use airglow::device::{Platform, Tcp};
 use airglow_dns::server::{Traffic, Zones};
 use airglow_http::{Error, Exchange, Limits, Method, Router, Server, Status};
 use core::fmt::Write;
-use std::{convert::Infallible, string::String};
+use std::string::String;
 
 /// Connections to the page at once.
 const CONNECTIONS: usize = 8;
 /// Zones whose serials are told; further ones are only counted.
 const ZONES: usize = 1000;
 
-/// Serves `/metrics` until it is dropped.
-pub(crate) async fn serve(
-    listener: &impl Listener,
-    timer: &impl Timer,
-    wall_clock: &impl WallClock,
-    state: impl Fn() -> (Traffic, Zones),
-) -> Infallible {
+/// Serves `/metrics` on `port` until it is dropped; ends, and says so, when it cannot.
+pub(crate) async fn serve<P: Platform>(platform: &P, port: u16, state: impl Fn() -> (Traffic, Zones)) {
+    let listener = match platform.tcp().listen(port).await {
+        Ok(listener) => listener,
+        Err(error) => return log::error!("stats={port}: {error}"),
+    };
     let page = async |exchange: &mut Exchange<'_>| -> Result<(), Error> {
         let (traffic, zones) = state();
         let text = render(&traffic, &zones);
         exchange.respond(Status::OK).content_type("text/plain; version=0.0.4").send(text.as_bytes()).await
     };
     let router = Router::new().route(Method::Get, "/metrics", page);
-    let server: Server<'_> = Server::new(Limits::default()).wall_clock(wall_clock);
-    server.serve::<CONNECTIONS, _, _>(listener, &router, timer).await
+    let server: Server<'_> = Server::new(Limits::default()).wall_clock(platform.wall_clock());
+    let _ = server.serve::<CONNECTIONS, _, _>(&listener, &router, platform.timer()).await;
 }
 
 fn render(traffic: &Traffic, zones: &Zones) -> String {

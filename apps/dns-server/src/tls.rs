@@ -1,5 +1,6 @@
 //! The boot parameters `tls=`, `cert=`, `certkey=` and `ca=`: DNS over TLS (RFC 7858), for transfers too (RFC 9103), as
 //! server and as a secondary.
+use crate::service::Service;
 use airglow::device::{Parameters, Platform, Tcp};
 use airglow_dns::shell::{Dial, DialError};
 use airglow_tls::{
@@ -8,7 +9,7 @@ use airglow_tls::{
     crypto::{PrivateKey, RustCrypto},
     pem,
 };
-use core::{net::SocketAddr, time::Duration};
+use core::{convert::Infallible, net::SocketAddr, time::Duration};
 use std::{
     borrow::ToOwned,
     format, fs,
@@ -27,7 +28,7 @@ const SESSIONS: usize = 64;
 
 /// The certificate and the port.
 pub struct Options {
-    pub(crate) port: u16,
+    port: u16,
     chain: Vec<Vec<u8>>,
     key: PrivateKey,
 }
@@ -65,13 +66,15 @@ impl Options {
     }
 }
 
-/// Gives each connection of `listener`, as a stream of plain text, to what `serve` makes of the acceptor; until that ends.
-pub(crate) async fn accept<P: Platform, L, R>(
-    platform: &P,
+/// Answers over TLS on its port.
+pub(crate) async fn answer<P: Platform, D: Dial>(
     options: &Options,
-    listener: L,
-    serve: impl AsyncFnOnce(&Acceptor<'_, L, RustCrypto, P::Timer, P::Entropy>) -> R,
-) -> R {
+    service: &Service<'_, '_, P, D>,
+) -> Result<Infallible, String> {
+    let (platform, port) = (service.platform, options.port);
+    let listener = platform.tcp().listen(port).await;
+    let listener = listener.map_err(|error| format!("TCP port {port}: {error}"))?;
+    log::info!("TLS on port {port}");
     let chain = options.chain();
     let certificates = [Certificate::new(&chain, &options.key, &[])];
     let (timer, entropy) = (platform.timer(), platform.entropy());
@@ -81,7 +84,8 @@ pub(crate) async fn accept<P: Platform, L, R>(
         tickets: Some(&tickets),
         ..ServerConfig::new(RustCrypto, &certificates)
     };
-    serve(&Acceptor { listener, config: &config, timer, entropy, limits: Limits::default() }).await
+    let acceptor = Acceptor { listener, config: &config, timer, entropy, limits: Limits::default() };
+    Ok(service.streams(&acceptor, true).await)
 }
 
 /// What becomes of `ca=FILE`: whom the authorities in it vouch for is believed to be who it says.
