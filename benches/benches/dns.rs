@@ -1,9 +1,9 @@
 //! Answers to random questions for existing names: airglow's DNS server over host sockets against NSD, Knot and BIND, with zones of
 //! one record to a million.
 //!
-//! The server has the first processor to itself and dnsperf the second, which keeps 64 questions on their way. All servers
-//! run one worker and read the same zone file. The first rows, or all with `-- wire`, are over a wire
-//! between two namespaces, our own stack against the kernel's, asked by a program that passes the kernel by.
+//! The server has the first processor to itself and dnsperf the second, which keeps 64 questions on their way, from one port, as
+//! a load balancer before it would, or from fifty. All servers run one worker and read the same zone file. The first rows, or
+//! all with `-- wire`, are over a wire between two namespaces, our own stack against the kernel's, asked by a program that passes the kernel by.
 use airglow_benches::{Better, Cable, Join, Table, application, median, processes};
 use airglow_testbed::{
     Process, cpu_seconds,
@@ -36,19 +36,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|word| word == "wire") {
         return Ok(table.finish()?);
     }
-    for records in [1, 1_000, 100_000, 1_000_000] {
+    for (records, clients) in [(1, 1), (1_000, 1), (1_000, 50), (100_000, 1), (1_000_000, 1)] {
         let folder = Folder::new("bench-dns");
         write_zone(&folder, records);
         let file = folder.path().join("zone").display().to_string();
         let zones = [ZoneFile { origin: ORIGIN.to_owned(), file }];
-        let ours = measure(&folder, || airglow(&appliance, &FIRST_CORE, &zones, free_port()));
+        let ours = measure(&folder, clients, || airglow(&appliance, &FIRST_CORE, &zones, free_port()));
         for (name, start) in [
             ("NSD", nsd as fn(&Folder, &[&str], &[ZoneFile], u16) -> NameServer),
             ("Knot", knot),
             ("BIND", bind),
         ] {
-            let peer = measure(&folder, || start(&folder, &FIRST_CORE, &zones, free_port()));
-            let row = |what: &str| format!("{records} records, {what}");
+            let peer = measure(&folder, clients, || start(&folder, &FIRST_CORE, &zones, free_port()));
+            let ports = if clients == 1 { String::new() } else { format!("{clients} ports, ") };
+            let row = |what: &str| format!("{records} records, {ports}{what}");
             table.row(&row("rate"), "answers/s", Better::More, ours.rate, name, peer.rate);
             let cost = (ours.cpu_per_million, peer.cpu_per_million);
             table.row(&row("cost"), "CPU s per million answers", Better::Less, cost.0, name, cost.1);
@@ -131,12 +132,13 @@ fn write_zone(folder: &Folder, records: u32) {
     folder.write("questions", &questions);
 }
 
-/// Starts a server, loads it with dnsperf, and asks the kernel for its processor time.
-fn measure(folder: &Folder, start: impl FnOnce() -> NameServer) -> Measured {
+/// Starts a server, loads it with dnsperf, which asks from as many ports as there are `clients`, and asks the kernel for the
+/// server's processor time.
+fn measure(folder: &Folder, clients: u32, start: impl FnOnce() -> NameServer) -> Measured {
     let begun = Instant::now();
     let server = start();
     let load_time = begun.elapsed();
-    let port = server.port.to_string();
+    let (port, clients) = (server.port.to_string(), clients.to_string());
     let questions = folder.path().join("questions").display().to_string();
     let run = |seconds: &str| {
         let words = [
@@ -149,6 +151,8 @@ fn measure(folder: &Folder, start: impl FnOnce() -> NameServer) -> Measured {
             &port,
             "-d",
             &questions,
+            "-c",
+            &clients,
             "-q",
             "64",
             "-l",
