@@ -14,7 +14,7 @@
 //! | `group=GROUP@ADDRESS` | members of catalogs that are in GROUP (RFC 9432) are kept from there, and not from the catalog's primary; written as in `secondary`, repeatable with commas | none |
 //! | `ca=FILE` | for primaries over TLS: the authorities' certificates, PEM or DER; a primary must show one that they vouch for under the name behind `#` (where there is a host) | none |
 //! | `keep=FILE` | where zones of `secondary` and `catalog` are over a restart: a file, made if it is not there, or a disk; without it they are transferred again | none |
-//! | `forward=on` | signed updates of those zones go on to their primary (RFC 2136 section 6); not together with `update`, `workers` | off |
+//! | `forward-updates=on` | signed updates of those zones go on to their primary (RFC 2136 section 6); not together with `update`, `workers` | off |
 //! | `notify=ADDRESS` | whom to tell of changed zones: `192.0.2.2:53`, `192.0.2.2@KEY`; repeatable with commas | nobody |
 //! | `reload=N` | every N seconds look whether zone files have changed, and load those that have (where there is a file system); replace a file by renaming another | never |
 //! | `update=ZONE@KEY` | who signs with KEY may change ZONE (RFC 2136); repeatable with commas | nobody |
@@ -112,6 +112,7 @@ async fn serve<P: Platform>(
     // Looked at before they are read: what changes meanwhile is loaded again.
     #[cfg(unix)]
     let watched: Vec<_> = options.files.iter().map(|file| (*file, files::state(file))).collect();
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "no journal changes them"))]
     let mut zones = load(&options)?;
     #[cfg(feature = "replication")]
     let report = |apex: Name<'_>, event: Event| log::info!("{apex}: {event}");

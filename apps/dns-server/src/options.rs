@@ -94,7 +94,7 @@ impl<'p> Options<'p> {
                 kept: peers::kept(parameters.text("secondary"), parameters.text("catalog"), &keys)?,
                 groups: peers::groups(parameters.text("group"), &keys)?,
                 targets: peers::targets(parameters.text("notify"), &keys)?,
-                forward: parameters.switch("forward").map_err(wrong)?.unwrap_or(false),
+                forward: parameters.switch("forward-updates").map_err(wrong)?.unwrap_or(false),
             },
             keys,
         })
@@ -125,7 +125,7 @@ impl<'p> Options<'p> {
         let parameters = platform.parameters();
         #[cfg(feature = "replication")]
         if self.replication.forward && (updates || self.workers > 0) {
-            return Err("boot parameter `forward`: not together with `update` or `workers`".into());
+            return Err("boot parameter `forward-updates`: not together with `update` or `workers`".into());
         }
         if self.primaries().any(|primary| primary.server.tls.is_some()) && parameters.text("ca").is_none() {
             return Err("boot parameter `secondary`: a primary over TLS wants `ca=FILE` too".into());

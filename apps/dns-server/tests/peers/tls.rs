@@ -79,7 +79,8 @@ fn a_zone_comes_from_bind_over_tls_and_updates_go_there() {
     let mut bind = bind_over_tls(&folder, plain, tls, mutual, port);
     let ca = format!("ca={here}/ca.pem");
     let secondary = |port: u16, name: &str| format!("secondary={ZONE}@127.0.0.1:{port}#{name}@{KEY}");
-    let mut airglow = appliance(port, &[secondary(tls, "localhost"), ca.clone(), "forward=on".into()]);
+    let mut airglow =
+        appliance(port, &[secondary(tls, "localhost"), ca.clone(), "forward-updates=on".into()]);
     wait_for_serial(port, ZONE, 1, &mut [&mut bind, &mut airglow]);
     assert_eq!(transferred(port, ZONE), transferred(plain, ZONE));
 

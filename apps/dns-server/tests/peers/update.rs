@@ -174,7 +174,7 @@ fn a_secondary_hands_updates_on_to_ours_and_to_bind() {
             appliance(first, &words)
         };
         wait_for_serial(first, ZONE, 1, &mut [&mut primary]);
-        let words = [format!("secondary={ZONE}@127.0.0.1:{first}@{KEY}"), "forward=on".into()];
+        let words = [format!("secondary={ZONE}@127.0.0.1:{first}@{KEY}"), "forward-updates=on".into()];
         let mut copy = appliance(second, &words);
         wait_for_serial(second, ZONE, 1, &mut [&mut primary, &mut copy]);
         let send = |tool: &str, words: &[&str], script: &str| {
