@@ -28,6 +28,12 @@ use std::{
 /// partial checksums and coalesced segments of a veth pair are understood, and ours are taken.
 ///
 /// One system call receives up to 64 frames and one sends them.
+///
+/// What profiles taught, on a veth pair: of what a short connection cost us, three fifths were the peer's kernel, which takes our frames in our
+/// name and wakes its threads from there. Where each end has a thread for that (`threaded` in `/sys/class/net/`) sending is two fifths of our
+/// time, nearly all of it to wake the peer's thread, sleeping a sixth, receiving an eighth, and all of airglow a fifth. In bulk data the kernel's
+/// copy is a quarter, ours into the connection's buffer a tenth, and sleeping was a quarter. The host's own IP layer looks at each packet and drops
+/// it: a program at the interface's ingress (tcx) that spares it that costs as much as it saves.
 pub struct Packet {
     source: Rc<Source>,
     reactor: Reactor,

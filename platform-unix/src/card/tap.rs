@@ -26,6 +26,12 @@ use std::{
 ///
 /// A tap device takes one frame in a system call, so a flush is as many calls as there are frames; a frame may be
 /// 64 KiB long.
+///
+/// What measurements taught (Linux 6.18 in a virtual machine, nanoseconds of processor time a frame): batches through `io_uring` do not make up for
+/// that. Reading frames of 106 bytes as fast as they come takes 1008 with `read`, 986 with 64 reads in the ring, 1051 with a multishot read; of
+/// 60 KiB 12,145, 11,866 and 11,915; with pauses between frames the ring costs more (12,864, 18,918, 13,547). Writing takes as much either way, 322
+/// and 320 for small frames, 4414 and 4443 for large ones. A call is cheap beside what the kernel does with a frame, and dear is the sleep: a sender
+/// that has to wake us spent half of its time on that, so after a turn that brought much we look for more before we sleep.
 pub struct Tap {
     source: Rc<Source>,
     reactor: Reactor,

@@ -42,6 +42,7 @@ const QUEUES: u32 = 16;
 /// memory) costs about as much as ours with the stack and its answer, and is spent by whoever sends, or by a thread of the receiving interface where
 /// `threaded` is on in `/sys/class/net/`. The kernel tells of room after each frame that has gone, so who waits for frames must not wait for room at
 /// the same descriptor. What TCP gains from large segments it does not have here: for bulk data a packet socket is the better card.
+/// Whoever sends to us cuts the segments and is the slower one, so that to look for more before a sleep gains nothing here.
 pub struct Xdp {
     link: Link,
     mac: MacAddr,
