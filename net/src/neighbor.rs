@@ -261,6 +261,15 @@ impl<'m> NeighborCache<'m> {
             neighbor.mac = mac;
             confirm(neighbor, evidence.solicited);
             learned.resolved = Some(mac);
+        } else if evidence.solicited
+            && neighbor.state == Reachability::Probe
+            && neighbor.solicitations > CONTEST_SOLICITATIONS
+            && neighbor.is_contested()
+            && evidence.mac == Some(neighbor.rival)
+        {
+            // The rival was asked, and answers.
+            neighbor.mac = neighbor.rival;
+            confirm(neighbor, true);
         } else if let Some(mac) = evidence.mac.filter(|mac| *mac != neighbor.mac) {
             match evidence.replaces {
                 //= https://www.rfc-editor.org/rfc/rfc4861#section-7.2.5
@@ -326,8 +335,13 @@ impl<'m> NeighborCache<'m> {
                 true => (2 * CONTEST_SOLICITATIONS, CONTEST_RETRANSMIT),
                 false => (MAX_SOLICITATIONS, retransmit),
             };
-            if neighbor.is_contested() && neighbor.solicitations == CONTEST_SOLICITATIONS {
-                core::mem::swap(&mut neighbor.mac, &mut neighbor.rival);
+            let mut asked = neighbor.mac;
+            if neighbor.is_contested() && neighbor.solicitations >= CONTEST_SOLICITATIONS {
+                // What goes to the neighbour goes on to `mac` until its rival answers. A solicitation of IPv6 is such a packet itself.
+                asked = neighbor.rival;
+                if addr.is_ipv6() && neighbor.solicitations == CONTEST_SOLICITATIONS {
+                    core::mem::swap(&mut neighbor.mac, &mut neighbor.rival);
+                }
             }
             if neighbor.solicitations >= limit {
                 let was_router = neighbor.is_router;
@@ -336,7 +350,7 @@ impl<'m> NeighborCache<'m> {
             }
             neighbor.solicitations += 1;
             neighbor.next = now + wait;
-            let mac = (neighbor.state == Reachability::Probe).then_some(neighbor.mac);
+            let mac = (neighbor.state == Reachability::Probe).then_some(asked);
             // Others may be due as well: `self.next` stays in the past until a call finds none.
             return Some(Due::Solicit { interface, addr, mac });
         }

@@ -278,7 +278,7 @@ fn an_address_that_moved_is_taken_when_the_old_one_is_silent() {
         send(&mut host, socket, PEER);
         host.run_for(Duration::from_millis(1));
         asked(&mut host, RIVAL);
-        send(&mut host, socket, RIVAL);
+        send(&mut host, socket, PEER);
         host.receive(&arp_frame(RIVAL, US, arp_reply(RIVAL, PEER_IP, US, OUR_IP)));
         host.run_for(Duration::from_secs(10));
         send(&mut host, socket, RIVAL);
@@ -313,6 +313,7 @@ fn an_address_not_in_use_gives_way_and_the_new_one_is_asked() {
         asked(&mut host, mac);
     }
     host.nothing_else();
+    send(&mut host, socket, RIVAL);
     host.receive(&arp_frame(PEER, US, arp_reply(PEER, PEER_IP, US, OUR_IP)));
     send(&mut host, socket, PEER);
     host.run_for(Duration::from_secs(10));
