@@ -27,6 +27,8 @@ pub struct Package {
     pub binaries: Vec<String>,
     /// Whether it is meant for a registry.
     pub publish: bool,
+    /// Its features, but `default`.
+    pub features: Vec<String>,
     /// `package.metadata.airglow.small`: the smallest image rather than the fastest.
     pub small: bool,
     /// `package.metadata.airglow.processor`: names of instructions that a kernel for Xen may take for granted.
@@ -120,6 +122,11 @@ fn package(value: &Value) -> Option<Package> {
         small: value["metadata"]["airglow"]["small"].as_bool().unwrap_or(false),
         processor: array(&value["metadata"]["airglow"]["processor"])
             .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect(),
+        features: value["features"]
+            .as_object()
+            .into_iter()
+            .flat_map(|features| features.keys().filter(|name| *name != "default").cloned())
             .collect(),
         publish: value["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
     })

@@ -1,6 +1,9 @@
 //! The area `host`: what needs a compiler and nothing else.
 use super::Tests;
-use crate::failure::Result;
+use crate::{
+    failure::{Context, Failure, Result},
+    workspace::Package,
+};
 use std::time::Duration;
 
 /// Formatting, lints, all tests, documentation, and what a registry would get.
@@ -8,12 +11,37 @@ pub fn test(tests: &mut Tests) -> Result {
     tests.cargo("formatting", "fmt --all --check");
     tests.cargo("lints", "clippy --workspace --all-targets --quiet -- --deny warnings");
     tests.cargo("tests of all crates", "test --workspace --no-fail-fast");
+    features(tests);
     every_order(tests);
     documentation(tests);
     packages(tests);
     super::new::test(tests);
     tests.check("citations and requirements of RFCs", crate::compliance::check);
     Ok(())
+}
+
+/// Who takes one crate from the registry chooses features: it compiles without any, and with each alone. Platforms' are for other targets,
+/// where the boards' and Xen's images are built with some.
+fn features(tests: &mut Tests) {
+    let chosen = |package: &&Package| {
+        package.publish && !package.features.is_empty() && !package.name.starts_with("airglow-platform-")
+    };
+    let packages: Vec<_> = tests.workspace.packages().iter().filter(chosen).cloned().collect();
+    for package in packages {
+        tests.check(&format!("{} without features, and with each alone", package.name), |workspace| {
+            for feature in [""].into_iter().chain(package.features.iter().map(String::as_str)) {
+                let mut command = crate::workspace::cargo();
+                command.current_dir(&workspace.root).args(["clippy", "--quiet", "--lib", "--package"]);
+                command.args([&package.name, "--no-default-features", "--features", feature]);
+                let said = command.args(["--", "--deny", "warnings"]).output().context("cargo clippy")?;
+                if !said.status.success() {
+                    let errors = String::from_utf8_lossy(&said.stderr);
+                    return Err(Failure::new(format!("with `{feature}`: {errors}")));
+                }
+            }
+            Ok(())
+        });
+    }
 }
 
 /// The vchan's memory in every order in which two processors can see it. In a folder of its own: the flag is every crate's.
@@ -45,12 +73,12 @@ fn packages(tests: &mut Tests) {
     let _ = std::fs::remove_dir_all(folder);
     tests.check("what registries ask for", |workspace| {
         let wrong: Vec<_> = workspace.packages().iter().filter(|p| p.publish).flat_map(lacks).collect();
-        if wrong.is_empty() { Ok(()) } else { Err(crate::failure::Failure::new(wrong.join("; "))) }
+        if wrong.is_empty() { Ok(()) } else { Err(Failure::new(wrong.join("; "))) }
     });
 }
 
 /// What the registry's page of a package would lack.
-fn lacks(package: &crate::workspace::Package) -> Vec<String> {
+fn lacks(package: &Package) -> Vec<String> {
     let mut lacks = Vec::new();
     let manifest = std::fs::read_to_string(package.folder.join("Cargo.toml")).unwrap_or_default();
     for key in ["description", "documentation", "readme", "keywords", "categories", "license"] {
