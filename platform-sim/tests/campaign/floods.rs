@@ -329,9 +329,13 @@ fn who_is_connected_keeps_half_of_his_goodput_under_a_flood() {
         assert!(sent.get() > 4000, "{} frames", sent.get());
         // Who connected in the midst of it was answered, at the latest when it was over.
         assert_eq!(simulation.block_on(other.ended()), Ok(()), "{}", about());
-        let after = measure(2);
-        // Two seconds may hold one of the losses by which a sender finds the end of its queue.
-        assert!(after as f64 >= 0.6 * quiet as f64, "{after} afterwards, {}", about());
+        // Timeouts under a flood may have left the sender a small window and a low threshold, from which it grows by a segment a round trip.
+        let after: Vec<_> = (0..4).map(|_| measure(2)).collect();
+        assert!(
+            after.iter().any(|rate| *rate as f64 >= 0.9 * quiet as f64),
+            "{after:?} afterwards, {}",
+            about()
+        );
         let mut shares = shares.borrow_mut();
         (shares[which].0, shares[which].1) = (shares[which].0 + share, shares[which].1 + 1);
     });
