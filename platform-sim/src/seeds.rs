@@ -39,17 +39,17 @@ impl Run {
 /// | variable | meaning |
 /// |---|---|
 /// | `AIRGLOW_SEEDS=10000` | that many seeds, from the first of `seeds` on |
+/// | `AIRGLOW_SEEDS=5001-10000` | these, so that several processes may share them |
 /// | `AIRGLOW_SEED=17` | this one only, with a recording |
 ///
 /// # Panics
-/// After the last seed or the tenth failure, if there were failures.
+/// After the last seed or the tenth failure, if there were failures; at once when a variable is something else.
 pub fn seeds(name: &str, seeds: RangeInclusive<u64>, scenario: impl Fn(&Run)) {
-    let variable = |name| env::var(name).ok().and_then(|text: String| text.parse::<u64>().ok());
-    let recorded = variable("AIRGLOW_SEED");
-    let seeds = match (recorded, variable("AIRGLOW_SEEDS")) {
+    let recorded = env::var("AIRGLOW_SEED").ok().map(|seed| number("AIRGLOW_SEED", &seed));
+    let seeds = match (recorded, env::var("AIRGLOW_SEEDS")) {
         (Some(seed), _) => seed..=seed,
-        (None, Some(count)) => *seeds.start()..=seeds.start().saturating_add(count.max(1) - 1),
-        (None, None) => seeds,
+        (None, Ok(text)) => range(*seeds.start(), &text),
+        (None, Err(_)) => seeds,
     };
     let mut failures = Vec::new();
     for seed in seeds {
@@ -81,6 +81,19 @@ pub fn seeds(name: &str, seeds: RangeInclusive<u64>, scenario: impl Fn(&Run)) {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// What `AIRGLOW_SEEDS` asks for: a number of seeds from `first` on, or the first and the last.
+fn range(first: u64, text: &str) -> RangeInclusive<u64> {
+    let number = |text| number("AIRGLOW_SEEDS", text);
+    match text.split_once('-') {
+        Some((from, to)) => number(from)..=number(to),
+        None => first..=first.saturating_add(number(text).max(1) - 1),
+    }
+}
+
+fn number(variable: &str, text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{variable}={text}: expected a number, as in {variable}=17"))
+}
+
 /// Writes the recording where there is room for such files; says where.
 fn save(name: &str, seed: u64, recording: &Recording) -> String {
     let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -95,4 +108,16 @@ fn save(name: &str, seed: u64, recording: &Recording) -> String {
 fn words(why: &(dyn Any + Send)) -> &str {
     let text = why.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or("it panicked without a word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_number_of_them_or_a_range() {
+        assert_eq!((range(1, "10"), range(5, "1"), range(5, "0")), (1..=10, 5..=5, 5..=5));
+        assert_eq!(range(1, "5001-10000"), 5001..=10000);
+        assert!(catch_unwind(|| range(1, "many")).is_err());
+    }
 }
